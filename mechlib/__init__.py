@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from mechlib.estimate import every as every
     from mechlib.estimate import requires as requires
     from mechlib.estimate import some as some
+    from mechlib.graphs import Circuit as Circuit
+    from mechlib.graphs import circuit as circuit
     from mechlib.measurement import Measurement as Measurement
     from mechlib.prompts import Prompt as Prompt
     from mechlib.prompts import PromptSet as PromptSet
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from mechlib.statistics import above as above
     from mechlib.statistics import above_null as above_null
     from mechlib.statistics import across_seeds as across_seeds
+    from mechlib.statistics import circuit_above as circuit_above
     from mechlib.statistics import correlation as correlation
     from mechlib.statistics import difference as difference
     from mechlib.statistics import exact as exact
@@ -41,12 +44,14 @@ if TYPE_CHECKING:
     from mechlib.statistics import proportion as proportion
     from mechlib.statistics import ratio as ratio
     from mechlib.statistics import strongest as strongest
+    from mechlib.statistics import strongest_circuit as strongest_circuit
 
 _HOME = {
     "checkpoints": ("published",),
     "circuits": ("Head", "Heads", "Selection", "all_heads", "heads", "random_sets", "singly_and_jointly"),
     "claim": ("no_twin", "open_question", "refuted", "void"),
     "estimate": ("Estimate", "every", "requires", "some"),
+    "graphs": ("Circuit", "circuit"),
     "measurement": ("Measurement",),
     "prompts": ("Prompt", "PromptSet"),
     "showing": ("show",),
@@ -54,6 +59,7 @@ _HOME = {
         "above",
         "above_null",
         "across_seeds",
+        "circuit_above",
         "correlation",
         "difference",
         "exact",
@@ -61,6 +67,7 @@ _HOME = {
         "proportion",
         "ratio",
         "strongest",
+        "strongest_circuit",
     ),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

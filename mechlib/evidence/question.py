@@ -20,10 +20,11 @@ from mechlib import checkpoints
 from mechlib.checkpoints import Checkpoint, IncompleteModel
 from mechlib.circuits import DoubleDipping, Head, Heads, Selection
 from mechlib.evidence.meaning import EvidenceRefused, digest
+from mechlib.graphs import Circuit
 from mechlib.prompts import PromptSet
 
 LONGEST_NAME = 119  # of a file: Windows, and archives, dislike longer ones
-ALLOWED = "None, bool, int, finite float, str, Head, Heads, Selection, PromptSet, and tuples of these"
+ALLOWED = "None, bool, int, finite float, str, Head, Heads, Selection, Circuit, PromptSet, and tuples of these"
 
 
 def is_model(parameter: str) -> bool:
@@ -32,7 +33,8 @@ def is_model(parameter: str) -> bool:
 
 
 def accepted(value: Any, where: str) -> Any:
-    """The argument as an evidence function receives it: NumPy scalars become Python's, a Selection plain Heads.
+    """The argument as an evidence function receives it: NumPy scalars become Python's, a Selection plain Heads,
+    a Circuit one without its history, parts in the order of their names.
 
     Raises EvidenceRefused for everything that cannot be filed under exactly, EmptySelection for an empty Selection.
     """
@@ -40,6 +42,9 @@ def accepted(value: Any, where: str) -> Any:
         value = value.item()
     if isinstance(value, Selection):
         return value.heads
+    if isinstance(value, Circuit):
+        _ = value.kind  # an empty one is refused, as an empty selection is
+        return Circuit(tuple(sorted(value.parts)))
     if value is None or isinstance(value, (bool, int, str, Heads, Head, PromptSet)):
         return value
     if isinstance(value, float):
@@ -68,7 +73,10 @@ def prompts_in(arguments: dict[str, Any]) -> tuple[PromptSet, ...]:
 def refuse_double_dipping(name: str, arguments: dict[str, Any]) -> None:
     """Raises DoubleDipping where heads would be measured on prompts that chose them."""
     chosen = [
-        (key, entry) for key, value in arguments.items() for entry in _flat(value) if isinstance(entry, Selection)
+        (key, entry)
+        for key, value in arguments.items()
+        for entry in _flat(value)
+        if isinstance(entry, (Selection, Circuit))
     ]
     for key, selection in chosen:
         for prompts in prompts_in(arguments):
@@ -93,6 +101,8 @@ def _exact(value: Any) -> Any:
         return [_exact(entry) for entry in value]
     if isinstance(value, PromptSet):
         return f"{value!r} {value.fingerprint}"
+    if isinstance(value, Circuit):
+        return ["Circuit", *value.parts]
     if isinstance(value, (Head, Heads)):
         return f"{type(value).__name__} {value}"
     return value if value is None or isinstance(value, bool) else repr(value)

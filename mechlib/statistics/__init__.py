@@ -35,12 +35,12 @@ from mechlib.statistics.intervals import (
 )
 from mechlib.statistics.nulls import above_null, permutation_p, sign_flip_p
 from mechlib.statistics.resampling import TooFew, set_seed_offset
-from mechlib.statistics.selecting import above, strongest
+from mechlib.statistics.selecting import above, circuit_above, strongest, strongest_circuit
 from mechlib.tails import LEVEL, t_quantile
 
 __all__ = [
-    "RatioRefused", "TooFew", "above", "above_null", "across_seeds", "correlation", "difference", "exact", "mean",
-    "permutation_p", "proportion", "ratio", "set_seed_offset", "sign_flip_p", "strongest",
+    "RatioRefused", "TooFew", "above", "above_null", "across_seeds", "circuit_above", "correlation", "difference", "exact",
+    "mean", "permutation_p", "proportion", "ratio", "set_seed_offset", "sign_flip_p", "strongest", "strongest_circuit",
 ]  # fmt: skip
 
 

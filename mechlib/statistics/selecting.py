@@ -1,10 +1,11 @@
-"""Choosing heads by looking at a measurement: on discovery prompts, and only there."""
+"""Choosing heads and circuits by looking at a measurement: on discovery prompts, and only there."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from mechlib.circuits import DoubleDipping, Head, Selection, heads
+from mechlib.graphs import Circuit, is_part
 from mechlib.measurement import Measurement
 from mechlib.statistics.rows import by_label_and_unit
 
@@ -31,6 +32,37 @@ def above(measured: Measurement, threshold: float, but_not: Iterable[Head] | Non
     return Selection(tuple(head for head, value in ranked if value >= threshold), _chosen_on(measured))
 
 
+def strongest_circuit(scores: Measurement, k: int, signed: bool = False) -> Circuit:
+    """The `k` nodes or edges whose mean score is largest in size (`signed`: largest), best first.
+
+    Edges that lie on no path may be among them: see `Circuit.connected`. Raises DoubleDipping unless all prompts are
+    for discovery, ValueError where there are not `k` nodes or edges.
+    """
+    means = _part_means(scores)
+    if not 1 <= k <= len(means):
+        raise ValueError(f"{k} nodes or edges asked for, {len(means)} to choose from")
+    ranked = sorted(means, key=lambda name: -(means[name] if signed else abs(means[name])))
+    return Circuit(tuple(ranked[:k]), _chosen_on(scores))
+
+
+def circuit_above(scores: Measurement, threshold: float = 0.0) -> Circuit:
+    """The nodes or edges whose mean score exceeds `threshold`, best first: what a pruning left. It may be none of them.
+
+    Raises DoubleDipping as `strongest_circuit` does.
+    """
+    means = _part_means(scores)
+    ranked = sorted(means, key=lambda name: -means[name])
+    return Circuit(tuple(name for name in ranked if means[name] > threshold), _chosen_on(scores))
+
+
+def _part_means(scores: Measurement) -> dict[str, float]:
+    columns = [name for name in scores.columns if is_part(name)]
+    if not columns:
+        raise ValueError(f"no column is a node or an edge: there are {', '.join(scores.columns[:4])}")
+    order = by_label_and_unit(("",) * len(scores), scores.units)
+    return dict(zip(columns, scores[columns].values[order].mean(axis=0).tolist(), strict=True))
+
+
 def _ranked(measured: Measurement, but_not: Iterable[Head] | None) -> list[tuple[Head, float]]:
     columns = measured.head_columns
     if not columns:
@@ -54,7 +86,7 @@ def _chosen_on(measured: Measurement) -> frozenset[str]:
     for prompts in measured.prompts:
         if prompts.split != "discovery":
             raise DoubleDipping(
-                f"heads are chosen on {prompts!r}, but {prompts.split} prompts are for judging them: "
+                f"chosen on {prompts!r}, but {prompts.split} prompts are for judging them: "
                 f"choose on {prompts.name}(split='discovery')"
             )
     return frozenset().union(*(prompts.members for prompts in measured.prompts))
