@@ -1,0 +1,401 @@
+"""A model as plain tensors, and its forward pass as plain functions: what sweeps, paths and circuits compute with.
+
+`network(model)` takes the weights of a loaded model (raw or folded) of the GPT-2, GPT-NeoX, Llama or Qwen2 family, or
+of a native one without norms. The functions are differentiable, know nothing of hooks, and meet the hooked model to
+rounding; a test holds them against Hugging Face's forward pass.
+
+Nodes read the residual stream through inputs of their own (a head has three: q, k and v), so that what *one* reader
+sees can be changed: that is all that path patching, circuits of edges and gradients by edge need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+from weakref import WeakKeyDictionary
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from mechlib.graphs import Graph
+from mechlib.lab.models import Model, checkpoint_of
+
+Edit: TypeAlias = Callable[[Tensor], Tensor]
+Keep: TypeAlias = Iterable[str]
+
+FAMILIES = ("GPT2LMHeadModel", "GPTNeoXForCausalLM", "LlamaForCausalLM", "Qwen2ForCausalLM")
+_ACTIVATIONS: Mapping[str, Edit] = {
+    "gelu": F.gelu,
+    "gelu_new": lambda x: F.gelu(x, approximate="tanh"),
+    "gelu_pytorch_tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "silu": F.silu,
+    "relu": F.relu,
+}
+
+
+class UnsupportedModel(ValueError):
+    """The plain forward pass does not know this architecture."""
+
+
+@dataclass(frozen=True, eq=False)
+class Norm:
+    """LayerNorm, RMSNorm, or none."""
+
+    kind: Literal["LN", "RMS", "none"]
+    weight: Float[Tensor, " d_model"] | None = None
+    bias: Float[Tensor, " d_model"] | None = None
+    eps: float = 1e-5
+
+    def __call__(self, x: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_model"]:
+        if self.kind == "none":
+            return x
+        if self.kind == "LN":
+            return F.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)
+        return F.rms_norm(x, x.shape[-1:], self.weight, self.eps)
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """One layer. Matrices stand as `torch.nn.functional.linear` takes them: output dimensions first.
+
+    qkv      queries of all heads, then keys and values of all key/value heads; d_model to (heads + 2 groups) * d_head
+    W_O      by head, as written in the papers: [head_index, d_head, d_model]
+    gate     of a gated MLP, else None; `into` and `out` are the MLP's matrices. None all three where there is no MLP
+    """
+
+    ln1: Norm
+    ln2: Norm
+    qkv: Float[Tensor, "qkv d_model"]
+    b_qkv: Float[Tensor, " qkv"] | None
+    W_O: Float[Tensor, "head_index d_head d_model"]
+    b_O: Float[Tensor, " d_model"] | None
+    into: Float[Tensor, "d_mlp d_model"] | None
+    b_in: Float[Tensor, " d_mlp"] | None
+    gate: Float[Tensor, "d_mlp d_model"] | None
+    out: Float[Tensor, "d_model d_mlp"] | None
+    b_out: Float[Tensor, " d_model"] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """Weights and shape of a model, and the steps of its forward pass. Axis words are TransformerLens's."""
+
+    name: str
+    blocks: tuple[Block, ...]
+    W_E: Float[Tensor, "d_vocab d_model"]
+    W_pos: Float[Tensor, "n_ctx d_model"] | None
+    rotary: tuple[Float[Tensor, "n_ctx d_rotary"], Float[Tensor, "n_ctx d_rotary"]] | None
+    ln_final: Norm
+    W_U: Float[Tensor, "d_vocab d_model"]
+    b_U: Float[Tensor, " d_vocab"] | None
+    n_heads: int
+    n_groups: int
+    d_head: int
+    act: Edit
+    parallel: bool
+
+    @property
+    def n_layers(self) -> int:
+        return len(self.blocks)
+
+    @property
+    def graph(self) -> Graph:
+        """Its nodes and edges."""
+        return Graph(self.n_layers, self.n_heads, self.parallel)
+
+    def embed(
+        self, tokens: Int[Tensor, "batch pos"], positions: Int[Tensor, "..."] | None = None
+    ) -> Float[Tensor, "batch pos d_model"]:
+        """Tokens, and positions where they are learned (by default 0, 1, ...)."""
+        stream = F.embedding(tokens, self.W_E)
+        if self.W_pos is None:
+            return stream
+        if positions is None:
+            positions = torch.arange(tokens.shape[1], device=tokens.device)
+        return stream + self.W_pos[positions]
+
+    def split(
+        self, block: Block, x: Float[Tensor, "batch pos d_model"]
+    ) -> tuple[
+        Float[Tensor, "batch pos head_index d_head"],
+        Float[Tensor, "batch pos groups d_head"],
+        Float[Tensor, "batch pos groups d_head"],
+    ]:
+        """Queries, keys and values of a stream that has been normed, before rotation."""
+        made = F.linear(x, block.qkv, block.b_qkv).unflatten(-1, (-1, self.d_head))
+        return made.split((self.n_heads, self.n_groups, self.n_groups), dim=-2)
+
+    def split_by_head(
+        self, block: Block, port: str, x: Float[Tensor, "batch pos head_index d_model"]
+    ) -> Float[Tensor, "batch pos head_index d_head"]:
+        """Queries ("q"), keys ("k") or values ("v") of each head from a normed stream of its own.
+
+        Where heads share keys and values (grouped), each computes the group's from what it sees itself.
+        """
+        weight = self.port_weights(block, port)
+        made = torch.einsum("bphm,hdm->bphd", x, weight)
+        bias = self._port(block.b_qkv, port)
+        return made if bias is None else made + bias
+
+    def port_weights(self, block: Block, port: str) -> Float[Tensor, "head_index d_head d_model"]:
+        """W_Q, W_K or W_V of each head, the group's repeated for its heads."""
+        found = self._port(block.qkv, port)
+        assert found is not None
+        return found
+
+    def _port(self, joint: Tensor | None, port: str) -> Tensor | None:
+        if joint is None:
+            return None
+        sizes = (self.n_heads, self.n_groups, self.n_groups)
+        own = joint.unflatten(0, (-1, self.d_head)).split(sizes)["qkv".index(port)]
+        return own.repeat_interleave(self.n_heads // len(own), 0)
+
+    def rotated(
+        self, x: Float[Tensor, "batch pos heads d_head"], positions: Int[Tensor, "..."]
+    ) -> Float[Tensor, "batch pos heads d_head"]:
+        """Queries or keys with rotary positions; unchanged where positions are learned."""
+        if self.rotary is None:
+            return x
+        cos, sin = (table[positions].unsqueeze(-2) for table in self.rotary)
+        turned, rest = x[..., : cos.shape[-1]], x[..., cos.shape[-1] :]
+        first, second = turned.chunk(2, dim=-1)
+        turned = turned * cos + torch.cat([-second, first], dim=-1) * sin
+        return torch.cat([turned, rest], dim=-1)
+
+    def attend(
+        self,
+        q: Float[Tensor, "batch query head_index d_head"],
+        k: Float[Tensor, "batch key groups d_head"],
+        v: Float[Tensor, "batch key groups d_head"],
+        allowed: Bool[Tensor, "..."] | None = None,
+    ) -> Float[Tensor, "batch query head_index d_head"]:
+        """Each head's z. Queries are the last of the keys' positions; `allowed` masks further, as [batch 1 query key]."""
+        queries, keys = q.shape[1], k.shape[1]
+        if allowed is None and 1 < queries < keys:
+            allowed = torch.ones(queries, keys, dtype=torch.bool, device=q.device).tril(keys - queries)
+        made = F.scaled_dot_product_attention(
+            q.transpose(1, 2),
+            k.transpose(1, 2),
+            v.transpose(1, 2),
+            attn_mask=allowed,
+            is_causal=allowed is None and queries == keys and queries > 1,
+            enable_gqa=k.shape[2] != q.shape[2],
+        )
+        return made.transpose(1, 2)
+
+    def written(
+        self, block: Block, z: Float[Tensor, "batch pos head_index d_head"]
+    ) -> Float[Tensor, "batch pos d_model"]:
+        """What all heads of a layer write, with the layer's bias."""
+        made = z.flatten(-2) @ block.W_O.flatten(0, 1)
+        return made if block.b_O is None else made + block.b_O
+
+    def written_by_head(
+        self, block: Block, z: Float[Tensor, "batch pos head_index d_head"]
+    ) -> Float[Tensor, "batch pos head_index d_model"]:
+        """What each head writes; the layer's bias belongs to none of them."""
+        return torch.einsum("bphd,hdm->bphm", z, block.W_O)
+
+    def mlp(self, block: Block, x: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_model"]:
+        """What an MLP writes, its bias included, given its normed input; zeros where the layer has none."""
+        if block.into is None or block.out is None:
+            return torch.zeros_like(x)
+        hidden = F.linear(x, block.into, block.b_in)
+        hidden = self.act(hidden) if block.gate is None else self.act(F.linear(x, block.gate)) * hidden
+        return F.linear(hidden, block.out, block.b_out)
+
+    def unembed(self, stream: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_vocab"]:
+        """Logits of the last residual stream."""
+        return F.linear(self.ln_final(stream), self.W_U, self.b_U)
+
+    def answer_logits(
+        self, stream: Float[Tensor, "batch ... d_model"], tokens: Int[Tensor, "batch words"]
+    ) -> Float[Tensor, "batch ... words"]:
+        """Logits of a few words for each row, without those of the rest of the vocabulary."""
+        made = torch.einsum("b...m,bwm->b...w", self.ln_final(stream), self.W_U[tokens])
+        if self.b_U is None:
+            return made
+        return made + self.b_U[tokens].view(len(tokens), *[1] * (made.ndim - 2), -1)
+
+
+def forward(
+    net: Network,
+    tokens: Int[Tensor, "batch pos"],
+    shifts: Mapping[str, Tensor] | None = None,
+    edits: Mapping[str, Edit] | None = None,
+    keep: Keep = (),
+    real: Bool[Tensor, "batch pos"] | None = None,
+) -> tuple[Float[Tensor, "batch pos d_model"], dict[str, Tensor]]:
+    """The last residual stream (give it to `unembed`), and the activations named in `keep`, after edits.
+
+    shifts  by reader, what is added to the residual stream as this reader alone sees it, before its norm: "0.3.q",
+            "0.3.k", "0.3.v", "mlp 1" or "logits"; as [batch pos d_model]
+    edits   by hook name, what stands there instead: "blocks.0.attn.hook_z", "blocks.0.hook_mlp_out",
+            "blocks.0.hook_resid_pre", "blocks.0.hook_resid_post"
+    keep    such names
+    real    False where a token is padding, which must stand on the left; positions count from the first real token
+    """
+    shifts, edits, keep = dict(shifts or {}), dict(edits or {}), tuple(keep)
+    _check_names(net, shifts, (*edits, *keep))
+    positions, allowed = _positions(tokens, real)
+    kept: dict[str, Tensor] = {}
+
+    def at(name: str, activation: Tensor) -> Tensor:
+        if name in edits:
+            activation = edits[name](activation)
+        if name in keep:
+            kept[name] = activation
+        return activation
+
+    stream = net.embed(tokens, positions)
+    for layer, block in enumerate(net.blocks):
+        stream = at(f"blocks.{layer}.hook_resid_pre", stream)
+        q, k, v = _qkv(net, layer, stream, shifts)
+        q, k = net.rotated(q, positions), net.rotated(k, positions)
+        z = at(f"blocks.{layer}.attn.hook_z", net.attend(q, k, v, allowed))
+        middle = stream + net.written(block, z)
+        reads = (stream if net.parallel else middle) + shifts.get(f"mlp {layer}", 0.0)
+        stream = middle + at(f"blocks.{layer}.hook_mlp_out", net.mlp(block, block.ln2(reads)))
+        stream = at(f"blocks.{layer}.hook_resid_post", stream)
+    return stream + shifts.get("logits", 0.0), kept
+
+
+def _qkv(net: Network, layer: int, stream: Tensor, shifts: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    block = net.blocks[layer]
+    found = list(net.split(block, block.ln1(stream)))
+    for number, port in enumerate("qkv"):
+        own = {head: shifts[name] for head in range(net.n_heads) if (name := f"{layer}.{head}.{port}") in shifts}
+        if own and found[number].shape[2] != net.n_heads:  # one head of a group sees other keys than the rest
+            found[number] = found[number].repeat_interleave(net.n_heads // found[number].shape[2], 2)
+        for head, shift in own.items():
+            seen = block.ln1(stream + shift)
+            weight, bias = net.port_weights(block, port)[head], net._port(block.b_qkv, port)
+            made = F.linear(seen, weight, None if bias is None else bias[head])
+            found[number] = torch.cat(
+                [found[number][:, :, :head], made.unsqueeze(2), found[number][:, :, head + 1 :]], dim=2
+            )
+    if found[1].shape[2] != found[2].shape[2]:
+        found[1:] = [one.repeat_interleave(net.n_heads // one.shape[2], 2) for one in found[1:]]
+    return found[0], found[1], found[2]
+
+
+def _positions(tokens: Tensor, real: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    length = tokens.shape[1]
+    if real is None:
+        return torch.arange(length, device=tokens.device), None
+    if not bool((real[:, 1:] >= real[:, :-1]).all()):
+        raise ValueError("padding must stand on the left, or the last position is not the last word")
+    causal = torch.ones(length, length, dtype=torch.bool, device=tokens.device).tril()
+    # A padded query may see itself: a row without any key would be NaN, and spread.
+    itself = torch.eye(length, dtype=torch.bool, device=tokens.device)
+    allowed = (causal & real[:, None, None, :]) | itself
+    return (real.long().cumsum(1) - 1).clamp(min=0), allowed
+
+
+def _check_names(net: Network, shifts: Iterable[str], hooks: Iterable[str]) -> None:
+    readers = {f"{node}.{port}" if port else node for node, port in net.graph.targets}
+    for name in shifts:
+        if name not in readers:
+            raise ValueError(f"{net.name} has no reader {name!r}: write '0.3.q', 'mlp 1' or 'logits'")
+    parts = ("attn.hook_z", "hook_mlp_out", "hook_resid_pre", "hook_resid_post")
+    known = {f"blocks.{layer}.{part}" for layer in range(net.n_layers) for part in parts}
+    for name in hooks:
+        if name not in known:
+            raise ValueError(f"the plain forward pass has no activation {name!r}: it has {', '.join(parts)} of a block")
+
+
+# --- weights ------------------------------------------------------------------------------------------------------
+
+_KNOWN: WeakKeyDictionary[Model, tuple[int, Network]] = WeakKeyDictionary()
+
+
+def network(model: Model) -> Network:
+    """The model's weights as plain tensors; the same object while nobody writes to them.
+
+    Raises UnsupportedModel, naming the architecture, for others than GPT-2, GPT-NeoX, Llama, Qwen2 and native ones
+    without norms.
+    """
+    written = sum(parameter._version for parameter in model.parameters())
+    known = _KNOWN.get(model)
+    if known is None or known[0] != written:
+        _KNOWN[model] = known = (written, _taken(model))
+    return known[1]
+
+
+def _taken(model: Model) -> Network:
+    name, cfg = checkpoint_of(model).name, model.cfg
+    architecture = str(getattr(cfg, "architecture", None) or "native")
+    act = _ACTIVATIONS.get(str(cfg.act_fn))
+    scale = float(cfg.attn_scale)
+    odd = scale > 0 and abs(scale - cfg.d_head**0.5) > 1e-6
+    if architecture not in FAMILIES or act is None or odd or getattr(cfg, "scale_attn_by_inverse_layer_idx", False):
+        raise UnsupportedModel(
+            f"{name} is a {architecture} ({cfg.act_fn}): exact sweeps and circuits know GPT-2, GPT-NeoX, Llama and "
+            "Qwen2; use the interventions of mechlib.lab.interventions, which run any model through hooks"
+        )
+    groups = int(getattr(cfg, "n_key_value_heads", None) or cfg.n_heads)
+    bias = getattr(model, "b_U", None)
+    rotary = _rotary(model) if cfg.positional_embedding_type == "rotary" else None
+    with torch.no_grad():
+        return Network(
+            name=name,
+            blocks=tuple(_block(model, layer) for layer in range(cfg.n_layers)),
+            W_E=model.W_E.detach(),
+            W_pos=model.pos_embed.weight.detach() if rotary is None else None,
+            rotary=rotary,
+            ln_final=_norm(cfg, model.ln_final),
+            W_U=model.W_U.T.detach().contiguous(),
+            b_U=bias.detach() if bias is not None and bool(bias.any()) else None,
+            n_heads=cfg.n_heads,
+            n_groups=groups,
+            d_head=cfg.d_head,
+            act=act,
+            parallel=bool(cfg.parallel_attn_mlp),
+        )
+
+
+def _block(model: Model, layer: int) -> Block:
+    block, cfg = model.blocks[layer], model.cfg
+    attn, mlp = block.attn, block.mlp
+    joint = [_stacked(getattr(attn, f"W_{port}")) for port in "QKV"]
+    biases = [getattr(attn, f"b_{port}", None) for port in "QKV"]
+    return Block(
+        ln1=_norm(cfg, block.ln1),
+        ln2=_norm(cfg, block.ln2),
+        qkv=torch.cat(joint).contiguous(),
+        b_qkv=None if biases[0] is None else torch.cat([bias.detach().flatten() for bias in biases]),
+        W_O=attn.W_O.detach(),
+        b_O=_or_none(attn, "b_O"),
+        into=mlp.W_in.detach().T.contiguous(),
+        b_in=_or_none(mlp, "b_in"),
+        gate=mlp.W_gate.detach().T.contiguous() if cfg.gated_mlp else None,
+        out=mlp.W_out.detach().T.contiguous(),
+        b_out=_or_none(mlp, "b_out"),
+    )
+
+
+def _stacked(weight: Float[Tensor, "heads d_model d_head"]) -> Float[Tensor, "qkv d_model"]:
+    return weight.detach().transpose(1, 2).flatten(0, 1)
+
+
+def _or_none(module: Any, name: str) -> Tensor | None:
+    found = getattr(module, name, None)
+    return None if found is None else found.detach()
+
+
+def _norm(cfg: Any, module: Any) -> Norm:
+    kind: Literal["LN", "RMS"] = "LN" if str(cfg.normalization_type).startswith("LN") else "RMS"
+    bias = getattr(module, "bias", None)
+    return Norm(kind, module.weight.detach(), None if bias is None else bias.detach(), float(cfg.eps))
+
+
+def _rotary(model: Model) -> tuple[Tensor, Tensor]:
+    """Cosines and sines for every position of the context, from the model's own module, whatever its scaling."""
+    inner = model.original_model
+    module = (inner.gpt_neox if hasattr(inner, "gpt_neox") else inner.model).rotary_emb
+    positions = torch.arange(model.cfg.n_ctx, device=model.cfg.device).unsqueeze(0)
+    cos, sin = getattr(module, "_original_component", module)(torch.zeros(1, device=model.cfg.device), positions)
+    return cos[0].detach(), sin[0].detach()
