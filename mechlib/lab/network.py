@@ -107,7 +107,7 @@ class Network:
         return Graph(self.n_layers, self.n_heads, self.parallel)
 
     def embed(
-        self, tokens: Int[Tensor, "batch pos"], positions: Int[Tensor, "..."] | None = None
+        self, tokens: Int[Tensor, "batch pos"], positions: Int[Tensor, "*rows pos"] | None = None
     ) -> Float[Tensor, "batch pos d_model"]:
         """Tokens, and positions where they are learned (by default 0, 1, ...)."""
         stream = F.embedding(tokens, self.W_E)
@@ -154,7 +154,7 @@ class Network:
         return own.repeat_interleave(self.n_heads // len(own), 0)
 
     def rotated(
-        self, x: Float[Tensor, "batch pos heads d_head"], positions: Int[Tensor, "..."]
+        self, x: Float[Tensor, "batch pos heads d_head"], positions: Int[Tensor, "*rows pos"]
     ) -> Float[Tensor, "batch pos heads d_head"]:
         """Queries or keys with rotary positions; unchanged where positions are learned."""
         if self.rotary is None:
@@ -170,9 +170,12 @@ class Network:
         q: Float[Tensor, "batch query head_index d_head"],
         k: Float[Tensor, "batch key groups d_head"],
         v: Float[Tensor, "batch key groups d_head"],
-        allowed: Bool[Tensor, "..."] | None = None,
+        allowed: Bool[Tensor, "*rows query key"] | None = None,
     ) -> Float[Tensor, "batch query head_index d_head"]:
-        """Each head's z. Queries are the last of the keys' positions; `allowed` masks further, as [batch 1 query key]."""
+        """Each head's z. Queries are the last of the keys' positions, and see none after them.
+
+        allowed  instead of that, which keys each query sees: [query key], or [batch 1 query key]
+        """
         queries, keys = q.shape[1], k.shape[1]
         if allowed is None and 1 < queries < keys:
             allowed = torch.ones(queries, keys, dtype=torch.bool, device=q.device).tril(keys - queries)
@@ -388,8 +391,7 @@ def _or_none(module: Any, name: str) -> Tensor | None:
 
 def _norm(cfg: Any, module: Any) -> Norm:
     kind: Literal["LN", "RMS"] = "LN" if str(cfg.normalization_type).startswith("LN") else "RMS"
-    bias = getattr(module, "bias", None)
-    return Norm(kind, module.weight.detach(), None if bias is None else bias.detach(), float(cfg.eps))
+    return Norm(kind, module.weight.detach(), _or_none(module, "bias"), float(cfg.eps))
 
 
 def _rotary(model: Model) -> tuple[Tensor, Tensor]:
