@@ -10,6 +10,7 @@ import numpy as np
 from mechlib.estimate import Estimate, plural
 from mechlib.measurement import Measurement
 from mechlib.statistics.assembly import sources_of
+from mechlib.statistics.means import mean, ratio
 from mechlib.statistics.resampling import RESAMPLES, SEED, TooFew
 from mechlib.tails import LEVEL, Z, binomial_tail
 
@@ -56,8 +57,6 @@ def above_null(
     Raises TooFew where a drawn null has too few sets to bound its percentile, ValueError on other columns.
     Source: docs/STATISTICS.md, R16; Zou and Donner 2008 for joining two intervals.
     """
-    from mechlib.statistics import mean, ratio
-
     columns = len(effect.columns)
     if columns != len(null.columns) or columns not in (1, 2):
         raise ValueError(

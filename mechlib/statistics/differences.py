@@ -1,0 +1,104 @@
+"""Differences: paired where both were measured on the same units, else between two samples."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from mechlib.estimate import Estimate, Family, plural
+from mechlib.measurement import Measurement
+from mechlib.statistics.assembly import aligned, assembled, columns_of_difference, with_sources
+from mechlib.statistics.intervals import (
+    Interval,
+    Sample,
+    interval,
+    interval_of_paired_shares,
+    interval_of_unpaired_shares,
+    sample,
+)
+from mechlib.tails import LEVEL
+
+
+def difference(first: Measurement, second: Measurement, across: str | None = None) -> Estimate | Family:
+    """First less second: paired where both were measured on the same units, between two samples where they share none.
+
+    Either may have a single column while the other has several; that makes a Family. `across` as in `mean`.
+
+    Raises ValueError where only some units are shared, TooFew as `mean` does.
+    """
+    shared = set(first.units) & set(second.units)
+    if not shared:
+        return with_sources(_unpaired(first, second, across), first, second)
+    if len(shared) < max(len(first), len(second)):
+        raise ValueError(
+            f"{len(shared)} of {len(first)} and {len(second)} units are the same: measure both on the same "
+            f"{plural(first.unit)} (paired), or on none in common"
+        )
+    second = aligned(second, first)
+    columns = columns_of_difference(first, second)
+    paired = replace(first, values=first.values - second.values, columns=columns, yes_no=False)
+    drawn = sample(paired, across)
+    both = first.yes_no and second.yes_no
+    found = _of_paired_shares(paired, drawn, columns) if both else interval(drawn, columns)
+    return with_sources(assembled(paired, drawn, found, paired.values, columns), first, second)
+
+
+def _of_paired_shares(paired: Measurement, drawn: Sample, columns: tuple[str, ...]) -> Interval:
+    """Differences of yes/no values on the same units: never without width, though no unit or cluster disagrees."""
+    units = drawn
+    if drawn.drawn == "clusters":
+        units = replace(drawn, rows=paired.values, sizes=(len(paired),), drawn="units")
+    up, down = units.combined(units.rows == 1), units.combined(units.rows == -1)
+    level = LEVEL / len(columns)
+    ends = [interval_of_paired_shares(*shares, units.trials, level) for shares in zip(up, down, strict=True)]
+    found = _interval_of_shares(up - down, ends, "paired shares")
+    if drawn.drawn != "clusters":
+        return found
+    between = interval(drawn, columns)
+    low, high, se = (
+        np.where(between.constant, own, other)
+        for own, other in ((found.low, between.low), (found.high, between.high), (found.se, between.se))
+    )
+    method = "paired shares, no cluster differs" if between.constant.all() else between.method
+    return replace(between, low=low, high=high, se=se, constant=found.constant, method=method)
+
+
+def _interval_of_shares(value: np.ndarray, ends: list[tuple[float, float, float]], method: str) -> Interval:
+    low, high, se = (np.array(part) for part in zip(*ends, strict=True))
+    return Interval(value, low, high, se, np.zeros(len(se)), np.zeros(len(se), dtype=bool), None, method)
+
+
+def _unpaired(first: Measurement, second: Measurement, across: str | None) -> Estimate | Family:
+    columns = columns_of_difference(first, second)
+    if first.unit != second.unit or bool(first.clusters) != bool(second.clusters):
+        raise ValueError(f"a difference between {plural(first.unit)} and {plural(second.unit)}: compare like with like")
+    a, b = sample(first, across), sample(second, across)
+    shared = set(first.clusters) & set(second.clusters)
+    if a.drawn == "units" and first.yes_no and second.yes_no:
+        ends = [
+            interval_of_unpaired_shares(*_pair_of_columns(a, b, column), LEVEL / len(columns))
+            for column in range(len(columns))
+        ]
+        found = _interval_of_shares(a.rows.mean(axis=0) - b.rows.mean(axis=0), ends, "unpaired shares")
+        return assembled(first, replace(a, n=a.n + b.n), found, None, columns)
+    if a.drawn == "clusters" and shared:
+        if set(first.clusters) != set(second.clusters):
+            raise ValueError("some clusters are shared, some are not: compare the same ones, or different ones")
+        drawn = replace(a, rows=a.rows - b.rows, n=a.n + b.n)  # other prompts of the same templates: paired by template
+    else:
+        width = np.ones((1, len(columns)))
+        drawn = replace(
+            a,
+            rows=np.concatenate([a.rows * width, b.rows * width]),
+            sizes=a.sizes + b.sizes,
+            shares=a.shares + tuple(-share for share in b.shares),
+            n=a.n + b.n,
+            clusters=None if a.clusters is None or b.clusters is None else a.clusters + b.clusters,
+        )
+    return assembled(first, drawn, interval(drawn, columns), None, columns)
+
+
+def _pair_of_columns(a: Sample, b: Sample, column: int) -> tuple[np.ndarray, np.ndarray]:
+    first, second = (drawn.rows[:, column if drawn.rows.shape[1] > 1 else 0] for drawn in (a, b))
+    return first, second

@@ -1,0 +1,101 @@
+"""Means, proportions and ratios of means over the units of a measurement."""
+
+from __future__ import annotations
+
+from mechlib.estimate import Estimate, Family
+from mechlib.measurement import TOTAL, Measurement
+from mechlib.statistics.assembly import aligned, assembled, identity, strips_of, with_sources
+from mechlib.statistics.intervals import interval, interval_of_share, sample
+from mechlib.tails import LEVEL
+
+
+class RatioRefused(ValueError):
+    """The denominator's interval does not lie wholly above zero, so a share of it means nothing."""
+
+
+def mean(measured: Measurement, across: str | None = None) -> Estimate | Family:
+    """The mean over units; where units share clusters, the mean of the cluster means.
+
+    across  what it generalises over: by default the units ("prompts") or, where they share clusters, "templates";
+            say "names" where clusters are names, "these templates" where they are held fixed
+
+    Raises TypeError for yes/no values (a proportion is meant), TooFew where no interval is honest.
+    """
+    if measured.yes_no:
+        raise TypeError("a mean of yes/no values: did you mean proportion(measurement)?")
+    drawn = sample(measured, across)
+    return assembled(measured, drawn, interval(drawn, measured.columns), measured.values, measured.columns)
+
+
+def proportion(measured: Measurement, across: str | None = None) -> Estimate | Family:
+    """The share of units with a yes; `across` as in `mean`.
+
+    Raises TypeError where values are no yes/no, TooFew below five clusters.
+    """
+    if not measured.yes_no:
+        raise TypeError("a proportion of values that are no yes/no: did you mean mean(measurement)?")
+    drawn = sample(measured, across)
+    family = len(measured.columns)
+    found = [interval_of_share(drawn, column, LEVEL / family) for column in range(family)]
+    strips = strips_of(measured, measured.values)
+    made = [
+        Estimate(
+            value=share.value,
+            low=share.low,
+            high=share.high,
+            se=share.se,
+            df=share.df,
+            trials=share.trials,
+            method=share.method,
+            notes=share.notes,
+            strip=strips[column],
+            simultaneous=family > 1,
+            **identity(measured, drawn, measured.columns[column]),
+        )
+        for column, share in enumerate(found)
+    ]
+    return made[0] if family == 1 else Family(tuple(made), measured.of)
+
+
+def ratio(
+    measured: Measurement, denominator: Measurement | None = None, across: str | None = None
+) -> Estimate | Family:
+    """Mean over mean, numerator and denominator of the same units: a share of a whole, never a mean of shares.
+
+    `ratio(shares["5.1"], shares["total"])`; with one argument the denominator is the column "total", or else the
+    second of two columns. Several numerators make a Family. `across` as in `mean`.
+
+    Raises RatioRefused unless the denominator's interval lies wholly above zero, TooFew as `mean` does.
+    Source: docs/STATISTICS.md, R3; intervals after Cochran 1977, section 6, studentised by the bootstrap.
+    """
+    if denominator is None:
+        measured, denominator = _split(measured)
+    denominator = aligned(denominator, measured)
+    check_denominator(denominator, across)
+    drawn = sample(measured, across, denominator)
+    below = float(drawn.combined(drawn.base[:, None])[0]) if drawn.base is not None else 1.0
+    found = interval(drawn, measured.columns)
+    made = assembled(measured, drawn, found, measured.values / below, measured.columns)
+    return with_sources(made, measured, denominator)
+
+
+def _split(measured: Measurement) -> tuple[Measurement, Measurement]:
+    columns = measured.columns
+    if TOTAL in columns and len(columns) > 1:
+        return measured.without([TOTAL]), measured[TOTAL]
+    if len(columns) != 2:
+        raise ValueError(f"a ratio of {len(columns)} columns: give numerator and denominator, as in ratio(a, b)")
+    return measured[columns[0]], measured[columns[1]]
+
+
+def check_denominator(denominator: Measurement, across: str | None) -> None:
+    if len(denominator.columns) != 1:
+        raise ValueError(f"a denominator of {len(denominator.columns)} columns: choose one")
+    drawn = sample(denominator, across)
+    found = interval(drawn, denominator.columns)
+    value, low, high = (float(ends[0]) for ends in (found.value, found.low, found.high))
+    if low - 2 * float(found.monte_carlo[0]) <= 0:
+        raise RatioRefused(
+            f"the denominator is {value:.3g} [{low:.3g}, {high:.3g}], not wholly above zero: "
+            "a share of it means nothing; claim the numerator itself, in its own unit"
+        )
