@@ -128,23 +128,15 @@ class Network:
         made = F.linear(x, block.qkv, block.b_qkv).unflatten(-1, (-1, self.d_head))
         return made.split((self.n_heads, self.n_groups, self.n_groups), dim=-2)
 
-    def split_by_head(
-        self, block: Block, port: str, x: Float[Tensor, "batch pos head_index d_model"]
-    ) -> Float[Tensor, "batch pos head_index d_head"]:
-        """Queries ("q"), keys ("k") or values ("v") of each head from a normed stream of its own.
-
-        Where heads share keys and values (grouped), each computes the group's from what it sees itself.
-        """
-        weight = self.port_weights(block, port)
-        made = torch.einsum("bphm,hdm->bphd", x, weight)
-        bias = self._port(block.b_qkv, port)
-        return made if bias is None else made + bias
-
     def port_weights(self, block: Block, port: str) -> Float[Tensor, "head_index d_head d_model"]:
         """W_Q, W_K or W_V of each head, the group's repeated for its heads."""
         found = self._port(block.qkv, port)
         assert found is not None
         return found
+
+    def port_bias(self, block: Block, port: str) -> Float[Tensor, "head_index d_head"] | None:
+        """b_Q, b_K or b_V of each head likewise; None where there is none."""
+        return self._port(block.b_qkv, port)
 
     def _port(self, joint: Tensor | None, port: str) -> Tensor | None:
         if joint is None:
@@ -275,7 +267,7 @@ def _qkv(net: Network, layer: int, stream: Tensor, shifts: Mapping[str, Tensor])
             found[number] = found[number].repeat_interleave(net.n_heads // found[number].shape[2], 2)
         for head, shift in own.items():
             seen = block.ln1(stream + shift)
-            weight, bias = net.port_weights(block, port)[head], net._port(block.b_qkv, port)
+            weight, bias = net.port_weights(block, port)[head], net.port_bias(block, port)
             made = F.linear(seen, weight, None if bias is None else bias[head])
             found[number] = torch.cat(
                 [found[number][:, :, :head], made.unsqueeze(2), found[number][:, :, head + 1 :]], dim=2
