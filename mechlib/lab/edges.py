@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mechlib.graphs import LOGITS, Circuit, Edge, Graph
+from mechlib.graphs import Circuit, Edge, Graph
 from mechlib.lab.network import Block, Network, forward
 
 Base: TypeAlias = Mapping[str, Tensor] | None  # activations by hook name, of `base_names`; None for zeros
