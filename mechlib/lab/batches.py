@@ -181,9 +181,14 @@ def _checked(model: Model, text: str, ids: list[int]) -> list[int]:
     if unknown is not None and unknown in ids[len(bos_ids(model)) :]:
         # Some tokenizers know a word behind a space only.
         strange = [
-            word for word in text.split() if unknown in tokenizer(f" {word}", add_special_tokens=False)["input_ids"]
+            word
+            for word in dict.fromkeys(text.split())
+            if unknown in tokenizer(f" {word}", add_special_tokens=False)["input_ids"]
         ]
-        raise ValueError(f"{checkpoint_of(model).name} does not know {', '.join(map(repr, strange))} in {text!r}")
+        raise ValueError(
+            f"{checkpoint_of(model).name} does not know {', '.join(map(repr, strange))} in {text!r}: "
+            "use words of its vocabulary, or a task's style for other models"
+        )
     if len(ids) > model.cfg.n_ctx:
         raise ValueError(
             f"{text!r} has {len(ids)} tokens, {checkpoint_of(model).name} reads {model.cfg.n_ctx}: shorten it"
