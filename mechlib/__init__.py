@@ -36,15 +36,28 @@ if TYPE_CHECKING:
     from mechlib.statistics import above as above
     from mechlib.statistics import above_null as above_null
     from mechlib.statistics import across_seeds as across_seeds
+    from mechlib.statistics import agreement_of_halves as agreement_of_halves
     from mechlib.statistics import circuit_above as circuit_above
+    from mechlib.statistics import cmd as cmd
     from mechlib.statistics import correlation as correlation
+    from mechlib.statistics import cpr as cpr
     from mechlib.statistics import difference as difference
+    from mechlib.statistics import distance_correlation as distance_correlation
+    from mechlib.statistics import equivalence as equivalence
     from mechlib.statistics import exact as exact
+    from mechlib.statistics import faithfulness as faithfulness
+    from mechlib.statistics import gap as gap
+    from mechlib.statistics import independence as independence
     from mechlib.statistics import mean as mean
+    from mechlib.statistics import minimality as minimality
+    from mechlib.statistics import overlap as overlap
+    from mechlib.statistics import partial_necessity as partial_necessity
     from mechlib.statistics import proportion as proportion
     from mechlib.statistics import ratio as ratio
+    from mechlib.statistics import share_kept as share_kept
     from mechlib.statistics import strongest as strongest
     from mechlib.statistics import strongest_circuit as strongest_circuit
+    from mechlib.statistics import sufficiency as sufficiency
 
 _HOME = {
     "checkpoints": ("published",),
@@ -59,15 +72,28 @@ _HOME = {
         "above",
         "above_null",
         "across_seeds",
+        "agreement_of_halves",
         "circuit_above",
+        "cmd",
         "correlation",
+        "cpr",
         "difference",
+        "distance_correlation",
+        "equivalence",
         "exact",
+        "faithfulness",
+        "gap",
+        "independence",
         "mean",
+        "minimality",
+        "overlap",
+        "partial_necessity",
         "proportion",
         "ratio",
+        "share_kept",
         "strongest",
         "strongest_circuit",
+        "sufficiency",
     ),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

@@ -6,15 +6,20 @@ that an estimate is a function of what was measured on which unit and of nothing
 """
 
 from mechlib.statistics.correlations import correlation
+from mechlib.statistics.curves import cmd, cpr, faithfulness, gap, share_kept
+from mechlib.statistics.dependence import distance_correlation
 from mechlib.statistics.differences import difference
+from mechlib.statistics.hypotheses import equivalence, independence, minimality, partial_necessity, sufficiency
 from mechlib.statistics.means import RatioRefused, mean, proportion, ratio
 from mechlib.statistics.nulls import above_null, permutation_p, sign_flip_p
 from mechlib.statistics.resampling import TooFew, set_seed_offset
 from mechlib.statistics.selecting import above, circuit_above, strongest, strongest_circuit
+from mechlib.statistics.stability import agreement_of_halves, overlap
 from mechlib.statistics.trainings import across_seeds, exact
 
 __all__ = [
-    "RatioRefused", "TooFew", "above", "above_null", "across_seeds", "circuit_above", "correlation", "difference",
-    "exact", "mean", "permutation_p", "proportion", "ratio", "set_seed_offset", "sign_flip_p", "strongest",
-    "strongest_circuit",
+    "RatioRefused", "TooFew", "above", "above_null", "across_seeds", "agreement_of_halves", "circuit_above", "cmd",
+    "correlation", "cpr", "difference", "distance_correlation", "equivalence", "exact", "faithfulness", "gap",
+    "independence", "mean", "minimality", "overlap", "partial_necessity", "permutation_p", "proportion", "ratio",
+    "set_seed_offset", "share_kept", "sign_flip_p", "strongest", "strongest_circuit", "sufficiency",
 ]  # fmt: skip

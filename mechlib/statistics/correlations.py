@@ -12,6 +12,7 @@ from mechlib.statistics.assembly import aligned, identity, sources_of
 from mechlib.statistics.intervals import FEWEST as FEWEST_CLUSTERS
 from mechlib.statistics.intervals import Sample, sample
 from mechlib.statistics.resampling import TooFew, bca_of, left_out
+from mechlib.statistics.rows import by_label_and_unit
 from mechlib.tails import LEVEL, Z, t_quantile
 
 FEWEST = 20  # units, for an interval of a correlation
@@ -32,6 +33,30 @@ def correlation(
     """
     if method not in ("pearson", "spearman"):
         raise ValueError(f"no correlation {method!r}: pearson or spearman")
+    drawn, groups, x, y = paired(first, second, across)
+    statistic = _Pearson(x, y) if method == "pearson" else _Spearman(x, y)
+    noise, df, how = 0.0, None, "BCa" if drawn.drawn == "units" else "stratified BCa"
+    if drawn.drawn == "clusters":
+        (value, low, high, se), df, how = (
+            _jackknifed(statistic, groups, drawn),
+            int(groups.max()),
+            "jackknife over clusters",
+        )
+    else:
+        value, low, high, noise = bca_of(statistic, drawn.sizes)
+        se = (high - low) / (2 * Z)
+    said = identity(first, drawn, "value") | {"of": f"{method} correlation", "sources": sources_of(first, second)}
+    return Estimate(value=value, low=low, high=high, se=se, df=df, monte_carlo=noise, method=how, **said)
+
+
+def paired(
+    first: Measurement, second: Measurement, across: str | None
+) -> tuple[Sample, np.ndarray, np.ndarray, np.ndarray]:
+    """How units were drawn, the number of each one's cluster (zeros where independent), and both its values.
+
+    Units are in an order of their own, by cluster and name. Raises ValueError where one measurement does not vary,
+    TooFew below twenty units.
+    """
     second = aligned(second, first)
     for measured in (first, second):
         if np.ptp(measured.array) == 0:
@@ -44,22 +69,9 @@ def correlation(
         )
     drawn = sample(first, across)
     labels = first.clusters if drawn.drawn != "units" else ("",) * len(first)
-    order = sorted(range(len(first)), key=lambda row: (labels[row], first.units[row]))
-    x, y = first.array[order], second.array[order]
-    statistic = _Pearson(x, y) if method == "pearson" else _Spearman(x, y)
-    noise, df, how = 0.0, None, "BCa" if drawn.drawn == "units" else "stratified BCa"
-    if drawn.drawn == "clusters":
-        groups = np.unique([labels[row] for row in order], return_inverse=True)[1]
-        (value, low, high, se), df, how = (
-            _jackknifed(statistic, groups, drawn),
-            int(groups.max()),
-            "jackknife over clusters",
-        )
-    else:
-        value, low, high, noise = bca_of(statistic, drawn.sizes)
-        se = (high - low) / (2 * Z)
-    said = identity(first, drawn, "value") | {"of": f"{method} correlation", "sources": sources_of(first, second)}
-    return Estimate(value=value, low=low, high=high, se=se, df=df, monte_carlo=noise, method=how, **said)
+    order = by_label_and_unit(labels, first.units)
+    groups = np.unique(np.array(labels)[order], return_inverse=True)[1]
+    return drawn, groups, first.array[order], second.array[order]
 
 
 class _Pearson:

@@ -140,7 +140,7 @@ def interval(drawn: Sample, columns: Sequence[str]) -> Interval:
 
     Raises TooFew, naming the column.
     """
-    _check_enough(drawn)
+    check_enough(drawn)
     below = 1.0 if drawn.base is None else float(drawn.combined(drawn.base[:, None])[0])
     value = drawn.combined(drawn.rows) / below
     residuals = drawn.rows / below if drawn.base is None else (drawn.rows - value * drawn.base[:, None]) / below
@@ -188,7 +188,8 @@ def _degrees(drawn: Sample, parts: np.ndarray) -> float:
     return float(np.min(total[spread > 0] ** 2 / spread[spread > 0], initial=len(drawn.rows) - len(drawn.sizes)))
 
 
-def _check_enough(drawn: Sample) -> None:
+def check_enough(drawn: Sample) -> None:
+    """Raises TooFew where there are too few rows for any interval, naming how many would do."""
     if drawn.drawn == "clusters" and min(drawn.sizes) < FEWEST:
         raise TooFew(
             f"{min(drawn.sizes)} {drawn.across} are too few to generalise over them: at least {FEWEST}, "
@@ -240,7 +241,7 @@ def interval_of_share(drawn: Sample, column: int, level: float) -> Share:
     """
     p = float(drawn.combined(drawn.rows)[column])
     if drawn.drawn == "clusters":
-        _check_enough(drawn)
+        check_enough(drawn)
         return _korn_graubard(p, drawn.rows[:, column], drawn.n, level)
     trials = drawn.trials
     common = trials >= 50 and min(p, 1 - p) * trials >= FEW_HITS - 1e-9

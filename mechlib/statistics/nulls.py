@@ -65,12 +65,24 @@ def above_null(
     own = mean(effect, across) if columns == 1 else ratio(effect, across=across)
     assert isinstance(own, Estimate)
     values = np.sort(null.values[:, 0] if columns == 1 else null.values[:, 0] / null.values[:, 1])
-    lowest, percentile, highest = _percentile(values, len(null) < DRAWN if exhaustive is None else exhaustive)
-    value = own.value - percentile
-    p = permutation_p(own.value, values)
+    everything = len(null) < DRAWN if exhaustive is None else exhaustive
+    return replace(exceeding(own, values, PERCENTILE, everything, null.unit), sources=sources_of(effect, null))
+
+
+def exceeding(own: Estimate, null: np.ndarray, share: float, exhaustive: bool, unit: str) -> Estimate:
+    """By how much an estimate exceeds the value that a `share` of the null's values do not exceed.
+
+    null        one value for each random set, sorted; `unit` is what a set is called
+    exhaustive  whether these are all sets there are, so that their percentile has no error
+
+    Raises TooFew where a drawn null has too few sets to bound its percentile.
+    """
+    lowest, percentile, highest = _percentile(null, share, exhaustive)
+    value, rank = own.value - percentile, f"{100 * share:g}th percentile"
+    p = permutation_p(own.value, null)
     note = (
-        f"{own.value:.3g} against a 95th percentile of {percentile:.3g} and a mean of {values.mean():.3g} over "
-        f"{len(values)} {plural(null.unit)}; p = {p:.2g}, at best {1 / (len(values) + 1):.2g}"
+        f"{own.value:.3g} against a {rank} of {percentile:.3g} and a mean of {null.mean():.3g} over "
+        f"{len(null)} {plural(unit)}; p = {p:.2g}, at best {1 / (len(null) + 1):.2g}"
     )
     return replace(
         own,
@@ -78,31 +90,30 @@ def above_null(
         low=value - float(np.hypot(own.value - own.low, highest - percentile)),
         high=value + float(np.hypot(own.high - own.value, percentile - lowest)),
         se=float(np.hypot(own.se, (highest - lowest) / (2 * Z))),
-        method=f"{own.method} above the null's 95th percentile",
+        method=f"{own.method} above the null's {rank}",
         notes=(*own.notes, note),
-        sources=sources_of(effect, null),
     )
 
 
-def percentile_of(null: Sequence[float] | np.ndarray) -> float:
-    """The 95th percentile of a null: the smallest value that 95 % of its sets do not exceed."""
+def percentile_of(null: Sequence[float] | np.ndarray, share: float = PERCENTILE) -> float:
+    """The percentile of a null, the 95th by default: the smallest value that such a share of its sets do not exceed."""
     ordered = np.sort(np.asarray(null, dtype=np.float64))
-    return float(ordered[int(np.ceil(PERCENTILE * len(ordered) - 1e-9)) - 1])
+    return float(ordered[int(np.ceil(share * len(ordered) - 1e-9)) - 1])
 
 
-def _percentile(ordered: np.ndarray, exhaustive: bool) -> tuple[float, float, float]:
-    """Lower end, value and upper end of the 95th percentile."""
+def _percentile(ordered: np.ndarray, share: float, exhaustive: bool) -> tuple[float, float, float]:
+    """Lower end, value and upper end of a percentile."""
     m = len(ordered)
-    percentile = percentile_of(ordered)
+    percentile = percentile_of(ordered, share)
     if exhaustive:
         return percentile, percentile, percentile
     ranks = range(1, m + 1)
     # the r-th smallest lies above the percentile unless at least r of m sets are below it
-    upper = [rank for rank in ranks if binomial_tail(rank, m, PERCENTILE) <= LEVEL / 2]
-    lower = [rank for rank in ranks if 1 - binomial_tail(rank, m, PERCENTILE) <= LEVEL / 2]
+    upper = [rank for rank in ranks if binomial_tail(rank, m, share) <= LEVEL / 2]
+    lower = [rank for rank in ranks if 1 - binomial_tail(rank, m, share) <= LEVEL / 2]
     if not upper or not lower:
         raise TooFew(
-            f"{m} random sets do not bound their own 95th percentile: draw {DRAWN}, or say exhaustive=True if "
-            "there are no others"
+            f"{m} random sets do not bound their own {100 * share:g}th percentile: draw {DRAWN}, or say "
+            "exhaustive=True if there are no others"
         )
     return float(ordered[lower[-1] - 1]), percentile, float(ordered[upper[0] - 1])

@@ -38,6 +38,11 @@ def set_seed_offset(offset: int) -> None:
     _offset = int(offset)
 
 
+def generator(*key: int) -> np.random.Generator:
+    """Random numbers that are the same wherever the key is: how many rows, the stream, what for."""
+    return np.random.default_rng([SEED, _offset % 2**32, *key])
+
+
 def counts(n: int, stream: int = 0) -> np.ndarray:
     """How often each of `n` rows was drawn: uint8, RESAMPLES x n. Streams are independent draws for the same n."""
     key = (n, stream, _offset)
@@ -51,7 +56,7 @@ def counts(n: int, stream: int = 0) -> np.ndarray:
 
 def _draw(n: int, stream: int) -> list[np.ndarray]:
     """Multinomial counts by counting drawn rows, which is many times as fast as drawing counts."""
-    rng = np.random.default_rng([SEED, _offset % 2**32, n, stream])
+    rng = generator(n, stream)
     several = 100  # resamples at a time: their counts stay in the cache
     shift = np.arange(several)[:, None] * n
     small = np.uint16 if n < 2**16 else np.int64
