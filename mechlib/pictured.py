@@ -1,6 +1,6 @@
 """What figures draw: numbers, labels and intervals, before any ink. Shared by `mechlib.plots` and the pages.
 
-What is drawn is a Measurement, or for a `matrix` one Measurement for each cell, under (row, column).
+What is drawn is a Measurement, or for a `matrix` or a `curve` one Measurement for each cell, under (row, column).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mechlib import graph_layout
 from mechlib.estimate import Estimate, Family
 from mechlib.measurement import Measurement
 from mechlib.showing import Cells
@@ -171,6 +172,50 @@ def grid_of(drawn: Measurement | Cells) -> Grid:
     return Grid(tuple(dict.fromkeys(r for r, _ in drawn)), tuple(dict.fromkeys(c for _, c in drawn)), cells)
 
 
+@dataclass(frozen=True)
+class SizePoint(Point):
+    """A point of a curve: `label` is the size as written, `x` its place on a log axis, in powers of ten."""
+
+    x: float = 0.0
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line of a figure of curves, from the smallest size on."""
+
+    label: str
+    points: tuple[SizePoint, ...]
+
+
+def curves_of(drawn: Measurement | Cells) -> list[Series]:
+    """The lines of a `curve`: one of a Measurement whose columns are sizes, or one a row of cells under (row, size).
+
+    A size of 0, which has no logarithm, stands half a power of ten before the smallest. ValueError for a column that is
+    no size, for a cell of several columns, and where there is neither.
+    """
+    cells = {("", name): drawn[name] for name in drawn.columns} if isinstance(drawn, Measurement) else drawn
+    points = grid_of(cells).cells
+    if not points:
+        raise ValueError("a curve of no sizes: there is nothing to draw")
+    sizes = {size: _size(size) for _, size in points}
+    smallest = min((size for size in sizes.values() if size > 0), default=1.0)
+    return [
+        Series(row, tuple(
+            SizePoint(size, point.n, point.value, point.interval, x=math.log10(number or smallest / math.sqrt(10)))
+            for size, number in sorted(sizes.items(), key=lambda item: item[1])
+            if (point := points.get((row, size)))
+        ))
+        for row in dict.fromkeys(row for row, _ in points)
+    ]  # fmt: skip
+
+
+def _size(name: str) -> float:
+    with suppress(ValueError):
+        if 0 <= (size := float(name)) < math.inf:
+            return size
+    raise ValueError(f"{name!r} is no size: the columns of a curve are numbers, as in '1', '2', '5'")
+
+
 def extent(plot: str, measurements: Iterable[Measurement | Cells]) -> Ends:
     """Where the axis (or the colour) of a figure ends if it is to hold all of these measurements."""
     reached = np.concatenate([np.ravel(_reach(plot, measurement)) for measurement in measurements])
@@ -180,8 +225,13 @@ def extent(plot: str, measurements: Iterable[Measurement | Cells]) -> Ends:
 def _reach(plot: str, drawn: Measurement | Cells) -> np.ndarray:
     if plot == "matrix":
         return np.array([cell.value for cell in grid_of(drawn).cells.values()])
+    if plot == "curve":
+        reached = [end for one in curves_of(drawn) for point in one.points for end in point.reach]
+        return np.array([*reached, 0.0, 1.0])
     if not isinstance(drawn, Measurement):
-        raise ValueError("draws one measurement: several, one a cell, make a matrix")
+        raise ValueError("draws one measurement: several, one a cell, make a matrix or a curve")
+    if plot == "circuit_graph":
+        return np.array(list(graph_layout.effects(drawn).values()))
     if plot == "heads_by_layer":
         grid, mlps = heads_and_mlps(drawn)
         return grid if mlps is None else np.concatenate([grid.ravel(), mlps])

@@ -14,10 +14,11 @@ import io
 import math
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mechlib.ink import INK, MUTED, POSITIVE, STYLE, colours, empty_figure, labels_of, panel, plain, quiet, what
 from mechlib.measurement import Measurement
 from mechlib.pictured import (
     Ends,
@@ -35,6 +36,8 @@ from mechlib.pictured import (
     strata_means,
     stratum_points,
 )
+from mechlib.plots_circuits import circuit_graph as circuit_graph
+from mechlib.plots_circuits import curve as curve
 from mechlib.showing import Cells
 
 if TYPE_CHECKING:
@@ -43,25 +46,9 @@ if TYPE_CHECKING:
 
 Plot = Callable[..., "Figure"]
 
-# A generic, bundled font drawn as paths, and a fixed salt: the same bytes wherever the same matplotlib draws.
-_STYLE = {
-    "svg.hashsalt": "mechlib",
-    "svg.fonttype": "path",
-    "text.parse_math": False,
-    "font.family": "DejaVu Sans",
-    "font.size": 8.0,
-    "axes.linewidth": 0.6,
-    "axes.titlesize": 8.5,
-    "axes.titlelocation": "left",
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-}
-INK, MUTED, POSITIVE, NEGATIVE = "#1b1d21", "#6a707a", "#1f5fa8", "#b3540f"
 FIGURES = (
     "heads_by_layer", "attention_pattern", "by_stratum", "distribution", "by_column", "rates_by_stratum",
-    "rates_by_column", "matrix",
+    "rates_by_column", "matrix", "circuit_graph", "curve",
 )  # fmt: skip
 
 
@@ -74,9 +61,9 @@ def heads_by_layer(measurement: Measurement, axes: Axes | None = None, ends: End
     labels = [str(head) for head in range(grid.shape[1])]
     if mlps is not None:
         grid, labels = np.column_stack([grid, mlps]), [*labels, "mlp"]
-    figure, axes = _panel(axes, (0.45 + 0.28 * grid.shape[1], 0.55 + 0.28 * grid.shape[0]))
+    figure, axes = panel(axes, (0.45 + 0.28 * grid.shape[1], 0.55 + 0.28 * grid.shape[0]))
     limit = farthest(ends or extent("heads_by_layer", [measurement]))
-    _colours(axes, grid, limit, both_signs=bool(np.nanmin(grid) < 0))
+    colours(axes, grid, limit, both_signs=bool(np.nanmin(grid) < 0))
     for (layer, head), value in np.ndenumerate(grid):
         if abs(value) >= 0.1 * limit:
             colour = "white" if abs(value) > 0.6 * limit else INK
@@ -91,10 +78,10 @@ def heads_by_layer(measurement: Measurement, axes: Axes | None = None, ends: End
 def attention_pattern(measurement: Measurement, axes: Axes | None = None, ends: Ends | None = None) -> Figure:
     """Attention of one head on one prompt: queries as rows (units), keys as columns, weights in [0, 1]."""
     values = measurement.values
-    figure, axes = _panel(axes, (0.8 + 0.13 * values.shape[1], 0.8 + 0.13 * values.shape[0]))
-    _colours(axes, values, farthest(ends or (0.0, 1.0)), both_signs=bool(values.min() < 0))
-    axes.set_xticks(range(values.shape[1]), _labels(measurement.columns), rotation=90, fontsize=5)
-    axes.set_yticks(range(values.shape[0]), _labels(measurement.units), fontsize=5)
+    figure, axes = panel(axes, (0.8 + 0.13 * values.shape[1], 0.8 + 0.13 * values.shape[0]))
+    colours(axes, values, farthest(ends or (0.0, 1.0)), both_signs=bool(values.min() < 0))
+    axes.set_xticks(range(values.shape[1]), labels_of(measurement.columns), rotation=90, fontsize=5)
+    axes.set_yticks(range(values.shape[0]), labels_of(measurement.units), fontsize=5)
     axes.set(xlabel="key", ylabel="query")
     return figure
 
@@ -102,26 +89,26 @@ def attention_pattern(measurement: Measurement, axes: Axes | None = None, ends: 
 def by_stratum(measurement: Measurement, axes: Axes | None = None, ends: Ends | None = None) -> Figure:
     """Mean of the first column in each stratum (or cluster): a strip, one dot a label."""
     rows = strata_means(measurement)
-    figure, axes = _panel(axes, (3.4, 0.5 + 0.17 * len(rows)))
+    figure, axes = panel(axes, (3.4, 0.5 + 0.17 * len(rows)))
     axes.plot([float(means[0]) for _, _, means in rows], range(len(rows)), "o", markersize=3.2, color=POSITIVE)
     axes.axvline(float(measurement.values[:, 0].mean()), color=MUTED, linewidth=0.6, dashes=(2, 2))
-    axes.set_yticks(range(len(rows)), [f"{_plain(clipped(label, 40))}  (n={n})" for label, n, _ in rows], fontsize=6)
+    axes.set_yticks(range(len(rows)), [f"{plain(clipped(label, 40))}  (n={n})" for label, n, _ in rows], fontsize=6)
     axes.invert_yaxis()
     if ends:
         axes.set_xlim(*ends)
-    axes.set_xlabel(_of(measurement))
+    axes.set_xlabel(what(measurement))
     return figure
 
 
 def distribution(measurement: Measurement, axes: Axes | None = None, ends: Ends | None = None) -> Figure:
     """Histogram of the first column over units, zero marked."""
     counts, edges = histogram(measurement.values[:, 0])
-    figure, axes = _panel(axes, (3.2, 1.6))
+    figure, axes = panel(axes, (3.2, 1.6))
     axes.bar(edges[:-1], counts, np.diff(edges), align="edge", color=POSITIVE, alpha=0.55, linewidth=0)
     axes.axvline(0, color=MUTED, linewidth=0.6)
     if ends:
         axes.set_xlim(*ends)
-    axes.set(xlabel=_of(measurement), ylabel=f"{measurement.unit}s")
+    axes.set(xlabel=what(measurement), ylabel=f"{measurement.unit}s")
     return figure
 
 
@@ -131,16 +118,16 @@ def by_column(measurement: Measurement, axes: Axes | None = None, ends: Ends | N
     Of shares, whose quartiles are 0 and 1, the line is the 95 % interval.
     """
     lines = [(place, *span) for place, span in enumerate(spans(measurement)) if span]
-    figure, axes = _panel(axes, (0.8 + 0.24 * len(measurement.columns), 1.8))
+    figure, axes = panel(axes, (0.8 + 0.24 * len(measurement.columns), 1.8))
     places = range(len(measurement.columns))
     axes.vlines(*zip(*lines, strict=True), color=POSITIVE, linewidth=1.0)
     axes.plot(places, measurement.values.mean(axis=0), "o", markersize=3.2, color=POSITIVE)
     axes.axhline(0, color=MUTED, linewidth=0.6)
-    labels = _labels(measurement.columns, 24)
+    labels = labels_of(measurement.columns, 24)
     axes.set_xticks(places, labels, rotation=90 if max(map(len, labels)) > 3 else 0)
     if ends:
         axes.set_ylim(*ends)
-    axes.set_ylabel(_of(measurement))
+    axes.set_ylabel(what(measurement))
     return figure
 
 
@@ -173,18 +160,18 @@ def rates_by_column(measurement: Measurement, axes: Axes | None = None, ends: En
 def _rates(
     points: Sequence[Point], labels: Sequence[str], measurement: Measurement, axes: Axes | None, ends: Ends | None
 ) -> Figure:
-    figure, axes = _panel(axes, (3.4, 0.5 + 0.17 * len(points)))
+    figure, axes = panel(axes, (3.4, 0.5 + 0.17 * len(points)))
     for place, point in enumerate(points):
         for line, width in ((point.outer, 0.6), (point.interval, 1.6)):
             if line is not None:
                 axes.hlines(place, *line, color=POSITIVE, linewidth=width)
     axes.plot([point.value for point in points], range(len(points)), "o", markersize=3.2, color=POSITIVE)
     axes.axvline(0, color=MUTED, linewidth=0.6)
-    axes.set_yticks(range(len(points)), _labels(labels, 40), fontsize=6)
+    axes.set_yticks(range(len(points)), labels_of(labels, 40), fontsize=6)
     axes.invert_yaxis()
     if ends:
         axes.set_xlim(*ends)
-    axes.set_xlabel(_of(measurement))
+    axes.set_xlabel(what(measurement))
     return figure
 
 
@@ -198,40 +185,40 @@ def matrix(drawn: Measurement | Cells, axes: Axes | None = None, ends: Ends | No
     values = np.full((len(grid.rows), len(grid.columns)), np.nan)
     for (row, column), cell in grid.cells.items():
         values[grid.rows.index(row), grid.columns.index(column)] = cell.value
-    figure, axes = _panel(axes, (1.4 + 0.75 * values.shape[1], 0.7 + 0.36 * values.shape[0]))
+    figure, axes = panel(axes, (1.4 + 0.75 * values.shape[1], 0.7 + 0.36 * values.shape[0]))
     limit = farthest(ends or extent("matrix", [drawn]))
-    _colours(axes, values, limit, both_signs=bool(np.nanmin(values) < 0))
+    colours(axes, values, limit, both_signs=bool(np.nanmin(values) < 0))
     for (row, column), cell in grid.cells.items():
         y, x = grid.rows.index(row), grid.columns.index(column)
         below = f"\n[{short(cell.interval[0])}, {short(cell.interval[1])}]" if cell.interval else ""
         colour = "white" if abs(cell.value) > 0.6 * limit else INK
         axes.text(x, y, short(cell.value) + below, ha="center", va="center", fontsize=5.5, color=colour)
     longest = max(map(len, grid.columns))
-    axes.set_xticks(range(len(grid.columns)), _labels(grid.columns, 24), rotation=90 if longest > 10 else 0)
-    axes.set_yticks(range(len(grid.rows)), _labels(grid.rows, 40))
+    axes.set_xticks(range(len(grid.columns)), labels_of(grid.columns, 40), rotation=90 if longest > 10 else 0)
+    axes.set_yticks(range(len(grid.rows)), labels_of(grid.rows, 40))
     return figure
 
 
 def small_multiples(plot: Plot, measurements: Mapping[str, Measurement], title: str = "", columns: int = 5) -> Figure:
     """The same figure for several models on one scale, one panel each."""
-    _quiet()
+    quiet()
     from matplotlib import rc_context
 
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         ends = extent(plot.__name__, measurements.values())
         probe = plot(next(iter(measurements.values())), ends=ends)
         width, height = probe.get_size_inches()
         columns = max(1, min(columns, len(measurements), int(11 / width) or 1))
         rows = math.ceil(len(measurements) / columns)
-        figure = _figure((width * columns, height * rows + (0.3 if title else 0)))
+        figure = empty_figure((width * columns, height * rows + (0.3 if title else 0)))
         for place, (name, measurement) in enumerate(measurements.items()):
             axes = figure.add_subplot(rows, columns, place + 1)
             plot(measurement, axes=axes, ends=ends)
-            axes.set_title(_plain(name))
+            axes.set_title(plain(name))
             if place % columns:
                 axes.set_ylabel("")
         if title:
-            figure.suptitle("\n".join(textwrap.wrap(_plain(clipped(title, 300)), 120)), x=0.01, ha="left", fontsize=8.5)
+            figure.suptitle("\n".join(textwrap.wrap(plain(clipped(title, 300)), 120)), x=0.01, ha="left", fontsize=8.5)
     return figure
 
 
@@ -240,55 +227,6 @@ def svg_bytes(figure: Figure) -> bytes:
     from matplotlib import rc_context
 
     page = io.BytesIO()
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure.savefig(page, format="svg", metadata={"Date": None, "Creator": None}, facecolor="white")
     return page.getvalue()
-
-
-def _plain(text: str) -> str:
-    """Text in one line, of letters that the bundled font has."""
-    return "".join(letter if ord(letter) < 0x2E80 else "□" for letter in " ".join(text.split()))
-
-
-def _labels(names: Sequence[str], longest: int = 14) -> list[str]:
-    return [_plain(clipped(name, longest)) for name in names]
-
-
-def _of(measurement: Measurement) -> str:
-    return _plain(clipped(measurement.of, 60)) or "value"
-
-
-def _colours(axes: Axes, values: np.ndarray, limit: float, both_signs: bool) -> None:
-    from matplotlib.colors import LinearSegmentedColormap
-
-    stops = [NEGATIVE, "white", POSITIVE] if both_signs else ["white", POSITIVE]
-    colours = LinearSegmentedColormap.from_list("mechlib", stops).with_extremes(bad="#eeeeee")
-    image = axes.imshow(values, cmap=colours, vmin=-limit if both_signs else 0, vmax=limit, aspect="auto")
-    axes.figure.colorbar(image, ax=axes, fraction=0.05, pad=0.03).outline.set_linewidth(0.4)
-    axes.tick_params(length=0)
-
-
-def _panel(axes: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:
-    """The panel to draw into: the one given, or the only one of a new figure."""
-    if axes is not None:
-        figure: Any = axes.figure
-        return figure, axes
-    _quiet()
-    from matplotlib import rc_context
-
-    with rc_context(_STYLE):
-        figure = _figure(size)
-        return figure, figure.add_subplot()
-
-
-def _figure(size: tuple[float, float]) -> Figure:
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=size, layout="constrained")
-
-
-def _quiet() -> None:
-    """Keeps matplotlib's font search out of claims' logs."""
-    import logging
-
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)

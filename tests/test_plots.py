@@ -19,6 +19,10 @@ from mechlib.statistics import mean
 
 ROOT = Path(__file__).parent.parent
 HEADS = tuple(f"{layer}.{head}" for layer in range(2) for head in range(3))
+COLUMNS = {
+    "circuit_graph": ("input->0.1.q", "input->1.0.v", "0.1->1.0.k", "0.1->mlp 0", "mlp 0->logits", "1.0->logits"),
+    "curve": ("0", "1", "2", "5", "10", "1519"),
+}
 
 
 def measured(values: np.ndarray, columns: tuple[str, ...] = ("value",), **more: object) -> Measurement:
@@ -99,7 +103,8 @@ def test_a_histogram_counts_every_unit_and_survives_constant_values() -> None:
 @pytest.mark.parametrize("name", plots.FIGURES)
 def test_every_figure_is_drawn_for_the_page_and_for_the_forge_even_of_constant_values(name: str) -> None:
     for values in (np.zeros((6, 6)), np.random.default_rng(1).normal(size=(6, 6))):
-        data = Measurement(values, HEADS, columns=HEADS, strata=("a", "b") * 3, of="nats & <more>")
+        columns = COLUMNS.get(name, HEADS)
+        data = Measurement(values, HEADS, columns=columns, strata=("a", "b") * 3, of="nats & <more>")
         ET.fromstring(getattr(drawings, name)(data))
         ET.fromstring(getattr(drawings, name)(data, small=True))
         drawn = plots.svg_bytes(getattr(plots, name)(data))

@@ -59,7 +59,8 @@ def environment() -> Environment:
 def stylesheet() -> str:
     """The CSS that both pages share."""
     return "".join(
-        (TEMPLATES / name).read_text(encoding="utf-8") for name in ("colours.css", "page.css", "drawings.css")
+        (TEMPLATES / name).read_text(encoding="utf-8")
+        for name in ("colours.css", "page.css", "drawings.css", "circuits.css")
     )
 
 

@@ -29,6 +29,9 @@ from mechlib.pictured import (
     strata_means,
     stratum_points,
 )
+from mechlib.report.drawings_circuits import circuit_graph as circuit_graph
+from mechlib.report.drawings_circuits import curve as curve
+from mechlib.report.drawings_circuits import edge_bar as edge_bar
 from mechlib.report.svg import Scale, axis_parts, digits, dot, drawing, number, path, rect, scale_for, text
 from mechlib.showing import Cells
 
@@ -207,9 +210,9 @@ def matrix(drawn: Measurement | Cells, ends: Ends | None = None, small: bool = F
     limit = farthest(ends or extent("matrix", [drawn]))
     with_intervals = any(cell.interval for cell in grid.cells.values())
     wide, tall = (9, 8) if small else (64, 30) if with_intervals else (42, 18)
-    turned = max(LETTER * len(clipped(column, 24)) for column in grid.columns) > wide
+    turned = max(LETTER * len(clipped(column, 40)) for column in grid.columns) > wide
     left = 0 if small else _room(grid.rows, 40)
-    top = 0 if small else _room(grid.columns, 24) if turned else 14
+    top = 0 if small else _room(grid.columns, 40) if turned else 14
     parts = []
     for (row, column), cell in grid.cells.items():
         x, y = left + wide * grid.columns.index(column), top + tall * grid.rows.index(row)
@@ -241,7 +244,7 @@ def _heads(columns: Sequence[str], left: int, top: int, wide: int, turned: bool)
     if not turned:
         return [text(x, top - 4, column, "l") for x, column in zip(middles, columns, strict=True)]
     return [
-        f'<g transform="translate({digits(x + 3)} {top - 4})rotate(-90)">{text(0, 0, clipped(column, 24), "u")}</g>'
+        f'<g transform="translate({digits(x + 3)} {top - 4})rotate(-90)">{text(0, 0, clipped(column, 40), "u")}</g>'
         for x, column in zip(middles, columns, strict=True)
     ]
 

@@ -27,6 +27,8 @@ LEGENDS = {
     "rates_by_stratum": "lines: 95 % intervals",
     "rates_by_column": "thick lines: 95 % intervals; thin: those that hold together",
     "matrix": "in brackets: 95 % intervals",
+    "circuit_graph": "width: the mean effect of an edge; dashed: negative",
+    "curve": "bands: 95 % intervals of each size alone; sizes on a log scale",
 }
 ONE_PROMPT = ("attention_pattern", "rates_by_stratum")  # whose n is one, or stands beside each label
 
@@ -118,7 +120,9 @@ def _row_of(plot: str, caption: str, members: Sequence[Shown], problem: str = ""
     draw = getattr(drawings, plot)
     maps = plot == "heads_by_layer"
     ends = extent(plot, [m for one in members for m in (one.own, *(twin for _, twin in one.twins if maps))])
-    bar = drawings.colour_bar(farthest(ends), ends[0] < 0) if maps or plot == "matrix" else None
+    coloured = maps or plot == "matrix"
+    legend = drawings.colour_bar if coloured else drawings.edge_bar if plot == "circuit_graph" else None
+    bar = legend(farthest(ends), ends[0] < 0) if legend else None
     panels = tuple(
         (
             one.title,

@@ -45,7 +45,9 @@ def _size(drawing: str) -> tuple[float, float]:
 
 
 def _page(width: float, height: float, parts: Sequence[str]) -> str:
-    style = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in ("colours.css", "drawings.css"))
+    circuits = any(re.search(r'<svg [^>]*?class="(?:circuit|data curve)"', part) for part in parts)
+    names = ("colours.css", "drawings.css", *(("circuits.css",) if circuits else ()))
+    style = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in names)
     style += "svg { color: var(--ink); }\nsvg text.title { text-anchor: start; font-size: 11px; fill: var(--ink); }\n"
     size = f'width="{digits(width)}" height="{digits(height)}" viewBox="0 0 {digits(width)} {digits(height)}"'
     ground = f'<rect width="{digits(width)}" height="{digits(height)}" style="fill: var(--paper)"/>'
