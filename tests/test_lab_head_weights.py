@@ -11,7 +11,7 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
 
-from mechlib.circuits import Head, all_heads, heads
+from mechlib.circuits import EmptySelection, Head, all_heads, heads
 from mechlib.lab.head_weights import composition, copying, matching, positional_attention
 from mechlib.lab.models import Model, load
 from mechlib.lab.network import UnsupportedModel
@@ -392,11 +392,11 @@ def test_heads_that_the_model_lacks_are_named(gpt2):
     for ask in (copying, matching, positional_attention):
         with pytest.raises(ValueError, match=r"no head 2\.0 in .*: it has 2 layers of 4 heads"):
             ask(gpt2, heads=heads("2.0"))
-        with pytest.raises(ValueError, match="no heads: name at least one"):
+        with pytest.raises(EmptySelection, match="no heads: name at least one"):
             ask(gpt2, heads=())
     with pytest.raises(ValueError, match=r"no head 0\.4"):
         composition(gpt2, "q", heads("0.4"))
-    with pytest.raises(ValueError, match="no sender is in an earlier layer"):
+    with pytest.raises(EmptySelection, match="no sender is in an earlier layer"):
         composition(gpt2, "q", heads("1.0"), heads("1.2"))
 
 

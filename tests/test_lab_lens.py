@@ -61,7 +61,7 @@ def test_every_depth_is_hugging_faces_hidden_state_behind_its_final_norm(case, w
 
 def test_the_lens_at_the_last_layer_is_the_output(case):
     model, _ = case
-    prompts = pairs(40)
+    prompts = pairs(16)
     last = {what: logit_lens(model, prompts, what)["after layer 1"].array for what in READINGS}
     np.testing.assert_allclose(last["logit difference"], logit_differences(model, prompts)["clean"].array, atol=2e-4)
     np.testing.assert_allclose(last["log probability"], answer_log_probs(model, prompts).array, atol=2e-4)

@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechlib.circuits import Head, all_heads
+from mechlib.circuits import EmptySelection, Head, all_heads
 from mechlib.lab.models import Model
 from mechlib.lab.network import Block, Network, Norm, network
 from mechlib.measurement import Measurement
@@ -58,10 +58,15 @@ def copying(
     Left out are positions, and every bias between the norm's gain and the logits: they say the same of each token.
     Logits are taken relative to their mean, so that a head that raises all tokens alike copies none. About d_head
     times d_vocab squared operations a head: with 50,000 tokens, name the heads. Raises ValueError for a head that the
-    model lacks, UnsupportedModel for other architectures than `network` reads.
+    model lacks, EmptySelection for none, UnsupportedModel for other architectures than `network` reads.
     Source: Elhage et al. 2021, "Detecting copying behavior"; `mechlib.lab.names.copy_scores` asks it of prompts.
     """
     net, chosen = _asked(model, heads)
+    of = _said(what, "a token's own logit")
+    if len(net.W_E) != len(net.W_U):
+        raise ValueError(
+            f"{net.name} reads {len(net.W_E)} tokens and writes {len(net.W_U)}: none has a logit of its own"
+        )
     to_logits = _folded(net.ln_final, net.W_U)
     to_logits, read = to_logits - to_logits.mean(0), _streams(net, after_first_mlp)
 
@@ -73,7 +78,7 @@ def copying(
         values = normed @ net.port_weights(block, "v")[head.head].T
         return _diagonal(values, to_logits @ block.W_O[head.head].T, what)
 
-    return _one_row({str(head): score(head) for head in chosen}, _said(what, "a token's own logit"))
+    return _one_row({str(head): score(head) for head in chosen}, of)
 
 
 def matching(
@@ -81,13 +86,13 @@ def matching(
 ) -> Measurement:
     """Whether a head's query for a token prefers the key of the same token: its QK circuit, a column a head.
 
-    As `copying`, with queries of each token against keys of all tokens: a duplicate-token head scores 1, a head that
-    looks at other tokens than the present one, as induction heads do at their own layer's input, does not.
-    Biases enter as in the model: a bias of the queries prefers some keys, one of the keys prefers none. Positions are
-    left out; rotary ones as if both tokens stood in one place. Raises as `copying` does.
+    As `copying`, with queries of each token against keys of all tokens: a head that looks for the present token, where
+    it stands or where it was said before, scores 1. Biases enter as in the model: a bias of the queries prefers some
+    keys, one of the keys prefers none. Positions are left out; rotary ones as if both tokens stood in one place.
+    Raises as `copying` does.
     """
     net, chosen = _asked(model, heads)
-    read = _streams(net, after_first_mlp)
+    of, read = _said(what, "the same token's key"), _streams(net, after_first_mlp)
 
     def score(head: Head) -> float:
         block = net.blocks[head.layer]
@@ -95,7 +100,7 @@ def matching(
         own = keys[:, head.head * net.n_groups // net.n_heads]
         return _diagonal(queries[:, head.head], own - own.mean(0), what)
 
-    return _one_row({str(head): score(head) for head in chosen}, _said(what, "the same token's key"))
+    return _one_row({str(head): score(head) for head in chosen}, of)
 
 
 def positional_attention(
@@ -107,7 +112,8 @@ def positional_attention(
     straight to the head's layer, normed there as in the model, biases included. Causal, averaged over the first
     `context` positions (default: all that the model has) that have such a key; by chance the mean of
     1 / (position + 1). `offset` -1 is the previous token. Without tokens the norm's scale is smaller, so that positions
-    count for more than in a text; BOS, on which many heads rest, is an average token here.
+    count for more than in a text; BOS, on which many heads rest, is an average token here. Positions beyond the longest
+    text of the training were never learned: leave them out with `context`.
 
     Raises ValueError for rotary models, which embed no positions, and for an offset that no position has; otherwise as
     `copying` does.
@@ -143,7 +149,8 @@ def composition(
     d_model - 1 dimensions that LayerNorm keeps. Keys and values that heads share count for each of them.
 
     What a score says of use is little: matrices that overlap for other reasons (all read the token) score too.
-    Raises ValueError for heads that the model lacks, and where no sender is in an earlier layer than a receiver.
+    Raises ValueError for heads that the model lacks, EmptySelection where no sender is in an earlier layer than a
+    receiver.
     Source: Elhage et al. 2021, "Two-Layer Attention-Only Transformers", composition.
     """
     if port not in get_args(Port):
@@ -152,7 +159,7 @@ def composition(
     later = _asked(model, receivers)[1]
     pairs = [(one, other) for one in earlier for other in later if one.layer < other.layer]
     if not pairs:
-        raise ValueError("no sender is in an earlier layer than a receiver: heads of one layer do not read each other")
+        raise EmptySelection("no sender is in an earlier layer than a receiver: heads read earlier layers only")
     writes = [_half(_read(net, block, "v"), _written(net, block)) for block in net.blocks]
     reads = [_receiving(net, block, port) for block in net.blocks]
     found = {}
@@ -169,7 +176,7 @@ def _asked(model: Model, heads: Iterable[Head] | None) -> tuple[Network, list[He
     every = all_heads(net.n_layers, net.n_heads)
     chosen = list(every if heads is None else heads)
     if not chosen:
-        raise ValueError("no heads: name at least one")
+        raise EmptySelection("no heads: name at least one")
     for head in chosen:
         if head not in every:
             raise ValueError(f"no head {head} in {net.name}: it has {net.n_layers} layers of {net.n_heads} heads")
