@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel, Qwen3Conf
 from mechlib.circuits import EmptySelection, Head, all_heads, heads
 from mechlib.lab.head_weights import composition, copying, matching, positional_attention
 from mechlib.lab.models import Model, load
-from mechlib.lab.network import UnsupportedModel
+from mechlib.lab.network import Norm, UnsupportedModel, network
 from tests.tiny import BOS_ID, CONTEXT, FAMILIES, REFUSED, VOCABULARY, random_model, word_tokenizer
 
 EVERY = [str(head) for head in all_heads(2, 4)]
@@ -156,6 +157,23 @@ def test_blocks_of_tokens_make_no_difference(gpt2, monkeypatch):
     monkeypatch.setattr("mechlib.lab.head_weights.BUDGET", 4 * VOCABULARY * 7)
     blocked = [instrument(gpt2, what).values for instrument, what in product((copying, matching), SCORES)]
     np.testing.assert_array_equal(whole, blocked)
+
+
+def test_without_norms_every_matrix_enters_as_it_is(gpt2, monkeypatch):
+    """The form of Elhage et al., for networks that are built or trained without norms."""
+    net, none = network(gpt2), Norm("none")
+    bare = replace(net, blocks=tuple(replace(block, ln1=none, ln2=none) for block in net.blocks), ln_final=none)
+    monkeypatch.setattr("mechlib.lab.head_weights.network", lambda model: bare)
+    made, (first, second) = random_model("gpt2"), (Head(0, 3), Head(1, 1))
+    one, other = projections(made, *first), projections(made, *second)
+    embed, unembed = array(made.transformer.wte.weight), array(made.lm_head.weight)
+    copies = embed @ one["W_V"] @ one["W_O"] @ (unembed - unembed.mean(0)).T
+    assert copying(gpt2, "eigenvalues")["0.3"].array[0] == pytest.approx(diagonal(copies, "eigenvalues"), abs=2e-5)
+    out, into = one["W_V"] @ one["W_O"], other["W_K"] @ other["W_Q"].T
+    share = np.linalg.norm(out @ into) / np.linalg.norm(out) / np.linalg.norm(into)
+    found = composition(gpt2, "k")
+    assert found["0.3->1.1.k"].array[0] == pytest.approx(share, rel=1e-4)
+    assert found["chance"].array[0] == pytest.approx(D**-0.5)
 
 
 # Heads built by hand

@@ -128,9 +128,10 @@ def positional_attention(
         raise ValueError(f"no key at offset {offset} in {n} positions of {len(net.W_pos)}: want {1 - n} to 0")
     stream = net.W_pos[:n] + net.W_E.mean(0)
     later = torch.ones(n, n, dtype=torch.bool, device=stream.device).triu(1)
+    made = {layer: _queries_and_keys(net, net.blocks[layer], stream) for layer in {head.layer for head in chosen}}
     found: dict[str, float] = {}
     for head in chosen:
-        queries, keys = _queries_and_keys(net, net.blocks[head.layer], stream)
+        queries, keys = made[head.layer]
         scores = queries[:, head.head] @ keys[:, head.head * net.n_groups // net.n_heads].T / net.d_head**0.5
         pattern = scores.masked_fill(later, -torch.inf).softmax(-1)
         found[str(head)] = float(pattern.diagonal(offset).mean())
