@@ -36,17 +36,21 @@ def correlation(
     drawn, groups, x, y = paired(first, second, across)
     statistic = _Pearson(x, y) if method == "pearson" else _Spearman(x, y)
     noise, df, how = 0.0, None, "BCa" if drawn.drawn == "units" else "stratified BCa"
+    notes: tuple[str, ...] = ()
     if drawn.drawn == "clusters":
         (value, low, high, se), df, how = (
             _jackknifed(statistic, groups, drawn),
             int(groups.max()),
             "jackknife over clusters",
         )
+    elif abs(value := float(statistic(np.ones((1, len(x))))[0])) > 1 - 1e-12:  # in every resample as well
+        low, high, se, how = value, value, 0.0, "constant"
+        notes = (f"one is a function of the other on all {len(x)} {plural(first.unit)}",)
     else:
         value, low, high, noise = bca_of(statistic, drawn.sizes)
         se = (high - low) / (2 * Z)
     said = identity(first, drawn, "value") | {"of": f"{method} correlation", "sources": sources_of(first, second)}
-    return Estimate(value=value, low=low, high=high, se=se, df=df, monte_carlo=noise, method=how, **said)
+    return Estimate(value=value, low=low, high=high, se=se, df=df, monte_carlo=noise, method=how, notes=notes, **said)
 
 
 def paired(

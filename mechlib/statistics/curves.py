@@ -14,12 +14,8 @@ import numpy as np
 
 from mechlib.estimate import Estimate, Family
 from mechlib.measurement import Measurement
-from mechlib.statistics.assembly import identity, sources_of
-from mechlib.statistics.intervals import MANY_CLUSTERS, Sample, sample
 from mechlib.statistics.means import mean, ratio
-from mechlib.statistics.resampling import bca_of, left_out
 from mechlib.statistics.units import size
-from mechlib.tails import LEVEL, Z, t_quantile
 
 MODEL, EMPTY, WITHOUT, ALL = "model", "empty", "without", "all"
 
@@ -62,9 +58,8 @@ def cpr(measured: Measurement, whole: float = 1, across: str | None = None) -> E
     Raises ValueError on columns that are no sizes, else as `faithfulness` does.
     """
     curve, weights = _curve(measured, whole)
-    base = measured[EMPTY].array
-    area = (curve.values - base[:, None]) @ weights
-    made = ratio(replace(curve, values=area, columns=("value",)), measured.less(MODEL, EMPTY), across)
+    kept = replace(curve, values=curve.values - measured[EMPTY].values)
+    made = ratio(_weighted(kept, weights), measured.less(MODEL, EMPTY), across)
     assert isinstance(made, Estimate)
     return replace(made, of="area under faithfulness (CPR)")
 
@@ -72,52 +67,31 @@ def cpr(measured: Measurement, whole: float = 1, across: str | None = None) -> E
 def cmd(measured: Measurement, whole: float = 1, across: str | None = None) -> Estimate:
     """Area between faithfulness and 1 (CMD of Mueller et al. 2025, MIB): trapezoids of |1 - faithfulness|; 0 is best.
 
-    Arguments, axis and errors as for `cpr`. |1 - faithfulness| is taken at each size, as there. No ratio of means:
-    prompts are resampled for the whole curve at once (BCa), of fewer than 30 clusters one at a time is left out
-    (jackknife, t on their number less one). Near 0, where noise on either side of 1 adds up, it errs upward.
+    Arguments, axis and errors as for `cpr`. |1 - faithfulness| is taken at each size, as there. On the side of 1 where
+    each circuit was seen the area is a ratio of means, with its interval. The lower end leaves out every size at which
+    the side is open (the simultaneous interval of faithfulness holds 1), so that noise on either side of 1, which
+    adds up in the value, does not pass for distance; the upper end keeps it.
     """
-    faithfulness(measured, across)  # what it refuses is refused here
     curve, weights = _curve(measured, whole)
-    rows = np.concatenate([curve.values, measured[[MODEL, EMPTY]].values], axis=1)
-    drawn = sample(replace(curve, values=rows, columns=(*curve.columns, "F(M)", "F(0)")), across)
-    statistic = _Missed(drawn, weights)
-    noise, df, how = 0.0, None, "BCa" if drawn.drawn == "units" else "stratified BCa"
-    without = left_out(statistic, len(drawn.rows))
-    value = float(statistic(np.ones((1, len(drawn.rows))))[0])
-    if np.ptp(without) <= 1e-12:
-        low, high, se, how = value, value, 0.0, "constant"
-    elif drawn.drawn == "clusters" and len(drawn.rows) < MANY_CLUSTERS:
-        count, how = len(without), "jackknife over clusters"
-        df = count - 1.0
-        se = float(np.sqrt(df / count * ((without - without.mean()) ** 2).sum()))
-        reach = t_quantile(1 - LEVEL / 2, df) * se
-        low, high = max(0.0, value - reach), value + reach
-    else:
-        value, low, high, noise = bca_of(statistic, drawn.sizes)
-        se, how = (high - low) / (2 * Z), "cluster BCa" if drawn.drawn == "clusters" else how
-    said = identity(measured, drawn, "value") | {"of": "area between faithfulness and 1 (CMD)"}
-    said["sources"] = sources_of(measured)
-    return Estimate(value=value, low=low, high=high, se=se, df=df, monte_carlo=noise, method=how, **said)
+    short = replace(curve, values=measured[MODEL].values - curve.values)
+    base = measured.less(MODEL, EMPTY)
+    shares = ratio(short, base, across)
+    assert isinstance(shares, Family)
+    signs = np.array([np.sign(share.value) for share in shares])
+    known = [not share.low - 2 * share.monte_carlo <= 0 <= share.high + 2 * share.monte_carlo for share in shares]
+    made = ratio(_weighted(short, signs * weights), base, across)
+    assert isinstance(made, Estimate)
+    low = 0.0
+    if any(known):
+        least = ratio(_weighted(short, signs * known * weights), base, across)
+        assert isinstance(least, Estimate)
+        low = max(0.0, min(made.low, least.low))
+    return replace(made, low=low, of="area between faithfulness and 1 (CMD)")
 
 
-class _Missed:
-    """CMD as a function of counts (resamples x rows); the last two columns of the rows are F(M) and F(0)."""
-
-    def __init__(self, drawn: Sample, weights: np.ndarray) -> None:
-        self.strata = [
-            (slice(start, start + length), share)
-            for start, length, share in zip(drawn.starts, drawn.sizes, drawn.shares, strict=True)
-        ]
-        self.rows, self.weights = drawn.rows, weights
-
-    def __call__(self, counts: np.ndarray) -> np.ndarray:
-        means = np.zeros((len(counts), self.rows.shape[1]))
-        for rows, share in self.strata:
-            own = counts[:, rows]
-            means += share * (own @ self.rows[rows]) / own.sum(axis=1, keepdims=True)
-        curve, model, empty = means[:, :-2], means[:, -2:-1], means[:, -1:]
-        missed: np.ndarray = np.abs((model - curve) / (model - empty)) @ self.weights
-        return missed
+def _weighted(curve: Measurement, weights: np.ndarray) -> Measurement:
+    """The sum over columns, each with its weight, unit by unit."""
+    return replace(curve, values=(curve.values * weights).sum(axis=1), columns=("value",))
 
 
 def sizes_of(measured: Measurement, whole: float = 1) -> dict[str, float]:
