@@ -2,6 +2,7 @@
 
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -15,13 +16,18 @@ from mechlib.graph_layout import MOST_EDGES, WIDEST, Box, bends, layout
 from mechlib.graphs import Edge, Graph
 from mechlib.measurement import Measurement
 from mechlib.pictured import curves_of, extent
+from mechlib.record import Record
 from mechlib.report import drawings
 from mechlib.report.drawings_circuits import HIGH
+from mechlib.report.figures import shown_figures
 from mechlib.report.sheet import sheet
+from mechlib.report.shelf import Shelf
 from mechlib.report.svg import scale_for
 from mechlib.showing import Shown, drawn, entry
 from mechlib.statistics import mean
+from tests.house import records
 
+pytest_plugins = ["pytester"]
 EFFECTS = {
     "input->0.1.v": 2.0,
     "input->0.3.q": 0.5,
@@ -39,9 +45,13 @@ def graph(effects: dict[str, float], rows: int = 1) -> Measurement:
     return Measurement(values, tuple(map(str, range(rows))), "set of prompts", tuple(effects), of="effect, in logits")
 
 
+def share_kept(units: tuple[str, ...], seed: int = 0, sizes: tuple[str, ...] = SIZES) -> Measurement:
+    values = np.random.default_rng(seed).normal(np.linspace(0, 1, len(sizes)), 0.3, size=(len(units), len(sizes)))
+    return Measurement(values, units, columns=sizes, of="share kept")
+
+
 def kept(seed: int = 0, sizes: tuple[str, ...] = SIZES, n: int = 40) -> Measurement:
-    values = np.random.default_rng(seed).normal(np.linspace(0, 1, len(sizes)), 0.3, size=(n, len(sizes)))
-    return Measurement(values, tuple(map(str, range(n))), columns=sizes, of="share kept")
+    return share_kept(tuple(map(str, range(n))), seed, sizes)
 
 
 def strokes(text: str) -> dict[str, ET.Element]:
@@ -99,6 +109,13 @@ def test_an_edge_leads_from_its_source_to_the_letter_of_what_it_is_read_as() -> 
     drawn = layout(data)
     boxes = {box.name: box for box in drawn.boxes}
     assert list(boxes["0.0"].ports) == ["q", "k", "v"] and list(boxes["1.1"].ports) == ["k"]
+    letters = {
+        text.text: float(text.get("x", 0))
+        for text in ET.fromstring(drawings.circuit_graph(data)).iter("text")
+        if text.get("class") == "port" and abs(float(text.get("x", 0)) - boxes["0.0"].x) < boxes["0.0"].wide / 2
+    }
+    assert letters == pytest.approx(dict(boxes["0.0"].ports), abs=0.06)
+    assert letters["q"] < letters["k"] < letters["v"]
     for line in drawn.lines:
         edge = Edge.parse(line.name)
         (_, low), (x, high) = line.way[0], line.way[-1]
@@ -324,6 +341,7 @@ def test_labels_stand_apart_near_their_lines_and_in_their_order() -> None:
     assert spread([10, 50], 11) == [10, 50]
     assert spread([50, 10], 11) == [50, 10]
     assert spread([20, 20, 20], 11) == [9, 20, 31]
+    assert spread([28, 20], 11) == [29.5, 18.5]
     placed = spread([30, 0, 31, 33, 90], 11)
     assert np.diff(sorted(placed)).min() >= 11 - 1e-9
     assert np.argsort(placed).tolist() == [1, 0, 2, 3, 4]
@@ -360,3 +378,59 @@ def test_curves_of_cells_travel_through_the_record() -> None:
     }
     found = drawn(entry(Shown("curve", cells, ""), {source: filed}), {source: filed})
     assert str(drawings.curve(found)) == str(drawings.curve(cells))
+
+
+CLAIMS = """
+from mechlib.plots import circuit_graph, curve
+from tests.test_showing import SUMS
+
+
+@evidence
+def scores(model: str, prompts: PromptSet) -> Measurement:
+    '''One row: the effect of each edge, twice as large in mini-1.'''
+    from tests.test_plots_circuits import EFFECTS, graph
+    return graph({name: effect * (1 + (model == "mini-1")) for name, effect in EFFECTS.items()})
+
+
+@evidence
+def kept(model: str, prompts: PromptSet, method: str) -> Measurement:
+    '''A value for each prompt and size.'''
+    from tests.test_plots_circuits import share_kept
+    return share_kept(units=tuple(row.fingerprint for row in prompts))
+
+
+@pytest.mark.parametrize("model", ["mini-0", "mini-1"])
+@no_twin("none is needed")
+def test_circuit(model):
+    '''It has a circuit.
+
+    Source: none.
+    '''
+    found = kept(model, SUMS, "EAP")
+    show(circuit_graph, scores(model, SUMS), "The circuit")
+    show(curve, found, "By size")
+    methods = {method: kept(model, SUMS, method) for method in ("EAP", "ACDC")}
+    show(curve, {(method, size): methods[method][size] for method in methods for size in found.columns})
+    assert mean(found["100"]) >= 0.5
+"""
+
+
+def test_a_claim_shows_graphs_and_curves_of_several_models_on_one_scale(
+    house: Callable[[str], pytest.RunResult], pytester: pytest.Pytester
+) -> None:
+    result = house(CLAIMS)
+    judged = records(pytester.path)
+    assert judged["test_circuit/mini-0"]["verdict"] == "SUPPORTED", result.stdout.str()
+    rows = [Record(**judged[f"test_circuit/{model}"]) for model in ("mini-0", "mini-1")]
+    of_graph, of_sizes, of_methods = shown_figures(rows, Shelf(pytester.path / "artifacts" / "evidence"))
+    assert [figure.problem for figure in (of_graph, of_sizes, of_methods)] == [""] * 3
+    widths = [max(float(e.get("stroke-width", 0)) for e in strokes(str(p)).values()) for _, p, _ in of_graph.panels]
+    assert widths == [WIDEST / 2, WIDEST]
+    assert of_graph.bar and "−8.000" in of_graph.bar
+    assert of_graph.caption == (
+        "The circuit (`scores`: effect, in logits; width: the mean effect of an edge; dashed: negative)"
+    )
+    assert of_sizes.caption.endswith(
+        "(`kept`: share kept; n = 80 prompts; bands: 95 % intervals of each size alone; sizes on a log scale)"
+    )
+    assert [str(panel).count('class="band"') for _, panel, _ in of_methods.panels] == [2, 2]
