@@ -54,6 +54,8 @@ def test_without_its_sign_an_interval_is_within_a_margin_exactly_if_it_was():
         e = mean(measured(draws(seed).normal(draws(seed).uniform(-0.3, 0.3), 1, 400)))
         inside, outside = -margin <= e.low and e.high <= margin, e.low > margin or e.high < -margin
         assert (size(e).high <= margin, size(e).low > margin) == (inside, outside)
+    lopsided = replace(mean(measured(draws(1).normal(size=400))), value=0.1, low=-0.5, high=0.2)
+    assert (ends(size(lopsided)), ends(size(times(lopsided, -1)))) == ((0, 0.5), (0, 0.5))
 
 
 # Equivalence.
@@ -319,8 +321,9 @@ def test_a_circuit_is_sufficient_if_it_beats_nine_of_ten_random_ones():
     theirs = stats.binomtest(196, 200).proportion_ci(method="exact")
     assert ends(e) == pytest.approx((theirs.low, theirs.high))
     assert (e >= 0.9).word == "SUPPORTED"
-    overshooting = others("circuit", np.full(200, 1.05 * middle), middle)  # a gap is a gap on either side
-    assert sufficiency(scores(model=model, circuit=kept), overshooting).value == 0
+    for own, other in ((0.9, 1.05), (1.1, 0.95)):  # a gap is a gap on either side
+        closer = others("circuit", np.full(200, other * middle), middle)
+        assert sufficiency(scores(model=model, circuit=own * model), closer).value == 0
 
 
 def test_the_model_is_sufficient_and_the_empty_circuit_is_not():

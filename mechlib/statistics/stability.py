@@ -53,7 +53,7 @@ def agreement_of_halves(scores: Measurement, across: str | None = None) -> Estim
     if len(scores.columns) < 3:
         raise ValueError(f"{len(scores.columns)} components have no order to agree on: at least 3")
     drawn = _sampled(scores, across)
-    first, second = (_ranks(means) for means in _means_of_halves(drawn))
+    first, second = (ranks(means) for means in _means_of_halves(drawn))
     spread = np.sqrt((first**2).sum(axis=1) * (second**2).sum(axis=1))
     if (spread == 0).any():
         raise ValueError("all components score the same on one half of the prompts: they have no order to agree on")
@@ -96,13 +96,13 @@ def _strongest(means: np.ndarray, k: int, signed: bool) -> np.ndarray:
     return chosen
 
 
-def _ranks(means: np.ndarray) -> np.ndarray:
-    """Ranks of each row less their mean; equals share theirs."""
-    ranks = np.empty(means.shape)
+def ranks(means: np.ndarray) -> np.ndarray:
+    """Ranks within each row, less their mean; equals share theirs."""
+    found = np.empty(means.shape)
     for row, values in enumerate(means):
         _, place, count = np.unique(values, return_inverse=True, return_counts=True)
-        ranks[row] = (np.cumsum(count) - (count - 1) / 2)[place]
-    return ranks - ranks.mean(axis=1, keepdims=True)
+        found[row] = (np.cumsum(count) - (count - 1) / 2)[place]
+    return found - found.mean(axis=1, keepdims=True)
 
 
 def _spread(found: np.ndarray, scores: Measurement, drawn: Sample, of: str, noun: str) -> Estimate:
