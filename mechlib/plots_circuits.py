@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Colours of the lines of one panel, told apart by their dashes as well.
-LINES = ((POSITIVE, ()), (NEGATIVE, (5, 2)), ("#17693d", (2, 1.5)), ("#6a3d9a", (7, 2, 1.5, 2)), (MUTED, (1, 2)))
+LINES = (
+    (POSITIVE, ()), (NEGATIVE, (5, 2)), ("#17693d", (2, 1.5)), ("#6a3d9a", (7, 2, 1.5, 2)), (MUTED, (1, 2)),
+    ("#7a5600", (9, 3)),
+)  # fmt: skip
 SMALLEST = 230.0  # pixels: a graph of two nodes is not blown up to a panel's size
 
 

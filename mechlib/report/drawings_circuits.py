@@ -13,7 +13,7 @@ from mechlib.pictured import Ends, Series, SizePoint, clipped, curves_of, extent
 from mechlib.report.svg import MARGIN, Scale, digits, dot, drawing, number, path, rect, scale_for, text, tick_text
 from mechlib.showing import Cells
 
-WIDE, HIGH, LETTER, LINES, KEY = 210, 136, 5.4, 5, 24
+WIDE, HIGH, LETTER, LINES, KEY = 210, 136, 5.4, 6, 24
 
 
 def circuit_graph(measurement: Measurement, ends: Ends | None = None, small: bool = False) -> Markup:
@@ -92,7 +92,7 @@ def curve(drawn: Measurement | Cells, ends: Ends | None = None, small: bool = Fa
             shapes.append(path("line", f"M{left + WIDE - 3} {digits(ys[place])}h{KEY - 4}"))
             shapes.append(text(left + WIDE - 3 + KEY, ys[place] + 3, named[place]))
         parts.append(f'<g class="c{place % LINES}">{"".join(shapes)}</g>')
-    parts += [] if small else _axes(size_ticks(series, LETTER / WIDE), upright, across, left)
+    parts += [] if small else _axes(size_ticks(series, 6.6 / (WIDE - 2 * MARGIN)), upright, across, left)
     right = KEY + int(LETTER * max(map(len, named))) if named else 0
     told = "; ".join(f"{one.label or 'curve'} from {_said(one.points[0])} to {_said(one.points[-1])}" for one in series)
     return drawing(left + WIDE + right, height + (0 if small else 27), parts, "data curve", told)
