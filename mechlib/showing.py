@@ -40,6 +40,8 @@ def show(plot: Callable[..., Any], measurement: Measurement | Cells, caption: st
         show(heads_by_layer, scores(model, prompts), "Induction scores")
         show(rates_by_stratum, right(model, prompts).by("carry"), "Accuracy with and without a carry")
         show(matrix, {("addition heads", "ioi"): lost(model, found, ioi()), ...}, "Accuracy lost")
+        show(circuit_graph, effects(model, prompts), "The circuit")
+        show(curve, {("EAP", "10"): kept(model, "EAP", 10), ...}, "Share kept by circuits of each size")
 
     What is shown comes from evidence: as filed, or computed from it in the claim (up to 10,000 numbers; more must
     be filed). Nothing is drawn now; the report draws from the evidence file. Outside a claim nothing happens.
