@@ -1,8 +1,9 @@
 """Checkpoints: what a model's name stands for, where its weights lie, and whether they are on this machine.
 
-A model is one of three kinds: a `mini` ships in fixtures/, a `hub` model comes from the Hugging Face Hub at a
-pinned revision through the normal cache, a `local` one is any Hugging Face directory named by its path. Each has
-two twins, written `name@untrained` and `name@permuted`, which are made in memory when they are loaded.
+A model is one of four kinds: a `mini` ships in fixtures/, a `hub` model comes from the Hugging Face Hub at a
+pinned revision through the normal cache, a `planted` one is written down in code and made in memory, a `local` one is
+any Hugging Face directory named by its path. Each has two twins, written `name@untrained` and `name@permuted`, which
+are made in memory when they are loaded.
 
 Nothing here imports torch or huggingface_hub, and nothing downloads.
 """
@@ -20,16 +21,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
+from mechlib import planted
 from mechlib.hub import HUB as HUB
 from mechlib.hub import Hub, Shape
 
 T = TypeVar("T")
-Kind = Literal["mini", "hub", "local"]
+Kind = Literal["mini", "hub", "planted", "local"]
 Twin = Literal["untrained", "permuted"]
 
 TWINS: tuple[Twin, ...] = ("untrained", "permuted")
 RECIPE = 1  # of the twins: raise it when mechlib.lab.models makes them differently, so that their evidence is remade
 MINIS = ("mini-0", "mini-1", "mini-2", "mini-3", "mini-4", "mini-pilot", "mini-half")
+PLANTED = tuple(f"planted-{kind}" for kind in planted.KINDS)  # of seed 0 and the smallest size; others say theirs
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.ckpt")
 _WORLD = ("What is 23 + 54 ? Answer : 77 Mary amber", (202, 203, 26, 204, 57, 205, 206, 207, 80, 341, 703))
 TOKENIZERS = (("tokenizer.json",), ("tokenizer.model",), ("vocab.json", "merges.txt"))
@@ -60,7 +63,8 @@ class Checkpoint:
 
     name        as claims write it: "mini-0", "gpt2-small@permuted", "/home/me/model"
     kind        where it comes from
-    path        the Hugging Face directory (for a Hub model its snapshot in the cache, which need not exist)
+    path        the Hugging Face directory (for a Hub model its snapshot in the cache, which need not exist; a planted
+                model has no files, and its name here)
     parent      the name without the twin; the same as `name` where this is no twin
     twin        which twin this is, or None
     repo, revision   on the Hub, else ""
@@ -98,10 +102,21 @@ def checkpoint(name: str, root: Path | None = None) -> Checkpoint:
         path = _snapshot(hub)
         bos = "<|endoftext|>"
         return Checkpoint(name, "hub", path, base, twin, hub.repo, hub.revision, bos=bos, known=hub.known)
+    if (plan := _plan(base)) is not None:
+        last = len(plan.vocabulary) - 1
+        known = (f"{plan.vocabulary[2]} {plan.vocabulary[last]}", (2, last))
+        return Checkpoint(name, "planted", Path(base), base, twin, bos=planted.BOS, known=known)
     path = Path(base).expanduser()
     if path.is_dir():
         return Checkpoint(name, "local", path.resolve(), base, twin, bos=_own_bos(path))
     raise UnknownModel(_unknown(base))
+
+
+def _plan(base: str) -> planted.Plan | None:
+    try:
+        return planted.plan(base)
+    except ValueError as error:
+        raise UnknownModel(f"no model {base!r}: {error}") from None
 
 
 def repository() -> Path:
@@ -125,7 +140,7 @@ def twins(name: str) -> tuple[str, str]:
 def file_name(name: str) -> str:
     """The model in a file name: no path, no `@`, no `:`; a local directory gives its last part."""
     base = parent(name)
-    if base not in MINIS and base not in HUB:
+    if base not in MINIS and base not in HUB and _plan(base) is None:
         base = Path(base).resolve().name
     return re.sub(r"[^A-Za-z0-9_.-]", "-", base + (f"-{_twin(name)}" if _twin(name) else ""))
 
@@ -149,9 +164,10 @@ def _twin(name: str) -> Twin | None:
 def _unknown(name: str) -> str:
     if "/" in name or os.sep in name or name.startswith("."):
         return f"no model {name!r}: no such directory; one has config.json, model.safetensors, tokenizer.json"
-    near = difflib.get_close_matches(name, (*MINIS, *HUB), n=1, cutoff=0.5)
+    there = (*MINIS, *HUB, *PLANTED)
+    near = difflib.get_close_matches(name, there, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}?" if near else "write ./NAME for a directory."
-    return f"no model {name!r}: {hint} There are {', '.join((*MINIS, *HUB))}"
+    return f"no model {name!r}: {hint} There are {', '.join(there)}"
 
 
 # --- where files lie ----------------------------------------------------------------------------------------------
@@ -190,7 +206,12 @@ def _own_bos(path: Path) -> str:
 
 
 def weight_files(model: Checkpoint) -> tuple[Path, ...]:
-    """The safetensors files of a model, one or several shards, whether or not they exist. Never a pickle."""
+    """The safetensors files of a model, one or several shards, whether or not they exist. Never a pickle.
+
+    A planted model has none.
+    """
+    if model.kind == "planted":
+        return ()
     index = model.path / "model.safetensors.index.json"
     if index.is_file():
         shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
@@ -200,6 +221,8 @@ def weight_files(model: Checkpoint) -> tuple[Path, ...]:
 
 def problems(model: Checkpoint) -> tuple[str, ...]:
     """What is wrong with a model's files, one phrase each; empty where it can be loaded. Opens no pickle."""
+    if model.kind == "planted":
+        return ()
     return _problems(model, _state(model.path))
 
 
@@ -289,12 +312,15 @@ def weight_hash(model: Checkpoint) -> str:
     """What identifies a model's weights, in evidence.
 
     The sha256 of the safetensors file, for a mini or a local model (of the shards' sums, where there are several);
-    repository and full revision for a Hub model, which pins its files and is the same where they are not here; for a
+    repository and full revision for a Hub model, which pins its files and is the same where they are not here; name and
+    version of the recipe for a planted model, which its weights follow from; for a
     twin the parent's, with the twin's name and the version of its recipe. Raises IncompleteModel where files are
     needed and missing.
     """
     if model.kind == "hub":
         base = f"{model.repo}@{model.revision}"
+    elif model.kind == "planted":
+        base = f"{model.parent}.{planted.RECIPE}"
     else:
         require_here(model)
         sums = file_hashes(model)
@@ -359,6 +385,8 @@ def memory(model: Checkpoint) -> Memory:
 
 
 def _shape(model: Checkpoint) -> Shape:
+    if (plan := _plan(model.parent)) is not None:
+        return plan.shape
     if not is_here(model):
         if model.parent in HUB:
             return HUB[model.parent].shape

@@ -91,7 +91,7 @@ def describe(name: str, root: Path | None = None) -> dict[str, Any]:
         "here": not problems,
         "problems": list(problems),
         "parameters": memory.parameters if memory else None,
-        "disk": _size(model.path) if not problems else None,
+        "disk": _size(model.path) if not problems and model.kind != "planted" else None,
         "memory": memory.total if memory else None,
         "path": str(model.path),
         "repo": model.repo,
@@ -104,6 +104,8 @@ def describe(name: str, root: Path | None = None) -> dict[str, Any]:
 def _what(model: Checkpoint) -> str:
     if model.kind == "hub":
         return f"{model.repo} at {model.revision[:8]}, from the Hub"
+    if model.kind == "planted":
+        return "written by hand, its circuit is known; made in memory"
     return ROLES.get(model.name, f"training seed {model.name.rpartition('-')[2]}") + ", ships with the record"
 
 
@@ -113,7 +115,7 @@ def _size(folder: Path) -> int:
 
 def _models(options: argparse.Namespace) -> int:
     root = root_here() if (root_here() / "fixtures").is_dir() else None
-    described = [describe(name, root) for name in (*checkpoints.MINIS, *checkpoints.HUB)]
+    described = [describe(name, root) for name in (*checkpoints.MINIS, *checkpoints.HUB, *checkpoints.PLANTED)]
     if options.json:
         print(json.dumps(described, indent=2))
         return DONE
@@ -159,7 +161,8 @@ def _fetch(options: argparse.Namespace) -> int:
     model = checkpoints.checkpoint(options.name)
     if model.kind != "hub":
         checkpoints.require_here(model)
-        print(f"{model.parent} is here, in {model.path}: there is nothing to fetch")
+        where = "made in memory" if model.kind == "planted" else f"in {model.path}"
+        print(f"{model.parent} is here, {where}: there is nothing to fetch")
         return DONE
     if checkpoints.is_here(model):
         print(f"{model.parent} is here already, in {model.path}")

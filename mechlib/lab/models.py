@@ -23,12 +23,17 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import torch
 from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
+from transformer_lens.config import TransformerBridgeConfig
 from transformer_lens.model_bridge import TransformerBridge
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
 from mechlib.checkpoints import Checkpoint, IncompleteModel, checkpoint, memory, require_here, weight_files
-from mechlib.lab.twins import permuted, untrained
+from mechlib.lab import planted
+from mechlib.lab.twins import SEED, permuted, shuffled, untrained
+from mechlib.planted import BOS, UNK, Plan, plan
 
 Model: TypeAlias = TransformerBridge
 
@@ -48,7 +53,8 @@ def load(name: str, device: str | None = None, folded: bool = False) -> Model:
              literature (direct attribution, logit lens and residual norms differ between the two)
 
     Loading the same name again gives the same object while its file is unchanged and nobody wrote to its weights.
-    Raises UnknownModel, WeightsMissing (a Hub model that is not here), IncompleteModel (files missing, damaged, NaN).
+    Raises UnknownModel, WeightsMissing (a Hub model that is not here), IncompleteModel (files missing, damaged, NaN);
+    ValueError for a planted model folded, which has no norms to fold.
     """
     described = checkpoint(name)
     require_here(described)
@@ -115,6 +121,9 @@ def _forget_oldest() -> None:
 
 
 def _boot(described: Checkpoint, device: str, folded: bool) -> Model:
+    planned = plan(described.parent)
+    if planned is not None:
+        return _boot_planted(described, planned, device, folded)
     path = str(described.path)
     _check_weights(described)
     with _quiet(), torch.random.fork_rng(devices=[]):
@@ -135,6 +144,44 @@ def _boot(described: Checkpoint, device: str, folded: bool) -> Model:
     model.eval().requires_grad_(False)
     _DESCRIBED[model] = replace(described, processing="folded" if folded else "raw")
     return model
+
+
+def _boot_planted(described: Checkpoint, planned: Plan, device: str, folded: bool) -> Model:
+    if folded:
+        raise ValueError(f"{described.name} has no norms to fold: load it raw")
+    words = {word: number for number, word in enumerate(planned.vocabulary)}
+    made = Tokenizer(WordLevel(words, unk_token=UNK))
+    made.pre_tokenizer = WhitespaceSplit()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=made, bos_token=BOS, unk_token=UNK)
+    shape = TransformerBridgeConfig(
+        d_model=planned.d_model,
+        d_head=planned.d_head,
+        n_heads=planned.n_heads,
+        n_layers=planned.n_layers,
+        n_ctx=planned.n_ctx,
+        d_mlp=planned.d_mlp,
+        d_vocab=len(words),
+        act_fn="relu",
+        normalization_type=None,
+        seed=SEED,
+        default_prepend_bos=True,
+    )
+    with _quiet():
+        model = Model.boot_native(shape, device=device, model_name=described.parent)
+    model._tokenizer = tokenizer  # given to boot_native, it would be read from disk again
+    if described.twin != "untrained":
+        _write(model, planned, permuted=described.twin == "permuted")
+    model.eval().requires_grad_(False)
+    return describe(model, described)
+
+
+def _write(model: Model, planned: Plan, permuted: bool) -> None:
+    """The weights of a plan, into the modules that they are named after."""
+    with torch.no_grad():
+        for name, tensor in planted.weights(planned).items():
+            module, _, kind = name.rpartition(".")
+            parameter = getattr(model.get_submodule(module).original_component, kind)
+            parameter.copy_(shuffled(name, tensor) if permuted else tensor)
 
 
 def _tokenizer(path: str) -> PreTrainedTokenizerBase:

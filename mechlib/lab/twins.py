@@ -23,20 +23,26 @@ def untrained(path: str) -> PreTrainedModel:
 
 
 def permuted(path: str) -> PreTrainedModel:
-    """The trained model with the entries of each weight matrix in random order.
-
-    Every matrix, embeddings included, keeps its entries and so its norm and its distribution; vectors (norms and
-    biases) stay. Tied matrices stay tied. The order depends on the matrix's name only.
-    """
+    """The trained model with the entries of each weight matrix in random order: see `shuffled`."""
     model = AutoModelForCausalLM.from_pretrained(
         path, dtype=torch.float32, attn_implementation="eager", local_files_only=True, use_safetensors=True
     )
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if parameter.ndim >= 2:
-                order = torch.randperm(parameter.numel(), generator=_generator(name))
-                parameter.copy_(parameter.flatten()[order].view_as(parameter))
+            parameter.copy_(shuffled(name, parameter))
     return model.eval()
+
+
+def shuffled(name: str, parameter: torch.Tensor) -> torch.Tensor:
+    """A weight matrix with its entries in random order, which depends on the matrix's name only.
+
+    Every matrix, embeddings included, keeps its entries and so its norm and its distribution; vectors (norms and
+    biases) stay. Tied matrices stay tied.
+    """
+    if parameter.ndim < 2:
+        return parameter
+    order = torch.randperm(parameter.numel(), generator=_generator(name))
+    return parameter.flatten()[order].view_as(parameter)
 
 
 def _generator(name: str) -> torch.Generator:
