@@ -115,12 +115,12 @@ def minimality(
     several columns.
     """
     own = mean(lost, across)
-    values, share = np.sort(null.array), percentile
+    values = np.sort(null.array)
     members = tuple(
-        exceeding(edge, values, share, exhaustive, null.unit) for edge in ([own] if isinstance(own, Estimate) else own)
+        exceeding(edge, values, percentile, exhaustive, null.unit)
+        for edge in ([own] if isinstance(own, Estimate) else own)
     )
-    named = (replace(members[0], name=lost.columns[0]),) if len(members) == 1 else members
-    return Family(tuple(replace(member, sources=sources_of(lost, null)) for member in named), lost.of)
+    return _family(members, lost.of, lost, null)
 
 
 def sufficiency(scores: Measurement, others: Measurement) -> Estimate:
