@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     verify.set_defaults(run=_verify)
     export = commands.add_parser("export", help="a task's prompts as plain files, JSON lines and CSV")
-    export.add_argument("task", help="addition or ioi")
+    export.add_argument("task", help="addition, ioi or greater_than")
     export.add_argument("folder", type=Path, metavar="DIR", help="where to; it is made where it is missing")
     export.set_defaults(run=_export)
     return parser

@@ -231,7 +231,7 @@ def test_exporting_again_changes_nothing_and_another_task_overwrites_nothing(tmp
 @pytest.mark.parametrize(
     ("task", "folder", "said"),
     [
-        ("sums", "new", "no task 'sums' to export: choose one of addition, ioi"),
+        ("sums", "new", "no task 'sums' to export: choose one of addition, ioi, greater_than"),
         ("ioi", "file", "file is a file: name a folder"),
         ("ioi", "full", "full/test.csv cannot be written (Is a directory): choose another folder"),
         ("ioi", "file/below", "file/below cannot be written (Not a directory): choose another folder"),

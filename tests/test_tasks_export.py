@@ -13,15 +13,16 @@ from mechlib.tasks import export as exporting
 from mechlib.tasks import world
 from mechlib.tasks.addition import addition
 from mechlib.tasks.export import export
+from mechlib.tasks.greater_than import greater_than
 from mechlib.tasks.ioi import ioi
 from tests.test_tasks_addition import asked
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Both tasks, exported."""
+    """All tasks, exported."""
     where = tmp_path_factory.mktemp("plain")
-    for task in ("addition", "ioi"):
+    for task in exporting.TASKS:
         export(task, where / task)
     return where
 
@@ -53,7 +54,7 @@ def test_no_name_and_no_template_of_one_file_is_in_the_other(folder):
 
 
 def test_rows_are_those_of_the_tasks(folder):
-    for task, prompts in (("addition", addition()), ("ioi", ioi())):
+    for task, prompts in (("addition", addition()), ("ioi", ioi()), ("greater_than", greater_than())):
         found = rows(folder / task / "test.jsonl")
         assert [(row["prompt"], row["answer"], row["distractor"], row["corrupted"]) for row in found] == [
             (row.clean, row.answer, row.distractor, row.corrupted) for row in prompts
@@ -70,16 +71,34 @@ def test_every_column_of_an_addition_says_what_the_prompt_says(folder, name):
         assert row["split"] == name
 
 
+def test_no_noun_and_no_century_of_one_file_is_in_the_other(folder):
+    discovery, test = (
+        {str(row[text]).rpartition("The ")[2].split()[place] for row in rows(folder / "greater_than" / f"{name}.jsonl")
+         for text in ("prompt", "corrupted") for place in (0, -1)}
+        for name in ("discovery", "test")
+    )  # fmt: skip
+    assert len(discovery) == len(test) == 16 + 4
+    assert not discovery & test
+
+
+def test_every_column_of_a_greater_than_says_what_the_prompt_says(folder):
+    for row in rows(folder / "greater_than" / "test.jsonl"):
+        assert list(row) == ["split", "noun", "century", "start", "prompt", "answer", "distractor", "corrupted"]
+        said = f"The {row['noun']} lasted from the year {row['century']} {row['start']} to the year {row['century']}"
+        assert row["prompt"].endswith(said)
+        assert int(row["distractor"]) <= row["start"] < int(row["answer"])
+
+
 def test_csv_and_json_lines_say_the_same(folder):
     paths = sorted(folder.glob("*/*.csv"))
-    assert len(paths) == 5
+    assert len(paths) == 7
     for path in paths:
         with path.open(newline="", encoding="utf-8") as lines:
             found = list(csv.DictReader(lines))
         assert found == [{key: str(value) for key, value in row.items()} for row in rows(path.with_suffix(".jsonl"))]
 
 
-@pytest.mark.parametrize("task", ["addition", "ioi"])
+@pytest.mark.parametrize("task", ["addition", "ioi", "greater_than"])
 def test_the_bytes_are_the_same_again(folder, task, tmp_path):
     export(task, tmp_path)
     again = {path.name: path.read_bytes() for path in tmp_path.iterdir()}

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from mechlib.prompts import Prompt
-from mechlib.tasks import addition, ioi, world
+from mechlib.tasks import addition, greater_than, ioi, world
 
 Row = dict[str, str | int]
 Files = dict[str, list[Row]]
@@ -40,6 +40,13 @@ def ioi_files() -> Files:
     return {name: [_ioi_row(name, prompt) for prompt in prompts] for name, prompts in sets.items()}
 
 
+def greater_than_files() -> Files:
+    """`discovery`: 160 and `test`: 320 sentences, as in `greater_than()`. Columns: split, noun, century, start, and
+    prompt, answer, distractor (one year that is right and one that is wrong, of many), corrupted."""
+    sets = {"discovery": greater_than.greater_than(split="discovery"), "test": greater_than.greater_than()}
+    return {name: [_greater_than_row(name, prompt) for prompt in prompts] for name, prompts in sets.items()}
+
+
 def unordered_pair(row: Row) -> set[str]:
     """The operands that the prompt and its corrupted twin ask for, smaller first."""
     pairs = [sorted(map(int, re.findall(r"\d+", str(row[text])))) for text in ("prompt", "corrupted")]
@@ -52,10 +59,16 @@ def template_and_names(row: Row) -> set[str]:
     return {str(row["template"])} | names & {*str(row["prompt"]).split(), *str(row["corrupted"]).split()}
 
 
+def noun_and_century(row: Row) -> set[str]:
+    """The noun and the century, which the corrupted twin shares."""
+    return {str(row["noun"]), str(row["century"])}
+
+
 # What each task writes, and what of a row no other file may have.
 TASKS: Final[dict[str, tuple[Callable[[], Files], Callable[[Row], set[str]]]]] = {
     "addition": (addition_files, unordered_pair),
     "ioi": (ioi_files, template_and_names),
+    "greater_than": (greater_than_files, noun_and_century),
 }
 
 
@@ -102,6 +115,11 @@ def _addition_row(split: str, prompt: Prompt) -> Row:
 
 def _ioi_row(split: str, prompt: Prompt) -> Row:
     return {"split": split, "template": prompt.cluster} | dict(prompt.labels) | _texts(prompt)
+
+
+def _greater_than_row(split: str, prompt: Prompt) -> Row:
+    row: Row = {"split": split, "noun": prompt.cluster, "century": prompt.label("century")}
+    return row | {"start": int(prompt.label("year"))} | _texts(prompt)
 
 
 def _texts(prompt: Prompt) -> Row:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import functools
 import random
+from dataclasses import dataclass
+from itertools import islice
 from typing import Final, Literal, get_args
 
 from mechlib.prompts import SPLITS, Prompt, PromptSet, Split
@@ -78,49 +80,96 @@ def greater_than(
         if value not in known:
             raise ValueError(f"no {name} {value!r}: choose one of {', '.join(known)}")
     n = SIZES[split] if n is None else n
-    stream, lower = (draws.generator(name, split, seed) for name in ("greater_than", "greater_than lower"))
-    own: world.Lexicon = "confirmation" if split == "confirmation" else "discovery"
-    nouns, starts = draws.rounds(stream, world.NOUNS[own]), draws.rounds(stream, STARTS)
-    centuries = draws.rounds(stream, (world.CENTURIES if style == "world" else NATURAL_CENTURIES)[own])
-    fronts = draws.rounds(stream, FRONT)
-
-    def draw() -> Prompt:
-        noun, start, century = next(nouns), next(starts), next(centuries)
-        while style == "natural" and f"{century}{start}" in ONE_TOKEN:
-            century = next(centuries)
-        reach = 1 + draws.below(stream, min(world.LAST_YEAR - start, start - world.FIRST_YEAR))
-        fillers = draws.several(stream, world.FILLERS, next(fronts)) if style == "world" else []
-        other = _lowest(style) if corrupt == "lowest" else _lower(century, start - reach, lower)
-        return Prompt(
-            clean=_text(style, fillers, noun, century, str(start)),
-            corrupted="" if split == "reference" else _text(style, fillers, noun, century, other),
-            answer=str(start + reach),
-            distractor=str(start + 1 - reach),
-            cluster="" if split == "reference" else noun,
-            labels=(("start", _tens(start)), ("year", str(start)), ("century", century)),
-            glue=" " if style == "world" else "",
-        )
-
+    lower = draws.generator("greater_than lower", split, seed)
+    rows = []
+    for sentence in _sentences(n, split, style, draws.generator("greater_than", split, seed)):
+        other = _lowest(style) if corrupt == "lowest" else _lower(sentence, lower)
+        rows.append(_prompt(sentence, split, "" if split == "reference" else sentence.text(other)))
     chosen = {"corrupt": corrupt if split != "reference" else "", "style": style}
     said = tuple((key, value) for key, value in chosen.items() if value not in ("", "world"))
-    made = draws.distinct("greater_than", split, n, draw)
-    return PromptSet("greater_than", split, made.rows, (*said, ("seed", seed)))
+    return PromptSet("greater_than", split, tuple(rows), (*said, ("seed", seed)))
 
 
-def _text(style: Style, fillers: list[str], noun: str, century: str, start: str) -> str:
-    if style == "natural":
-        return NATURAL.format(noun=noun, century=century, start=start)
-    sentence = world.GREATER_THAN.removesuffix(" {end}").format(noun=noun, century=century, start=start)
-    return " ".join([*fillers, sentence])
+@dataclass(frozen=True)
+class _Sentence:
+    style: Style
+    noun: str
+    century: str
+    start: int
+    reach: int  # of answer and distractor, from the cutoff
+    fillers: tuple[str, ...]
+
+    @property
+    def answer(self) -> int:
+        return self.start + self.reach
+
+    @property
+    def distractor(self) -> int:
+        return self.start + 1 - self.reach
+
+    def text(self, start: str) -> str:
+        """The sentence with this start in the place of its own."""
+        if self.style == "natural":
+            return NATURAL.format(noun=self.noun, century=self.century, start=start)
+        sentence = world.GREATER_THAN.removesuffix(" {end}")
+        return " ".join([*self.fillers, sentence.format(noun=self.noun, century=self.century, start=start)])
+
+    @property
+    def reads_as_two_tokens(self) -> bool:
+        return not ONE_TOKEN & {f"{self.century}{year}" for year in (self.start, self.answer, self.distractor)}
+
+
+def _sentences(n: int, split: Split, style: Style, stream: random.Random) -> list[_Sentence]:
+    """`n` of different text. One that was there before gets another century and front: nouns and starts stay even."""
+    if not draws.whole(n):
+        raise ValueError(f"{n!r} prompts of greater_than were asked for: ask for at least one, and for a whole number")
+    own: world.Lexicon = "confirmation" if split == "confirmation" else "discovery"
+    lexicon = (world.CENTURIES if style == "world" else NATURAL_CENTURIES)[own]
+    nouns, starts = draws.rounds(stream, world.NOUNS[own]), draws.rounds(stream, STARTS)
+    centuries, fronts = draws.rounds(stream, lexicon), draws.rounds(stream, FRONT if style == "world" else (0,))
+    found: dict[str, _Sentence] = {}
+    misses = 0
+    while len(found) < n:
+        noun, start = next(nouns), next(starts)
+        reach = 1 + draws.below(stream, min(world.LAST_YEAR - start, start - world.FIRST_YEAR))
+        for century in islice(centuries, 2 * len(lexicon)):
+            fillers = tuple(draws.several(stream, world.FILLERS, next(fronts)))
+            sentence = _Sentence(style, noun, century, start, reach, fillers)
+            text = sentence.text(str(start))
+            if text not in found and (style == "world" or sentence.reads_as_two_tokens):
+                found[text], misses = sentence, 0
+                break
+        else:
+            misses += 1
+        if misses == draws.PATIENCE:
+            raise ValueError(
+                f"greater_than has {len(found)} distinct prompts, {n} asked for: repeats would shrink the interval for "
+                "free"
+            )
+    return list(found.values())
+
+
+def _prompt(sentence: _Sentence, split: Split, corrupted: str) -> Prompt:
+    start = sentence.start
+    return Prompt(
+        clean=sentence.text(str(start)),
+        answer=str(sentence.answer),
+        corrupted=corrupted,
+        distractor=str(sentence.distractor),
+        cluster="" if split == "reference" else sentence.noun,
+        labels=(("start", _tens(start)), ("year", str(start)), ("century", sentence.century)),
+        glue=" " if sentence.style == "world" else "",
+    )
 
 
 def _lowest(style: Style) -> str:
     return str(world.FIRST_YEAR) if style == "world" else "01"
 
 
-def _lower(century: str, highest: int, stream: random.Random) -> str:
-    """A start up to `highest`, after which the years above it are right."""
-    years = [str(year) for year in range(world.FIRST_YEAR, highest + 1) if f"{century}{year}" not in ONE_TOKEN]
+def _lower(sentence: _Sentence, stream: random.Random) -> str:
+    """A start below the distractor, which then is right."""
+    years = [str(year) for year in range(world.FIRST_YEAR, sentence.distractor)]
+    years = [year for year in years if f"{sentence.century}{year}" not in ONE_TOKEN]
     return years[draws.below(stream, len(years))]
 
 
