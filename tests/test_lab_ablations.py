@@ -200,7 +200,7 @@ def test_an_ablation_does_not_depend_on_how_many_sets_run_side_by_side(gpt2, mon
     arguments = (gpt2, prompts, components(gpt2), "resample", reference, "logit difference", positions)
     together = under_ablation(*arguments)
     for limit in ("FOLDED", "ABREAST"):
-        monkeypatch.setattr(f"mechlib.lab.sets.{limit}", 1)
+        monkeypatch.setattr(f"mechlib.lab.hooked.{limit}", 1)
     assert abs(under_ablation(*arguments).values - together.values).max() < 2e-5
 
 

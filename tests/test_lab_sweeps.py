@@ -74,7 +74,7 @@ def test_a_sweep_does_not_depend_on_how_many_sets_run_side_by_side(gpt2, monkeyp
     prompts = pairs(10)
     together = sweep(gpt2, prompts, components(gpt2), positions)
     for limit in ("FOLDED", "ABREAST"):
-        monkeypatch.setattr(f"mechlib.lab.sets.{limit}", 1)
+        monkeypatch.setattr(f"mechlib.lab.hooked.{limit}", 1)
     assert abs(sweep(gpt2, prompts, components(gpt2), positions).values - together.values).max() < 2e-5
 
 

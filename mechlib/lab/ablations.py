@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Literal
 
 import torch
@@ -10,13 +9,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechlib.lab.batches import Batch, batches, per_prompt
-from mechlib.lab.behaviour import loss_on_repeat
+from mechlib.lab.engine import sweep_each
 from mechlib.lab.hooks import NothingChanged
 from mechlib.lab.interventions import Positions, Source, places
-from mechlib.lab.metrics import correct, logit_diff
 from mechlib.lab.models import Model, checkpoint_of
+from mechlib.lab.readings import ANSWERED, LOGIT_DIFFERENCE, REPEAT_LOSS, Reading
 from mechlib.lab.reference import means, require_reference, stock
-from mechlib.lab.sets import Logits, Sets, named, union, with_each
+from mechlib.lab.sets import Sets, named, union
 from mechlib.measurement import Measurement
 from mechlib.prompts import PromptSet
 
@@ -35,6 +34,7 @@ def under_ablation(
     positions: Positions = "all",
     seed: int = 0,
     unit: str = "prompt",
+    hooked: bool = False,
 ) -> Measurement:
     """What is left of each answer with each set ablated: a column for each, and a last one, "intact".
 
@@ -44,17 +44,15 @@ def under_ablation(
     metric   "correct": 1 where the most likely next token is the answer's, else 0; "logit difference": the logit of the
              answer minus the distractor's, in logits. Of an answer of several tokens only one is judged: that by which
              it first differs from its distractor, behind those that both share; without a distractor, its first
+    hooked   through hooks, at the library's own speed: for architectures that exact sweeps do not know
 
     Raises ValueError where a reference is needed and missing, NothingChanged where a set changes no activation.
     """
-    measures: dict[str, Callable[[Logits, Batch], Tensor]] = {
-        "correct": lambda logits, batch: correct(logits, batch.answer),
-        "logit difference": lambda logits, batch: logit_diff(logits, batch.answer, batch.distractor),
-    }
-    if metric not in measures:
-        raise ValueError(f"no metric {metric!r}: choose one of {', '.join(measures)}")
+    readings = {"correct": ANSWERED, "logit difference": LOGIT_DIFFERENCE}
+    if metric not in readings:
+        raise ValueError(f"no metric {metric!r}: choose one of {', '.join(readings)}")
     what = {"correct": "most likely token is the answer", "logit difference": "logit of answer minus distractor"}
-    made, columns, values = _sweep(model, prompts, sets, how, reference, measures[metric], positions, seed)
+    made, columns, values = _sweep(model, prompts, sets, how, reference, readings[metric], positions, seed, hooked)
     of = f"{what[metric]}, under {how} ablation"
     return per_prompt(prompts, made, values, columns, of, unit, yes_no=metric == "correct")
 
@@ -67,6 +65,7 @@ def loss_under_ablation(
     reference: PromptSet | None = None,
     seed: int = 0,
     unit: str = "sequence",
+    hooked: bool = False,
 ) -> Measurement:
     """Loss on the repeat of repeated sequences while heads are ablated at every position, in nats per token.
 
@@ -75,7 +74,7 @@ def loss_under_ablation(
 
     Raises ValueError for prompts without a repeat of two tokens or more, and where a reference is needed and missing.
     """
-    made, columns, values = _sweep(model, prompts, sets, how, reference, loss_on_repeat, "all", seed)
+    made, columns, values = _sweep(model, prompts, sets, how, reference, REPEAT_LOSS, "all", seed, hooked)
     return per_prompt(
         prompts, made, values, columns, f"loss on the repeat under {how} ablation, in nats per token", unit
     )
@@ -87,26 +86,24 @@ def _sweep(
     sets: Sets,
     how: Ablation,
     reference: PromptSet | None,
-    measure: Callable[[Logits, Batch], Float[Tensor, " batch"]],
+    reading: Reading,
     positions: Positions,
     seed: int,
+    hooked: bool,
 ) -> tuple[tuple[Batch, ...], tuple[str, ...], list[Float[Tensor, "batch columns"]]]:
     every = named(sets)
     source = _source(model, how, reference, tuple(places(model, union(every))), seed)
-    made, changed = batches(model, prompts), set[int]()
-    values = []
-    for batch in made:
-        new: Mapping[str, Tensor] | None = source(batch) if source else None
-        runs = with_each(model, batch.tokens, tuple(every.values()), new, positions, changed)
-        intact, *ablated = [measure(logits, batch) for logits in runs]
-        values.append(torch.stack([*ablated, intact], dim=1))
-    same = [name for number, name in enumerate(every) if number not in changed]
+    made = batches(model, prompts)
+    pairs = [(batch, source(batch) if source else None) for batch in made]
+    found = sweep_each(model, pairs, tuple(every.values()), positions, reading, hooked)
+    changed = torch.stack([one.changed for one in found]).any(0)
+    same = [name for name, moved in zip(every, changed.tolist(), strict=True) if not moved]
     if same:
         raise NothingChanged(
             f"{how} ablation of {same[0]} at position {positions} of {checkpoint_of(model).name} changed no "
             "activation: source and run agree there; choose positions at which they differ, or another source"
         )
-    return made, (*every, INTACT), values
+    return made, (*every, INTACT), [torch.cat([one.after, one.intact.unsqueeze(1)], dim=1) for one in found]
 
 
 def _source(

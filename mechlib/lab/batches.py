@@ -58,6 +58,18 @@ class Batch:
         """The token by which each distractor first differs from its answer."""
         return self._deciding(self.distractors, "distractor")
 
+    def part(self, which: slice) -> Batch:
+        """Some of its rows, as a batch of their own."""
+        return replace(
+            self,
+            rows=self.rows[which],
+            prompts=self.prompts[which],
+            tokens=self.tokens[which],
+            corrupted=None if self.corrupted is None else self.corrupted[which],
+            answers=self.answers[which],
+            distractors=self.distractors[which],
+        )
+
     def _deciding(self, ids: tuple[tuple[int, ...], ...], what: str) -> Int[Tensor, " batch"]:
         for prompt, own in zip(self.prompts, ids, strict=True):
             if not own:

@@ -78,9 +78,12 @@ def run(
     return logits, kept
 
 
+SAME = 1e-5  # of the largest entry: the rounding of runs of other shapes stays below
+
+
 def differs(one: Tensor, other: Tensor) -> bool:
     """Whether two activations differ by more than the rounding of runs of other shapes: 1e-5 of the largest entry."""
-    return bool((one - other).abs().max() > 1e-5 * other.abs().max())
+    return bool((one - other).abs().max() > SAME * other.abs().max())
 
 
 def check_names(model: Model, names: Iterable[str]) -> None:

@@ -187,7 +187,7 @@ def replaced(
             f"the source has shape {tuple(new.shape)}, the run {tuple(old.shape)}: source and run must have the same "
             "rows and positions"
         )
-    where = _indices(positions, old.shape[1])
+    where = indices(positions, old.shape[1])
     made = old.clone()
     if heads is None:
         made[:, where] = new[:, where]
@@ -197,7 +197,8 @@ def replaced(
     return made
 
 
-def _indices(positions: Positions, length: int) -> list[int]:
+def indices(positions: Positions, length: int) -> list[int]:
+    """The positions, counted from the start. ValueError for what is none, and for one outside the run."""
     if isinstance(positions, str):
         if positions != "all":
             raise ValueError(f'no positions {positions!r}: give "all", one number, or a tuple of numbers')

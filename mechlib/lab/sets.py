@@ -1,25 +1,48 @@
-"""Sets of places, each with a name, and runs with each set replaced in turn."""
+"""Sets of places, each with a name, and what a sweep over them gives."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mechlib.circuits import EmptySelection, Head, Heads, all_heads
-from mechlib.lab.hooks import Edit, HookDidNotFire, differs, keys_and_values, run
-from mechlib.lab.interventions import Positions, Site, Where, check_silent, places, replaced
+from mechlib.lab.interventions import Site, Where
 from mechlib.lab.models import Model
 
 Sets: TypeAlias = Heads | Mapping[str, Where] | Iterable[Where]
 Places: TypeAlias = Mapping[str, tuple[int, ...] | None]
+Source: TypeAlias = Int[Tensor, "..."] | Mapping[str, Tensor] | None
 Logits: TypeAlias = Float[Tensor, "batch pos d_vocab"]
-FOLDED = 512  # rows of one position that run side by side: each carries the memory of a whole prompt
-ABREAST = 2048  # tokens of whole prompts that run side by side
+
+
+@dataclass(frozen=True, eq=False)
+class Swept:
+    """A metric on each prompt of a batch: of the run as it is, after replacing each set, and of the source run.
+
+    source    None where the source was no run
+    changed   whether replacing the set changed some activation by more than rounding
+    """
+
+    intact: Float[Tensor, " batch"]
+    after: Float[Tensor, "batch sets"]
+    source: Float[Tensor, " batch"] | None
+    changed: Bool[Tensor, " sets"]
+
+    @classmethod
+    def joined(cls, parts: list[Swept]) -> Swept:
+        """Of a batch that was swept in parts."""
+        sources = [part.source for part in parts if part.source is not None]
+        return cls(
+            intact=torch.cat([part.intact for part in parts]),
+            after=torch.cat([part.after for part in parts]),
+            source=torch.cat(sources) if sources else None,
+            changed=torch.stack([part.changed for part in parts]).any(0),
+        )
 
 
 # --- sets ---------------------------------------------------------------------------------------------------------
@@ -67,76 +90,3 @@ def union(sets: Mapping[str, tuple[Head | Site, ...]]) -> tuple[Head | Site, ...
 
 def _members(where: Where) -> tuple[Head | Site, ...]:
     return (where,) if isinstance(where, (Head, Site)) else tuple(where)
-
-
-# --- runs ---------------------------------------------------------------------------------------------------------
-
-
-def with_each(
-    model: Model,
-    tokens: Int[Tensor, "batch pos"],
-    sets: Sequence[Where],
-    new: Mapping[str, Tensor] | None,
-    positions: Positions,
-    changed: set[int],
-) -> Iterator[Logits]:
-    """Logits of the run as it is, then with each set of places replaced by what `new` holds there.
-
-    new      activations by hook name, as long as the run; None for zeros
-    changed  gets the number (from 0) of each set that changed some activation
-
-    Several sets run side by side, as rows of one batch. At the last position (-1) only that position runs, and only
-    its logits come: earlier ones do not see the replacement, so their keys and values are computed once.
-    """
-    own = [{}, *(places(model, where) for where in sets)]
-    check_silent(model, tokens[:1], dict.fromkeys(name for one in own for name in one))
-    past, whole, room = None, tokens, ABREAST
-    if positions == -1 and tokens.shape[1] > 1:
-        past, room = keys_and_values(model, tokens[:, :-1]), FOLDED
-        tokens, positions = tokens[:, -1:], "all"
-        new = new and {name: activation[:, -1:] for name, activation in new.items()}
-    for start in range(0, len(own), step := max(1, room // tokens.numel())):
-        several = own[start : start + step]
-        made, moved = _side_by_side(model, tokens, several, new, positions, past)
-        changed.update(start + number - 1 for number in moved)
-        if past is not None and start == 0:
-            _check_last(model, whole, made[:1, 0])
-        yield from made.unbind(1)
-
-
-def _side_by_side(
-    model: Model,
-    tokens: Int[Tensor, "batch pos"],
-    sets: Sequence[Places],
-    new: Mapping[str, Tensor] | None,
-    positions: Positions,
-    past: Any,
-) -> tuple[Float[Tensor, "batch sets pos d_vocab"], set[int]]:
-    n, moved = len(sets), set[int]()
-    if past is not None:
-        past = copy.deepcopy(past)  # a run appends to it
-        past.batch_repeat_interleave(n)
-
-    def edit(name: str) -> Edit:
-        def replace(old: Tensor) -> Tensor:
-            made = old.clone().view(-1, n, *old.shape[1:])
-            for number, own in enumerate(sets):
-                if name in own:
-                    before = made[:, number].clone()
-                    source = torch.zeros_like(before) if new is None else new[name]
-                    made[:, number] = replaced(before, source, positions, own[name])
-                    if differs(made[:, number], before):
-                        moved.add(number)
-            return made.view_as(old)
-
-        return replace
-
-    edits = {name: edit(name) for name in dict.fromkeys(name for own in sets for name in own)}
-    rows, _ = run(model, tokens.repeat_interleave(n, 0), edits, past=past)
-    return rows.view(-1, n, *rows.shape[1:]), moved
-
-
-def _check_last(model: Model, tokens: Int[Tensor, "batch pos"], alone: Float[Tensor, "one last d_vocab"]) -> None:
-    whole = run(model, tokens[:1])[0][:, -1:]
-    if not torch.allclose(whole, alone, rtol=1e-3, atol=1e-3):
-        raise HookDidNotFire("the last position alone gives other logits than the whole prompt: use positions=(-1,)")
