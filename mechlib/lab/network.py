@@ -27,6 +27,7 @@ Edit: TypeAlias = Callable[[Tensor], Tensor]
 Keep: TypeAlias = Iterable[str]
 
 FAMILIES = ("GPT2LMHeadModel", "GPTNeoXForCausalLM", "LlamaForCausalLM", "Qwen2ForCausalLM")
+NATIVE = "TransformerLensNative"
 _ACTIVATIONS: Mapping[str, Edit] = {
     "gelu": F.gelu,
     "gelu_new": lambda x: F.gelu(x, approximate="tanh"),
@@ -326,7 +327,13 @@ def _taken(model: Model) -> Network:
     act = _ACTIVATIONS.get(str(cfg.act_fn))
     scale = float(cfg.attn_scale)
     odd = scale > 0 and abs(scale - cfg.d_head**0.5) > 1e-6
-    if architecture not in FAMILIES or act is None or odd or getattr(cfg, "scale_attn_by_inverse_layer_idx", False):
+    plain = architecture == NATIVE and cfg.normalization_type is None and not cfg.attn_only
+    if (
+        not (architecture in FAMILIES or plain)
+        or act is None
+        or odd
+        or getattr(cfg, "scale_attn_by_inverse_layer_idx", False)
+    ):
         raise UnsupportedModel(
             f"{name} is a {architecture} ({cfg.act_fn}): exact sweeps and circuits know GPT-2, GPT-NeoX, Llama and "
             "Qwen2; use the interventions of mechlib.lab.interventions, which run any model through hooks"
@@ -382,6 +389,8 @@ def _or_none(module: Any, name: str) -> Tensor | None:
 
 
 def _norm(cfg: Any, module: Any) -> Norm:
+    if cfg.normalization_type is None:
+        return Norm("none")
     kind: Literal["LN", "RMS"] = "LN" if str(cfg.normalization_type).startswith("LN") else "RMS"
     return Norm(kind, module.weight.detach(), _or_none(module, "bias"), float(cfg.eps))
 
