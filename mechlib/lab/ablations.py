@@ -30,7 +30,7 @@ def under_ablation(
     sets: Sets,
     how: Ablation,
     reference: PromptSet | None = None,
-    metric: Metric = "correct",
+    metric: Metric | Reading = "correct",
     positions: Positions = "all",
     seed: int = 0,
     unit: str = "prompt",
@@ -43,17 +43,19 @@ def under_ablation(
              a random reference prompt, drawn with `seed`, the same for every set
     metric   "correct": 1 where the most likely next token is the answer's, else 0; "logit difference": the logit of the
              answer minus the distractor's, in logits. Of an answer of several tokens only one is judged: that by which
-             it first differs from its distractor, behind those that both share; without a distractor, its first
+             it first differs from its distractor, behind those that both share; without a distractor, its first.
+             Or a reading of one's own
     hooked   through hooks, at the library's own speed: for architectures that exact sweeps do not know
 
     Raises ValueError where a reference is needed and missing, NothingChanged where a set changes no activation.
     """
     readings = {"correct": ANSWERED, "logit difference": LOGIT_DIFFERENCE}
-    if metric not in readings:
-        raise ValueError(f"no metric {metric!r}: choose one of {', '.join(readings)}")
     what = {"correct": "most likely token is the answer", "logit difference": "logit of answer minus distractor"}
-    made, columns, values = _sweep(model, prompts, sets, how, reference, readings[metric], positions, seed, hooked)
-    of = f"{what[metric]}, under {how} ablation"
+    if not isinstance(metric, Reading) and metric not in readings:
+        raise ValueError(f"no metric {metric!r}: choose one of {', '.join(readings)}")
+    reading, said = (metric, "metric") if isinstance(metric, Reading) else (readings[metric], what[metric])
+    made, columns, values = _sweep(model, prompts, sets, how, reference, reading, positions, seed, hooked)
+    of = f"{said}, under {how} ablation"
     return per_prompt(prompts, made, values, columns, of, unit, yes_no=metric == "correct")
 
 

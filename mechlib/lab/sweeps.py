@@ -42,6 +42,7 @@ def restored_by_patching(
     positions: Positions = -1,
     unit: str = "prompt",
     hooked: bool = False,
+    reading: Reading = LOGIT_DIFFERENCE,
 ) -> Measurement:
     """How much of the logit difference comes back when places in the corrupted run hold what they hold in the clean.
 
@@ -49,12 +50,13 @@ def restored_by_patching(
                from names to places (heads, MLPs, the residual stream: `components`, `layers`, `residual`)
     positions  where: the last position (-1) is fast, as nothing before it has to be computed again
     hooked     through hooks, at the library's own speed: for architectures that exact sweeps do not know
+    reading    another metric than the logit of the answer minus the distractor's at the last position
 
     Each column is metric(patched) - metric(corrupted), in logits; the last column, "total", is metric(clean) -
-    metric(corrupted), the whole that there is to restore. The metric is the logit of the answer minus the
-    distractor's at the last position. Raises NothingChanged where no place differs between the two runs.
+    metric(corrupted), the whole that there is to restore. Raises NothingChanged where no place differs between the two
+    runs.
     """
-    made, columns, found = _sweep(model, prompts, sets, positions, LOGIT_DIFFERENCE, CORRUPTED, hooked)
+    made, columns, found = _sweep(model, prompts, sets, positions, reading, CORRUPTED, hooked)
     values = [torch.cat([one.after, _source(one)], dim=1) - one.intact.unsqueeze(1) for one in found]
     of = "logit difference restored by patching, in logits"
     return per_prompt(prompts, made, values, (*columns, TOTAL), of, unit)
@@ -67,13 +69,14 @@ def lost_by_patching(
     positions: Positions = -1,
     unit: str = "prompt",
     hooked: bool = False,
+    reading: Reading = LOGIT_DIFFERENCE,
 ) -> Measurement:
     """How much of the logit difference goes when places in the clean run hold what they hold in the corrupted.
 
     The other direction of `restored_by_patching`, with the same arguments: metric(clean) - metric(patched), in logits;
     the last column, "total", is metric(clean) - metric(corrupted), the whole that there is to lose.
     """
-    made, columns, found = _sweep(model, prompts, sets, positions, LOGIT_DIFFERENCE, CLEAN, hooked)
+    made, columns, found = _sweep(model, prompts, sets, positions, reading, CLEAN, hooked)
     values = [one.intact.unsqueeze(1) - torch.cat([one.after, _source(one)], dim=1) for one in found]
     of = "logit difference lost by patching, in logits"
     return per_prompt(prompts, made, values, (*columns, TOTAL), of, unit)

@@ -6,7 +6,7 @@ follows without a space) is a year, and those above the start are right. Each mu
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,17 +14,19 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mechlib.circuits import all_heads
-from mechlib.lab.ablations import INTACT, Ablation
+from mechlib.lab.ablations import Ablation, under_ablation
 from mechlib.lab.batches import Batch, batches, per_prompt
 from mechlib.lab.hooks import run
-from mechlib.lab.interventions import Edited, Positions, Where, mean_ablated, patched, resample_ablated, zero_ablated
+from mechlib.lab.interventions import Positions
 from mechlib.lab.models import Model, checkpoint_of
-from mechlib.lab.sets import Sets, named
-from mechlib.lab.sweeps import CLEAN, CORRUPTED, Side
-from mechlib.measurement import TOTAL, Measurement
+from mechlib.lab.readings import Reading
+from mechlib.lab.sets import Sets
+from mechlib.lab.sweeps import lost_by_patching, restored_by_patching
+from mechlib.measurement import Measurement
 from mechlib.prompts import PromptSet
 
 N = 100  # numbers that count as years of a century: 0 to 99
+DIFFERENCE = "probability of years above the start less that of others,"
 START = -5  # where the start stands, from the end: "start to the year century"
 
 
@@ -52,37 +54,17 @@ def year_scores(model: Model, prompts: PromptSet) -> Measurement:
 def difference_restored(model: Model, prompts: PromptSet, sets: Sets, positions: Positions = -1) -> Measurement:
     """How much of the probability difference comes back when places of the corrupted run hold what the clean has.
 
-    Arguments as in `mechlib.lab.sweeps.restored_by_patching`. Years are right or wrong by the clean start throughout. A
-    column for each set, and last "total", what there is to restore: clean less corrupted. Raises NothingChanged where
-    a set changes nothing in prompts of some length.
+    Arguments and errors as of `mechlib.lab.sweeps.restored_by_patching`. Years are right or wrong by the clean start
+    throughout. A column for each set, and last "total", what there is to restore: clean less corrupted.
     """
-    return _exchanged(model, prompts, sets, positions, into=CORRUPTED)
+    found = restored_by_patching(model, prompts, sets, positions, reading=_reading(model))
+    return replace(found, of=f"{DIFFERENCE} restored by patching")
 
 
 def difference_lost(model: Model, prompts: PromptSet, sets: Sets, positions: Positions = -1) -> Measurement:
     """How much of it goes when places of the clean run hold what the corrupted has: the other direction."""
-    return _exchanged(model, prompts, sets, positions, into=CLEAN)
-
-
-def _exchanged(model: Model, prompts: PromptSet, sets: Sets, positions: Positions, into: Side) -> Measurement:
-    every, made = named(sets), batches(model, prompts)
-    values = []
-    for batch in made:
-        if batch.corrupted is None:
-            raise ValueError(f"{batch.prompts[0].clean!r} has no corrupted text: there is no run to patch")
-        runs = {CLEAN: batch.tokens, CORRUPTED: batch.corrupted}
-        clean, corrupted = (_difference(model, batch, run(model, tokens)[0]) for tokens in runs.values())
-        tokens = runs.pop(into)
-        (other,) = runs.values()
-        found = []
-        for where in every.values():
-            with patched(model, where, other, positions) as edited:
-                found.append(_difference(model, batch, edited(tokens)))
-        effects = torch.stack(found, dim=1) - (clean if into == CLEAN else corrupted).unsqueeze(1)
-        effects = -effects if into == CLEAN else effects
-        values.append(torch.cat([effects, (clean - corrupted).unsqueeze(1)], dim=1))
-    of = f"probability difference of years {'lost' if into == CLEAN else 'restored'} by patching"
-    return per_prompt(prompts, made, values, (*every, TOTAL), of)
+    found = lost_by_patching(model, prompts, sets, positions, reading=_reading(model))
+    return replace(found, of=f"{DIFFERENCE} lost by patching")
 
 
 def difference_without(
@@ -90,16 +72,14 @@ def difference_without(
 ) -> Measurement:
     """The probability difference with each set ablated at every position, and last "intact".
 
-    Arguments as in `mechlib.lab.ablations.under_ablation`.
+    Arguments and errors as of `mechlib.lab.ablations.under_ablation`.
     """
-    every, made = named(sets), batches(model, prompts, alone=True)
-    columns = []
-    for where in every.values():
-        with _ablated(model, where, how, reference, seed) as edited:
-            columns.append([_difference(model, batch, edited(batch)) for batch in made])
-    columns.append([_difference(model, batch, run(model, batch.tokens)[0]) for batch in made])
-    values = [torch.stack(own, dim=1) for own in zip(*columns, strict=True)]
-    return per_prompt(prompts, made, values, (*every, INTACT), f"probability difference of years, {how} ablation")
+    found = under_ablation(model, prompts, sets, how, reference, metric=_reading(model), seed=seed)
+    return replace(found, of=f"{DIFFERENCE} under {how} ablation")
+
+
+def _reading(model: Model) -> Reading:
+    return Reading(value=lambda read, batch: _difference(model, batch, read))
 
 
 def attention_to_start(model: Model, prompts: PromptSet) -> Measurement:
@@ -123,18 +103,6 @@ def by_noun(measured: Measurement) -> Measurement:
     rows = [[own == noun for own in measured.clusters] for noun in nouns]
     values = np.array([measured.values[own].mean(axis=0) for own in rows])
     return Measurement(values, tuple(nouns), "noun", measured.columns, tuple(nouns), of=measured.of)
-
-
-def _ablated(
-    model: Model, where: Where, how: Ablation, reference: PromptSet, seed: int
-) -> AbstractContextManager[Edited]:
-    if how == "zero":
-        return zero_ablated(model, where)
-    if how == "mean":
-        return mean_ablated(model, where, reference)
-    if how == "resample":
-        return resample_ablated(model, where, reference, seed)
-    raise ValueError(f"no ablation {how!r}: choose zero, mean or resample")
 
 
 def _difference(model: Model, batch: Batch, logits: Float[Tensor, "batch pos d_vocab"]) -> Float[Tensor, " batch"]:
