@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -41,6 +42,30 @@ def test_clean_and_corrupted_differ_in_the_word_after_the_first_occurrence_alone
         assert corrupted[places[0]] == prompt.distractor
         assert prompt.distractor not in clean
         assert prompt.answer not in corrupted
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_the_previous_word_can_be_corrupted_instead_and_nothing_else_is_another(split):
+    usual, previous = induction(split=split), induction(split=split, corrupt="previous")
+    assert (usual.members, len(usual)) == (previous.members, len(previous))
+    assert repr(previous) == f"induction({split}, n={len(usual)}, seed=0, corrupt='previous')"
+    own = set(world.INDUCTION_TOKENS[HALF[split]])
+    for one, other in zip(usual, previous, strict=True):
+        clean, corrupted = other.clean.split(), other.corrupted.split()
+        assert replace(one, corrupted=other.corrupted) == other
+        places = [place for place, pair in enumerate(zip(clean, corrupted, strict=True)) if pair[0] != pair[1]]
+        assert places == [clean.index(clean[-1])]
+        assert clean[places[0] + 1] == other.answer
+        assert corrupted[places[0]] in own - {*clean, other.distractor}
+        assert corrupted.count(clean[-1]) == 1
+        assert other.distractor not in (*clean, *corrupted)
+
+
+def test_the_usual_corruption_is_what_evidence_was_filed_under():
+    assert induction(corrupt="answer") == induction() == induction(400, "confirmation", 0)
+    assert "corrupt" not in repr(induction())
+    with pytest.raises(ValueError, match="no corruption 'A': choose answer or previous"):
+        induction(corrupt="A")
 
 
 @pytest.mark.parametrize("task", [induction, repeats])

@@ -49,7 +49,7 @@ def rounds(stream: random.Random, items: Sequence[T]) -> Iterator[T]:
         yield from several(stream, items, len(items))
 
 
-def distinct(task: str, split: Split, n: int, draw: Callable[[], Prompt], **settings: int) -> PromptSet:
+def distinct(task: str, split: Split, n: int, draw: Callable[[], Prompt], **settings: int | str) -> PromptSet:
     """`n` different prompts. ValueError where n is below 1, or where drawing finds no more different ones.
 
     `settings` are whatever else the prompts depend on: sets that differ in them must not read alike.

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import functools
 import random
+from dataclasses import replace
 from itertools import product
-from typing import Final
+from typing import Final, Literal, get_args
 
 from mechlib.prompts import SPLITS, Prompt, PromptSet, Split
 from mechlib.tasks import draws, world
@@ -22,9 +23,13 @@ DISTANCES: Final = (("short", 3), ("medium", 8), ("long", 16))  # from so many w
 HALVES: Final = range(8, 25)  # words of a sequence that is said twice
 FILLERS: Final = range(world.MAX_FILLERS + 1)
 
+Corruption = Literal["answer", "previous"]  # the word of the pair A B that the corrupted text has another one for
+
 
 @functools.cache
-def induction(n: int | None = None, split: Split = "confirmation", seed: int = 0) -> PromptSet:
+def induction(
+    n: int | None = None, split: Split = "confirmation", seed: int = 0, corrupt: Corruption = "answer"
+) -> PromptSet:
     """Sequences of different words in which one pair recurs: what followed A before follows again.
 
         clean      well oh apple RIVER STONE tiger silver window RIVER -> STONE
@@ -35,6 +40,15 @@ def induction(n: int | None = None, split: Split = "confirmation", seed: int = 0
     the difference of their runs can come from is therefore which word followed A, and nothing about A, its places,
     or the length. No other word occurs twice, C is not in the clean text nor B in the corrupted, and any of the words
     is as likely to be B as to be C: a model that prefers words by themselves scores zero on average.
+
+    With `corrupt="previous"` the same clean texts, answers and distractors have another corruption: it is the first A
+    that is another word, and B stays.
+
+        corrupted  well oh apple MEADOW STONE tiger silver window RIVER
+
+    What the runs' difference can come from is then what says, at B or behind it, which word stood before B: what a
+    previous-token head writes there, and an induction head finds by its key. A occurs once and nothing follows it, so
+    no answer is right; neither the new word nor C is in the clean text, and C is in neither.
 
     12 to 40 words with the fillers, every length as often as the others; the first A anywhere before the last three
     words. Labels: `distance` from the first A to the last (short 3 to 7, medium 8 to 15, long 16 and more) and
@@ -48,11 +62,17 @@ def induction(n: int | None = None, split: Split = "confirmation", seed: int = 0
     lengths = draws.rounds(stream, LENGTHS)
     fillers = draws.rounds(stream, FILLERS)
 
+    if corrupt not in get_args(Corruption):
+        raise ValueError(f"no corruption {corrupt!r}: choose {' or '.join(get_args(Corruption))}")
+    others = draws.generator("induction, previous word", split, seed)  # its own, so that the clean texts stay the same
+
     def draw() -> Prompt:
         length, lead = next(lengths), next(fillers)
-        return _recurring(stream, words, draws.several(stream, world.FILLERS, lead), length - lead)
+        prompt = _recurring(stream, words, draws.several(stream, world.FILLERS, lead), length - lead)
+        return prompt if corrupt == "answer" else _without_previous(others, words, prompt)
 
-    return draws.distinct("induction", split, _size(n, split), draw, seed=seed)
+    fixed: dict[str, str] = {} if corrupt == "answer" else {"corrupt": corrupt}
+    return draws.distinct("induction", split, _size(n, split), draw, seed=seed, **fixed)
 
 
 @functools.cache
@@ -123,3 +143,13 @@ def _recurring(stream: random.Random, words: tuple[str, ...], fillers: list[str]
             ("length", str(len(clean))),
         ),
     )
+
+
+def _without_previous(stream: random.Random, words: tuple[str, ...], prompt: Prompt) -> Prompt:
+    """The same with the first A corrupted, not B: by a word that is in neither text."""
+    clean = prompt.clean.split()
+    free = [word for word in words if word not in clean and word != prompt.distractor]
+    (other,) = draws.several(stream, free, 1)
+    corrupted = list(clean)
+    corrupted[clean.index(clean[-1])] = other
+    return replace(prompt, corrupted=" ".join(corrupted))
