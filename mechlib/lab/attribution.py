@@ -122,15 +122,16 @@ def _on_target(
         if pattern.shape[-1] < n_bos + 2:
             raise ValueError("a prompt of one token has no previous token: use longer prompts")
         scores = pattern.diagonal(offset=-1, dim1=-2, dim2=-1)[..., n_bos:].mean(-1)
-    elif target == "first token":
-        scores = pattern[..., -1, 0]
     else:
-        key = _key(batch, target)
+        key = target_key(batch, target)
         scores = pattern[torch.arange(len(key), device=key.device), :, :, -1, key]
     return scores.flatten(1)
 
 
-def _key(batch: Batch, target: Target) -> Int[Tensor, " batch"]:
+def target_key(batch: Batch, target: Target) -> Int[Tensor, " batch"]:
+    """The position at which the last token's attention to a target is read."""
+    if target == "first token":
+        return torch.zeros(len(batch.tokens), dtype=torch.long, device=batch.tokens.device)
     if target in ("answer", "distractor"):
         return mention(batch, "answer" if target == "answer" else "distractor")
     if target == "first distractor":

@@ -235,7 +235,8 @@ def forward(
     real    False where a token is padding, which must stand on the left; positions count from the first real token
     """
     shifts, edits, keep = dict(shifts or {}), dict(edits or {}), tuple(keep)
-    _check_names(net, shifts, (*edits, *keep))
+    check_readers(net, shifts)
+    _check_hooks(net, (*edits, *keep))
     positions, allowed = _positions(tokens, real)
     kept: dict[str, Tensor] = {}
 
@@ -249,7 +250,7 @@ def forward(
     stream = net.embed(tokens, positions)
     for layer, block in enumerate(net.blocks):
         stream = at(f"blocks.{layer}.hook_resid_pre", stream)
-        q, k, v = _qkv(net, layer, stream, shifts)
+        q, k, v = ports(net, layer, stream, shifts)
         q, k = net.rotated(q, positions), net.rotated(k, positions)
         z = at(f"blocks.{layer}.attn.hook_z", net.attend(q, k, v, allowed))
         middle = stream + net.written(block, z)
@@ -259,7 +260,8 @@ def forward(
     return stream + shifts.get("logits", 0.0), kept
 
 
-def _qkv(net: Network, layer: int, stream: Tensor, shifts: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+def ports(net: Network, layer: int, stream: Tensor, shifts: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values of a layer, before rotation, where each reader sees the stream with its own shift."""
     block = net.blocks[layer]
     found = list(net.split(block, block.ln1(stream)))
     for number, port in enumerate("qkv"):
@@ -291,11 +293,15 @@ def _positions(tokens: Tensor, real: Tensor | None) -> tuple[Tensor, Tensor | No
     return (real.long().cumsum(1) - 1).clamp(min=0), allowed
 
 
-def _check_names(net: Network, shifts: Iterable[str], hooks: Iterable[str]) -> None:
+def check_readers(net: Network, names: Iterable[str]) -> None:
+    """ValueError for a name that is no reader of the residual stream."""
     readers = {f"{node}.{port}" if port else node for node, port in net.graph.targets}
-    for name in shifts:
+    for name in names:
         if name not in readers:
             raise ValueError(f"{net.name} has no reader {name!r}: write '0.3.q', 'mlp 1' or 'logits'")
+
+
+def _check_hooks(net: Network, hooks: Iterable[str]) -> None:
     parts = ("attn.hook_z", "hook_mlp_out", "hook_resid_pre", "hook_resid_post")
     known = {f"blocks.{layer}.{part}" for layer in range(net.n_layers) for part in parts}
     for name in hooks:
@@ -336,7 +342,7 @@ def _taken(model: Model) -> Network:
     ):
         raise UnsupportedModel(
             f"{name} is a {architecture} ({cfg.act_fn}): exact sweeps and circuits know GPT-2, GPT-NeoX, Llama and "
-            "Qwen2; use the interventions of mechlib.lab.interventions, which run any model through hooks"
+            "Qwen2; sweep it through hooks with hooked=True, or use mechlib.lab.interventions, which take any model"
         )
     groups = int(getattr(cfg, "n_key_value_heads", None) or cfg.n_heads)
     bias = getattr(model, "b_U", None)
