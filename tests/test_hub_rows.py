@@ -37,6 +37,7 @@ from mechlib.lab.batches import batches
 from mechlib.lab.models import load
 from mechlib.prompts import SPLITS, PromptSet
 from mechlib.tasks.addition import addition
+from mechlib.tasks.greater_than import greater_than
 from mechlib.tasks.ioi import ioi
 from tests.house import build, records
 
@@ -45,7 +46,8 @@ BOS, UNKNOWN = "<|endoftext|>", "<unk>"
 FEWER = 50  # sums of each set: with fewer, skewed values have no interval
 NAMES = {"gpt2-small": "gpt2", "pythia-70m": "neox", "qwen2.5-0.5b": "qwen2"}
 # How the tokenizers of GPT-2 and Pythia, and that of Qwen, cut a text before they join bytes to pieces.
-WORDS = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+# Of a number of four digits GPT-2 makes two tokens, for the years that are asked about.
+WORDS = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}{2}(?=\p{N}{2}(?!\p{N}))| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 DIGITS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -75,6 +77,8 @@ def vocabulary(name: str) -> dict[str, int]:
     for split in SPLITS:
         for rows in (sums(split), *(ioi(split=split, style="natural", extra=extra) for extra in ("", "object"))):
             said += [f"{row.clean}{row.glue}{row.answer}\n{row.corrupted}" for row in rows]
+        said += [f"{row.clean}{row.answer}\n{row.corrupted}" for row in greater_than(split=split, style="natural")]
+    said += [f"12{year:02}" for year in range(100)]
     text, ids = HUB[name].known
     known = dict(zip(pieces(NAMES[name], text), ids, strict=True))
     found = dict.fromkeys(piece for one in said for piece in pieces(NAMES[name], one) if piece not in known)
@@ -140,6 +144,10 @@ def objects_of(n: int | None = None, split: str = "confirmation", **settings: st
     return ioi(n if split == "reference" else 32, split=split, **settings)
 
 
+def years_of(n: int | None = None, split: str = "confirmation", **settings: str) -> PromptSet:
+    return greater_than(48, split=split, **settings)
+
+
 @functools.cache
 def topic(name: str) -> ModuleType:
     """A file of claims, whose claims ask for fewer prompts."""
@@ -148,6 +156,8 @@ def topic(name: str) -> ModuleType:
     spec.loader.exec_module(module := importlib.util.module_from_spec(spec))
     if name == "addition":
         module.addition = sums_of
+    elif name == "greater_than":
+        module.greater_than, module.NATURAL = years_of, years_of(style="natural")
     else:
         module.ioi, module.NATURAL = objects_of, objects_of(style="natural")
     return module
@@ -163,9 +173,9 @@ def on_the_hub(name: str) -> list[FunctionType]:
     return [one for one in vars(topic(name)).values() if inspect.isfunction(one) and models(one) & set(HUB)]
 
 
-def ended(found: Attempt, unit: str) -> None:
+def ended(found: Attempt, *units: str) -> None:
     """The claim came to its assert with finite numbers, or to a share of what is no whole."""
-    assert found.read and {reading.measurement.unit for reading in found.read} == {unit}
+    assert found.read and {reading.measurement.unit for reading in found.read} <= set(units)
     if found.word == "silent":
         assert found.message.startswith("the denominator is ")
     else:
@@ -175,11 +185,11 @@ def ended(found: Attempt, unit: str) -> None:
         assert all(math.isfinite(estimate[number]) for number in ("value", "low", "high"))
 
 
-SUMS, OBJECTS = on_the_hub("addition"), on_the_hub("ioi")
+SUMS, OBJECTS, YEARS = on_the_hub("addition"), on_the_hub("ioi"), on_the_hub("greater_than")
 
 
-def test_both_topics_have_rows_on_the_hub():
-    assert len(SUMS) >= 5 and len(OBJECTS) >= 10
+def test_three_topics_have_rows_on_the_hub():
+    assert len(SUMS) >= 5 and len(OBJECTS) >= 10 and len(YEARS) >= 4
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -198,18 +208,23 @@ def test_every_prompt_of_the_hub_rows_can_be_read_and_its_two_texts_align(cache,
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("function", SUMS, ids=lambda one: one.__name__)
 def test_a_claim_about_sums_runs_to_its_end_behind_its_gate(store, function, name):
-    ended(attempt(Claim(function), {"model": name}, gates_open=True), unit="pair")
+    ended(attempt(Claim(function), {"model": name}, gates_open=True), "pair")
 
 
 @pytest.mark.parametrize("function", OBJECTS, ids=lambda one: one.__name__)
 def test_a_claim_about_indirect_objects_in_gpt2_runs_to_its_end_behind_its_gate(store, function):
-    ended(attempt(Claim(function), {"model": "gpt2-small"}, gates_open=True), unit="prompt")
+    ended(attempt(Claim(function), {"model": "gpt2-small"}, gates_open=True), "prompt")
+
+
+@pytest.mark.parametrize("function", YEARS, ids=lambda one: one.__name__)
+def test_a_claim_about_years_in_gpt2_runs_to_its_end_behind_its_gate(store, function):
+    ended(attempt(Claim(function), {"model": "gpt2-small"}, gates_open=True), "prompt", "noun")
 
 
 @pytest.mark.parametrize("twin", ["untrained", "permuted"])
 def test_a_claim_about_the_published_heads_runs_on_the_twins(store, twin):
     (looks,) = [one for one in OBJECTS if one.__name__ == "test_gpt2s_name_movers_look_at_the_indirect_object"]
-    ended(attempt(Claim(looks), {"model": f"gpt2-small@{twin}"}, gates_open=True), unit="prompt")
+    ended(attempt(Claim(looks), {"model": f"gpt2-small@{twin}"}, gates_open=True), "prompt")
 
 
 def test_a_claim_about_published_heads_is_not_run_on_a_model_of_which_nothing_is_published(store):
