@@ -451,9 +451,7 @@ def test_what_the_previous_token_head_says_to_the_key_is_what_the_induction_head
     """
     requires(mean(scores(model, "discovery")[induction_head(model)]) >= 0.4)
     found = attention_without(model, induction_head(model), induction(corrupt="previous"))
-    show(
-        rates_by_column, found.without(["intact"]), "Attention left with one earlier head replaced for the key"
-    )
+    show(rates_by_column, found.without(["intact"]), "Attention left with one earlier head replaced for the key")
     assert difference(found["intact"], found[previous_token_head(model)]) >= 0.3
 
 
