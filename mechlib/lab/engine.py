@@ -23,7 +23,7 @@ from tqdm import tqdm
 from mechlib.circuits import EmptySelection
 from mechlib.lab import hooked
 from mechlib.lab.batches import Batch
-from mechlib.lab.hooks import SAME, run
+from mechlib.lab.hooks import SAME
 from mechlib.lab.interventions import Positions, Where, indices, places
 from mechlib.lab.kept import Kept, Resumed, joins, keep
 from mechlib.lab.models import Model
@@ -32,8 +32,8 @@ from mechlib.lab.readings import Read, Reading
 from mechlib.lab.sets import Places, Source, Swept
 
 MEMORY = 512 * 2**20  # bytes for what is kept of a batch and for the sets that run side by side
-TOGETHER = 4096  # tokens that run side by side: more bring no speed on a CPU, and leave its cache
-CHECKED = 3  # sets of each sweep that are computed again through hooks, on one prompt
+TOGETHER = 2048  # tokens that run side by side: more bring no speed on a CPU, and leave its cache
+CHECKED = 2  # sets of each sweep that are computed again through hooks, on one prompt
 # Float32 rounds both computations: on the models of this record they meet to about 2e-6 of the largest logit. A wrong
 # position, mask or key moves logits by a visible part of their spread over the vocabulary.
 TOLERANCE = 1e-4
@@ -117,8 +117,8 @@ class _Sweep:
         base, other = keep(self.net, batch.tokens, first), None
         new: Mapping[str, Tensor] | None = None
         if isinstance(source, Tensor):
-            other = keep(self.net, source, began, base) if began < first or at else base
-            new = {name: other[name][:, first - other.first :] for name in self.names}
+            other = keep(self.net, source, first, began, base)
+            new = {name: other[name] for name in self.names}
         elif source is not None:
             new = {name: source[name][:, first:] for name in self.names}
         resumed = Resumed(self.net, base, new, at, base.streams[0].shape[1] if self.reading.whole else 1)
@@ -236,23 +236,17 @@ class _Checked:
 
     def check(self, intact: Read) -> None:
         """Disagreement where the hooked model has others."""
-        job, tokens, new = self.job, self.batch.tokens, self.source
-        if isinstance(new, Tensor):
-            new = run(
-                job.model, new, keep=dict.fromkeys(name for number in self.numbers for name in job.places[number])
-            )[1]
-        positions = (job.positions,) if isinstance(job.positions, int) else job.positions
-        runs = hooked.with_each(job.model, tokens, [job.sets[number] for number in self.numbers], new, positions, set())
-        ours = [intact[self.row], *(self.seen.get(number, intact[self.row]) for number in self.numbers)]
-        replaced = ["nothing", *(", ".join(job.places[number]) for number in self.numbers)]
-        for name, own, logits in zip(replaced, ours, runs, strict=True):
+        job, sets = self.job, [self.job.sets[number] for number in self.numbers]
+        runs = hooked.on_one_prompt(job.model, self.batch.tokens, sets, self.source, job.positions)
+        for number, logits in zip(self.numbers, runs.unsqueeze(1), strict=True):
+            own = self.seen.get(number, intact[self.row])
             off = float((own - job.reading.of(logits, self.batch)[0]).abs().max())
             allowed = TOLERANCE * float(logits.std(-1).max()) + ROUNDING * float(logits.abs().max())
             if not off <= allowed:
                 raise Disagreement(
-                    f"with {name} replaced at position {job.positions} of {job.net.name}, exact sweep and hooked model "
-                    f"differ by {off:.2g} in a logit, {allowed:.2g} allowed: one of the two is wrong; report it, and "
-                    "sweep through hooks alone with hooked=True"
+                    f"with {', '.join(job.places[number])} replaced at position {job.positions} of {job.net.name}, "
+                    f"exact sweep and hooked model differ by {off:.2g} in a logit, {allowed:.2g} allowed: one of the "
+                    "two is wrong; report it, and sweep through hooks alone with hooked=True"
                 )
 
 

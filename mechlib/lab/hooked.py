@@ -29,6 +29,7 @@ def sweep(
 ) -> Swept:
     """What `mechlib.lab.engine.sweep` gives, to rounding, at the library's own speed."""
     names = dict.fromkeys(name for where in sets for name in places(model, where))
+    check_silent(model, batch.tokens[:1], names)
     if reading.whole and positions == -1:
         positions = (-1,)  # a run of the last position alone has no other logits
     other, new = run(model, source, keep=names) if isinstance(source, Tensor) else (None, source)
@@ -41,6 +42,30 @@ def sweep(
         source=None if other is None else reading.value(reading.of(other, batch), batch),
         changed=torch.tensor([number in changed for number in range(len(sets))]),
     )
+
+
+def on_one_prompt(
+    model: Model, tokens: Int[Tensor, "1 pos"], sets: Sequence[Where], source: Source, positions: Positions
+) -> Float[Tensor, "sets pos d_vocab"]:
+    """Logits with each set of places replaced, in one pass: a row for each, and before them one for a source run."""
+    own = [places(model, where) for where in sets]
+    before = [source] if isinstance(source, Tensor) else []
+
+    def edit(name: str) -> Edit:
+        def replace(old: Tensor) -> Tensor:
+            made, zeros = old.clone(), torch.zeros_like(old[:1])
+            new = zeros if source is None else old[:1] if isinstance(source, Tensor) else source[name]
+            for row, one in enumerate(own, len(before)):
+                if name in one:
+                    made[row : row + 1] = replaced(old[row : row + 1], new, positions, one[name])
+            return made
+
+        return replace
+
+    rows = torch.cat([*before, *(tokens for _ in own)])
+    return run(model, rows, {name: edit(name) for name in dict.fromkeys(name for one in own for name in one)})[0][
+        len(before) :
+    ]
 
 
 def with_each(
@@ -60,7 +85,6 @@ def with_each(
     its logits come: earlier ones do not see the replacement, so their keys and values are computed once.
     """
     own = [{}, *(places(model, where) for where in sets)]
-    check_silent(model, tokens[:1], dict.fromkeys(name for one in own for name in one))
     past, whole, room = None, tokens, ABREAST
     if positions == -1 and tokens.shape[1] > 1:
         past, room = keys_and_values(model, tokens[:, :-1]), FOLDED

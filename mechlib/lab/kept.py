@@ -59,20 +59,27 @@ class Kept:
         return self.streams[layer + (part == "hook_resid_post")]
 
 
-def keep(net: Network, tokens: Int[Tensor, "batch pos"], first: int = 0, like: Kept | None = None) -> Kept:
-    """A run, kept from position `first` on. Where the tokens before are those of `like`, nothing before runs again."""
-    begin = first if like is not None else 0
+def keep(
+    net: Network, tokens: Int[Tensor, "batch pos"], first: int = 0, begin: int = 0, like: Kept | None = None
+) -> Kept:
+    """A run, kept from position `first` on.
+
+    It begins at position `begin`, where the tokens before are those of another run, `like`, from its start on.
+    """
     stream = net.embed(tokens[:, begin:], torch.arange(begin, tokens.shape[1], device=tokens.device))
     kept = Kept(first, [], [stream[:, first - begin :].contiguous()], [], [], [])
     for layer, (block, linear) in enumerate(zip(net.blocks, maps(net), strict=True)):
-        before = like.memory[layer].until(first) if like is not None else None
-        z, memory = _attended(net, layer, stream, stream.shape[1], before)
+        before = like.memory[layer].until(begin) if like is not None else None
+        behind_last = layer == net.n_layers - 1  # no layer reads what positions before `first` hold there
+        queries = tokens.shape[1] - (first if behind_last else begin)
+        z, memory = _attended(net, layer, stream, queries, before)
+        stream = stream[:, -queries:]
         middle = stream + linear.written(z.flatten(-2))
         wrote = linear.mlp(block.ln2(stream if net.parallel else middle))
         stream = middle + wrote
         kept.memory.append(memory)
         for several, one in ((kept.z, z), (kept.middles, middle), (kept.mlps, wrote), (kept.streams, stream)):
-            several.append(one[:, first - begin :].contiguous())
+            several.append(one[:, first - tokens.shape[1] :].contiguous())
     return kept
 
 
@@ -226,12 +233,14 @@ def _with_past(
     keys, values = (one.view(batch, shared, own, groups, width).permute(0, 3, 1, 2, 4) for one in (k, v))
     old_keys, old_values = (one.transpose(1, 2) for one in before)
     old = (asks.flatten(2, 3) @ old_keys.transpose(-1, -2)).view(*asks.shape[:4], past)
-    new = asks @ keys.transpose(-1, -2)
+    alone = own == 1  # as many products of single vectors are slow as matrix products
+    new = (asks * keys).sum(-1, keepdim=True) if alone else asks @ keys.transpose(-1, -2)
     if queries > 1:
         later = torch.ones(queries, own, dtype=torch.bool, device=q.device).triu(own - queries + 1)
         new = new.masked_fill(later.repeat_interleave(heads // groups, 0), float("-inf"))
     weights = torch.cat([old, new], dim=-1).softmax(-1)
-    z = (weights[..., :past].flatten(2, 3) @ old_values).view(asks.shape) + weights[..., past:] @ values
+    z = (weights[..., :past].flatten(2, 3) @ old_values).view(asks.shape)
+    z = z + (weights[..., past:] * values if alone else weights[..., past:] @ values)
     z = z.view(batch, groups, shared, queries, heads // groups, width).permute(0, 2, 3, 1, 4, 5)
     return z.reshape(rows, queries, heads, width)
 
