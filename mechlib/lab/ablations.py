@@ -96,8 +96,7 @@ def _sweep(
     every = named(sets)
     source = _source(model, how, reference, tuple(places(model, union(every))), seed)
     made = batches(model, prompts)
-    pairs = [(batch, source(batch) if source else None) for batch in made]
-    found = sweep_each(model, pairs, tuple(every.values()), positions, reading, hooked)
+    found = sweep_each(model, made, tuple(every.values()), source or (lambda batch: None), positions, reading, hooked)
     changed = torch.stack([one.changed for one in found]).any(0)
     same = [name for name, moved in zip(every, changed.tolist(), strict=True) if not moved]
     if same:

@@ -11,7 +11,7 @@ Every sweep computes a few of its sets again through hooks (`mechlib.lab.hooked`
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,17 +84,18 @@ def sweep(
 
 def sweep_each(
     model: Model,
-    pairs: Sequence[tuple[Batch, Source]],
+    several: Sequence[Batch],
     sets: Sequence[Where],
+    source: Callable[[Batch], Source],
     positions: Positions,
     reading: Reading,
     through_hooks: bool = False,
 ) -> list[Swept]:
     """The sweep of each batch from its source, under one bar; `through_hooks` for models that `network` refuses."""
     if through_hooks:
-        return [hooked.sweep(model, batch, sets, source, positions, reading) for batch, source in pairs]
-    with progress(sum(len(batch.tokens) for batch, _ in pairs) * len(sets)) as bar:
-        return [sweep(model, batch, sets, source, positions, reading, bar=bar) for batch, source in pairs]
+        return [hooked.sweep(model, batch, sets, source(batch), positions, reading) for batch in several]
+    with progress(sum(len(batch.tokens) for batch in several) * len(sets)) as bar:
+        return [sweep(model, batch, sets, source(batch), positions, reading, bar=bar) for batch in several]
 
 
 def progress(total: int) -> Any:

@@ -369,12 +369,12 @@ def _block(model: Model, layer: int) -> Block:
     block, cfg = model.blocks[layer], model.cfg
     attn, mlp = block.attn, block.mlp
     joint = [_stacked(getattr(attn, f"W_{port}")) for port in "QKV"]
-    biases = [getattr(attn, f"b_{port}", None) for port in "QKV"]
+    biases = [bias.detach().flatten() for port in "QKV" if (bias := getattr(attn, f"b_{port}", None)) is not None]
     return Block(
         ln1=_norm(cfg, block.ln1),
         ln2=_norm(cfg, block.ln2),
         qkv=torch.cat(joint).contiguous(),
-        b_qkv=None if biases[0] is None else torch.cat([bias.detach().flatten() for bias in biases]),
+        b_qkv=torch.cat(biases) if biases else None,
         W_O=attn.W_O.detach(),
         b_O=_or_none(attn, "b_O"),
         into=mlp.W_in.detach().T.contiguous(),

@@ -23,7 +23,7 @@ from mechlib.lab.hooks import NothingChanged
 from mechlib.lab.interventions import Positions
 from mechlib.lab.models import Model
 from mechlib.lab.readings import ANSWERED, LOGIT_DIFFERENCE, Reading
-from mechlib.lab.sets import Sets, Source, Swept, named
+from mechlib.lab.sets import Sets, Swept, named
 from mechlib.lab.sets import components as components
 from mechlib.lab.sets import layers as layers
 from mechlib.lab.sets import residual as residual
@@ -109,11 +109,8 @@ def _sweep(
 ) -> tuple[tuple[Batch, ...], tuple[str, ...], list[Swept]]:
     """Patched into one run of each pair, from the other; the sets' names come with it."""
     every, made = named(sets), batches(model, prompts)
-    pairs: list[tuple[Batch, Source]] = []
-    for batch in made:
-        other = _corrupted(batch)
-        pairs.append((replace(batch, tokens=other), batch.tokens) if into == CORRUPTED else (batch, other))
-    found = sweep_each(model, pairs, tuple(every.values()), positions, reading, hooked)
+    patched = [batch if into == CLEAN else _exchanged(batch) for batch in made]
+    found = sweep_each(model, patched, tuple(every.values()), _corrupted, positions, reading, hooked)
     if not any(bool(one.changed.any()) for one in found):
         raise NothingChanged(
             f"nothing in {', '.join(every)} differs between clean and corrupted at position {positions}"
@@ -124,6 +121,10 @@ def _sweep(
 def _source(swept: Swept) -> Float[Tensor, "batch one"]:
     assert swept.source is not None
     return swept.source.unsqueeze(1)
+
+
+def _exchanged(batch: Batch) -> Batch:
+    return replace(batch, tokens=_corrupted(batch), corrupted=batch.tokens)
 
 
 def _corrupted(batch: Batch) -> Int[Tensor, "batch pos"]:
