@@ -8,9 +8,10 @@ from transformers import AutoModelForCausalLM
 from mechlib.graphs import Circuit
 from mechlib.lab import discovery
 from mechlib.lab.discovery import prune
-from mechlib.lab.faithfulness import Inexact, Judge, circuit_scores
+from mechlib.lab.edges import run_circuits
+from mechlib.lab.faithfulness import Inexact, Judge, circuit_scores, measured_by
 from mechlib.lab.models import checkpoint_of, load
-from mechlib.lab.network import network
+from mechlib.lab.network import forward, network
 from mechlib.planted import plan
 from mechlib.tasks.planted import planted
 from tests.tiny import FAMILIES, REFUSED, directory, pairs, repeats, word_tokenizer
@@ -60,8 +61,14 @@ def searched(model, how, metric, threshold, kind):
     judge = Judge(model, PROMPTS, how, REFERENCE)
     graph = judge.graph
 
+    runs = [(batch, judge.base(batch), forward(judge.net, batch.tokens)[0][:, -1]) for batch in judge.batches]
+
     def scores(parts):
-        return torch.cat(judge.values([judge.mask(parts, kind)], metric))[:, 1].double()
+        values = []
+        for batch, base, whole in runs:
+            (stream,) = run_circuits(judge.net, batch.tokens, base, [judge.mask(parts, kind)])
+            values.append(measured_by(judge.net, batch, metric, whole)(stream).double())
+        return torch.cat(values)
 
     if kind == "nodes":
         order = graph.nodes[::-1]

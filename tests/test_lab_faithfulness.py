@@ -1,6 +1,7 @@
 """F(C): what is left with everything else replaced, against hooks, and against identities between circuits."""
 
 from contextlib import ExitStack
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -211,11 +212,11 @@ def test_bad_input_is_one_clear_line(gpt2, asked, line):
 
 
 def test_a_pass_that_is_not_the_models_is_refused(gpt2, monkeypatch):
-    exact = faithfulness.run_circuits
+    class Off(faithfulness.Wiring):
+        def trial(self, mask):
+            made = super().trial(mask)
+            return replace(made, stream=made.stream + 0.1)
 
-    def off(*arguments):
-        return (stream + 0.1 for stream in exact(*arguments))
-
-    monkeypatch.setattr(faithfulness, "run_circuits", off)
+    monkeypatch.setattr(faithfulness, "Wiring", Off)
     with pytest.raises(Inexact, match="edge by edge, all edges, differs from its plain run"):
         circuit_scores(gpt2, PROMPTS, PATHS, "counterfactual")

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mechlib.graphs import Edge, Graph, Kind
 from mechlib.lab.edges import run_circuits
-from mechlib.lab.faithfulness import OF, WITHIN, How, Inexact, Judge, Metric, Stream, measured_by
+from mechlib.lab.faithfulness import OF, WITHIN, How, Inexact, Judge, Metric, Stream, apart, measured_by
 from mechlib.lab.models import Model
 from mechlib.lab.network import forward
 from mechlib.lab.wiring import Wiring
@@ -74,7 +74,8 @@ def prune(
 
 def _searched(judge: Judge, metric: Metric, kind: Kind, threshold: float) -> dict[str, float]:
     """What was kept, with what it changed; in the unit of the metric, as the threshold."""
-    wiring, measured = Wiring(judge), _measured(judge, metric)
+    wiring = Wiring(judge.net, [(batch.tokens, judge.base(batch)) for batch in judge.batches])
+    measured = _measured(judge, metric)
     stream = torch.cat([forward(judge.net, batch.tokens)[0][:, -1] for batch in judge.batches])
     now, kept = measured(wiring.split(stream)), dict[str, float]()
     for part, rows, source in _order(judge.graph, kind):
@@ -115,6 +116,6 @@ def _check(judge: Judge, wiring: Wiring, streams: Stream) -> None:
     mask = torch.from_numpy(wiring.kept)
     for batch, stream in zip(judge.batches, wiring.split(streams), strict=True):
         (again,) = run_circuits(judge.net, batch.tokens, judge.base(batch), [mask])
-        off = float((stream - again).abs().max() / again.abs().max().clamp(min=1))
+        off = apart(stream, again)
         if not off <= WITHIN:
             raise Inexact(f"the circuit found gives another residual stream when it is run by itself, by {off:.2g}")

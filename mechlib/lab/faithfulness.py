@@ -16,7 +16,7 @@ Source: Wang et al. 2022 (arXiv:2211.00593) for F(C); Heimersheim and Nanda 2024
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, TypeAlias, get_args
 
@@ -26,10 +26,11 @@ from torch import Tensor
 
 from mechlib.graphs import Circuit, Graph, Kind
 from mechlib.lab.batches import Batch, batches, per_prompt
-from mechlib.lab.edges import Base, base_names, mask_of, run_circuits, run_of
+from mechlib.lab.edges import Base, base_names, mask_of, run_of
 from mechlib.lab.models import Model, checkpoint_of
 from mechlib.lab.network import Network, forward, network
 from mechlib.lab.reference import means, require_reference, stock
+from mechlib.lab.wiring import Start, Wiring
 from mechlib.measurement import Measurement
 from mechlib.prompts import PromptSet
 
@@ -39,6 +40,7 @@ Metric = Literal["logit difference", "probability", "KL", "correct"]
 Mask: TypeAlias = Bool[Tensor, "target source"]
 Stream: TypeAlias = Float[Tensor, "batch d_model"]
 MODEL, EMPTY, CIRCUIT, WITHOUT = "model", "empty", "circuit", "without"
+BUDGET = 2**28  # bytes for what every node writes in prompts that run together
 WITHIN = 1e-4  # by how much, as a share of its size, the stream may differ between two ways to compute it
 OF: Mapping[Metric, str] = {
     "logit difference": "logit of answer minus distractor",
@@ -163,16 +165,36 @@ class Judge:
                 raise ValueError(f"no metric {metric!r}: choose one of {', '.join(OF)}")
         found: dict[Metric, list[Tensor]] = {metric: [] for metric in metrics}
         with torch.no_grad():
-            for batch in self.batches:
-                model = forward(self.net, batch.tokens)[0][:, -1]
-                measure = {metric: measured_by(self.net, batch, metric, model) for metric in metrics}
-                columns: dict[Metric, list[Tensor]] = {metric: [own(model)] for metric, own in measure.items()}
-                for stream in run_circuits(self.net, batch.tokens, self.base(batch), masks):
-                    for metric, own in measure.items():
-                        columns[metric].append(own(stream))
-                for metric in metrics:
-                    found[metric].append(torch.stack(columns[metric], dim=1))
+            for group in self._groups():
+                streams = list(self._streams(group, masks))
+                for place, batch in enumerate(group):
+                    model = forward(self.net, batch.tokens)[0][:, -1]
+                    for metric in metrics:
+                        own = measured_by(self.net, batch, metric, model)
+                        columns = [own(model), *(own(stream[place]) for stream in streams)]
+                        found[metric].append(torch.stack(columns, dim=1))
         return found
+
+    def _groups(self) -> Iterator[tuple[Batch, ...]]:
+        """Batches that run together: as many as fit the budget, with what every node writes in them."""
+        group: list[Batch] = []
+        for batch in self.batches:
+            wide = sum(len(one.rows) for one in (*group, batch)) * max(one.tokens.shape[1] for one in (*group, batch))
+            if group and wide * len(self.graph.sources) * self.net.W_E.shape[1] * 4 > BUDGET:
+                yield tuple(group)
+                group = []
+            group.append(batch)
+        yield tuple(group)
+
+    def _streams(self, group: Sequence[Batch], masks: Iterable[Mask]) -> Iterator[tuple[Stream, ...]]:
+        """The last stream of each batch, for each mask: from the run of all edges or of none, whichever is nearer."""
+        runs = [(batch.tokens, self.base(batch)) for batch in group]
+        known: dict[Start, Wiring] = {}
+        for mask in masks:
+            start: Start = "all" if 2 * mask.sum() > self.whole.sum() else "none"
+            if start not in known:
+                known[start] = Wiring(self.net, runs, start)
+            yield known[start].split(known[start].trial(mask.numpy()).stream)
 
     def means(self, masks: Sequence[Mask], metric: Metric) -> Float[Tensor, " columns"]:
         """The mean over all prompts of each column of `values`, in float64."""
@@ -193,21 +215,31 @@ class Judge:
         return f"outside the circuit {what}" if self.direction == "noising" else f"the circuit clean in {what} run"
 
     def _check(self, name: str) -> None:
-        """That the circuit of all edges is the model, and the empty one the base, on a few prompts."""
+        """That the circuit of all edges is the model, and the empty one the base, on a few prompts.
+
+        Each is run from the other, so that every node is computed.
+        """
         batch = _first(self.batches[0])
-        expected = {"all edges": (self.mask(self.graph.edges, "edges"), batch.tokens)}
+        expected: list[tuple[str, Start, Mask, Tensor]] = [
+            ("all edges", "none", self.mask(self.graph.edges, "edges"), batch.tokens)
+        ]
         if self.how == "counterfactual":
-            expected["no edge"] = (self.mask((), "edges"), corrupted(batch))
+            expected.append(("no edge", "all", self.mask((), "edges"), corrupted(batch)))
         with torch.no_grad():
-            runs = run_circuits(self.net, batch.tokens, self.base(batch), [mask for mask, _ in expected.values()])
-            for (what, (_, tokens)), stream in zip(expected.items(), runs, strict=True):
-                plain = forward(self.net, tokens)[0][:, -1]
-                off = float((stream - plain).abs().max() / plain.abs().max().clamp(min=1))
+            runs = [(batch.tokens, self.base(batch))]
+            for what, start, mask, tokens in expected:
+                stream, plain = Wiring(self.net, runs, start).trial(mask.numpy()).stream, forward(self.net, tokens)[0]
+                off = apart(stream, plain[:, -1])
                 if not off <= WITHIN:
                     raise Inexact(
                         f"{name} put together edge by edge, {what}, differs from its plain run by {off:.2g} of the "
                         f"residual stream, more than {WITHIN:g}: report this"
                     )
+
+
+def apart(one: Stream, other: Stream) -> float:
+    """The largest difference of two residual streams, as a share of the largest entry; below 1 as it is."""
+    return float((one - other).abs().max() / other.abs().max().clamp(min=1))
 
 
 def measured_by(net: Network, batch: Batch, metric: Metric, model: Stream) -> Callable[[Stream], Tensor]:
