@@ -13,8 +13,9 @@ the inside on the first 160 of them, filed as means of nouns. A gate stands befo
 network. That all heads together restore everything is no claim: whatever reaches the last position comes through them.
 Limits: nouns, centuries and years are all words of training, which draws years evenly, so that nothing here is about
 pairs never seen; the metric saturates, as years above a start are nearly certain, so that shares restored and shares
-lost need not agree; and the sentence is one template. The rows on GPT-2 small hold its published heads and figures and
-run where its weights are.
+lost need not agree; starts fall on nouns by chance, so that where high starts decide an interval across nouns is wide
+for that alone; and the sentence is one template. The rows on GPT-2 small hold its published heads and figures and run
+where its weights are.
 """
 
 import pytest
@@ -31,9 +32,11 @@ from mechlib import (
     heads,
     mean,
     no_twin,
+    open_question,
     proportion,
     published,
     ratio,
+    refuted,
     requires,
     show,
     strongest,
@@ -54,6 +57,18 @@ NO_DIFFERENCE = "no twin has a difference to share out; the companion in points 
 NO_SHARE = "no twin has a difference to share out, and a share of nothing is refused"
 FROM_ABOVE = "a bound from above: a network that knows nothing of years satisfies it"
 TRAININGS = "a mean over trainings; the claim on each of them has twins"
+
+# Why predictions failed, where several failed for one reason.
+HIGH_STARTS = "more than three quarters of it come from starts of 90 and more, of which a noun has none to six"
+UNEVEN_NOUNS = (
+    "below .16 on average for nouns without a start of 90 or more, above .6 for the one with four: starts fall on "
+    "nouns by chance"
+)
+SHARED = (
+    "its strongest head restores 9 % of the logit difference on discovery prompts, where those of the other trainings "
+    "restore 24 to 56: many share the work"
+)
+LAST_LAYER = "heads of the last layer still read it there, and one or two of the carriers are of that layer"
 
 
 # Evidence: behaviour for each prompt, the inside for each noun.
@@ -224,6 +239,7 @@ def test_no_decade_of_starts_is_left_out(model):
 
 
 @pytest.mark.parametrize("model", MINIS)
+@open_question({"mini-2": HIGH_STARTS, "mini-4": HIGH_STARTS})
 def test_the_cutoff_is_sharp(model):
     """The year after the start is more probable than the year before it, by at least .02 on average.
 
@@ -240,7 +256,7 @@ def test_the_cutoff_is_sharp_where_few_years_are_left(model):
     """For starts of 90 and more the year after the start is more probable than the year before it, by .1 or more.
 
     Even would be .31.
-    Source: mini-pilot on discovery prompts: .30, and .26 on others.
+    Source: mini-pilot on discovery prompts: .30.
     """
     assert mean(scores(model, ASKED)["sharpness"].stratum("90 to 98"), across="nouns") >= 0.1
 
@@ -252,7 +268,7 @@ def test_the_cutoff_is_blurred_where_many_years_are_left(model):
 
     Half of what an even distribution over the right years gives: the years next to an early start are avoided, so that
     there the difference is large without a sharp cutoff.
-    Source: mini-pilot on discovery prompts: .002.
+    Source: mini-pilot on discovery prompts: .003 at the most.
     """
     found = scores(model, ASKED)["sharpness"]
     early = ("11 to 19", "20 to 29", "30 to 39", "40 to 49")
@@ -268,7 +284,7 @@ def test_the_cutoff_is_blurred_where_many_years_are_left(model):
 def test_the_mlps_together_restore_four_fifths(model, corrupt):
     """All MLPs patched at the last position, with every head as after the corrupted prompt, restore 80 % or more.
 
-    What heads write reaches the output through MLPs, all but a fifth of it.
+    What heads write into the output themselves is needed for a fifth at the most.
     Source: mini-pilot on discovery prompts: 98 and 97 %.
     """
     requires(mean(scores(model, ASKED)["difference"], across="nouns") >= 0.8)
@@ -289,6 +305,7 @@ def test_the_mlps_together_restore_half_a_point(model):
 
 @pytest.mark.parametrize("model", MINIS)
 @no_twin(NO_SHARE)
+@refuted({"mini-2": "43 %: its heads write 1.3 of 4.0 logits into the output themselves, the most of the five"})
 def test_without_what_the_mlps_make_of_it_half_is_lost(model):
     """With all MLPs as after the corrupted prompt, and every head as after the clean one, half or more is lost.
 
@@ -328,6 +345,7 @@ def test_the_mlps_write_one_logit_more_than_the_heads(model):
 
 @pytest.mark.parametrize("model", MINIS)
 @no_twin(NO_DIFFERENCE)
+@refuted({"mini-4": SHARED})
 def test_three_heads_restore_three_fifths(model):
     """The three heads that restore most on discovery prompts, patched together, restore at least 60 % of the
     difference.
@@ -341,6 +359,7 @@ def test_three_heads_restore_three_fifths(model):
 
 
 @pytest.mark.parametrize("model", MINIS)
+@open_question({"mini-4": SHARED})
 def test_three_heads_restore_two_fifths_of_a_point(model):
     """The three carriers, patched together, restore at least 0.4 of the difference.
 
@@ -352,6 +371,7 @@ def test_three_heads_restore_two_fifths_of_a_point(model):
 
 @pytest.mark.parametrize("model", MINIS)
 @no_twin(NO_SHARE)
+@refuted({"mini-4": SHARED})
 def test_the_carriers_carry_under_the_other_corruption(model):
     """The carriers, chosen where the lowest year came in, restore half or more where some lower year comes in.
 
@@ -363,6 +383,7 @@ def test_the_carriers_carry_under_the_other_corruption(model):
 
 
 @pytest.mark.parametrize("model", MINIS)
+@refuted({"mini-4": SHARED})
 def test_the_carriers_restore_more_than_nineteen_of_twenty_random_sets(model):
     """The three carriers restore at least one logit more than 95 % of the random sets of three other heads.
 
@@ -386,6 +407,7 @@ def test_the_strongest_carrier_looks_at_the_start(model):
 
 
 @pytest.mark.parametrize("model", MINIS)
+@open_question({"mini-2": UNEVEN_NOUNS})
 def test_a_part_of_it_has_come_to_the_end_after_the_first_layer(model):
     """The residual stream at the last word after the first layer restores at least 0.2 of the difference.
 
@@ -398,6 +420,7 @@ def test_a_part_of_it_has_come_to_the_end_after_the_first_layer(model):
 
 
 @pytest.mark.parametrize("model", MINIS)
+@refuted({"mini-3": "after the first layer all but .02 of .87 is at the end already"})
 def test_another_part_stays_with_the_start_until_later(model):
     """The residual stream where the start stands still restores 0.1 of the difference or more after the first layer.
 
@@ -412,6 +435,7 @@ def test_another_part_stays_with_the_start_until_later(model):
 
 @pytest.mark.parametrize("model", MINIS)
 @no_twin("an equivalence: in a network that knows nothing of years nothing is restored")
+@refuted({"mini-0": LAST_LAYER, "mini-2": LAST_LAYER, "mini-4": LAST_LAYER})
 def test_after_the_third_layer_the_start_is_read_no_more(model):
     """The residual stream where the start stands restores between -5 and 5 % of the difference after the third layer.
 
@@ -424,6 +448,7 @@ def test_after_the_third_layer_the_start_is_read_no_more(model):
 
 @pytest.mark.parametrize("how", ["zero", "mean", "resample"])
 @pytest.mark.parametrize("model", MINIS)
+@open_question({"mini-2-mean": UNEVEN_NOUNS, "mini-2-resample": UNEVEN_NOUNS, "mini-4-mean": UNEVEN_NOUNS})
 def test_without_the_carriers_the_difference_falls(model, how):
     """Ablating the three carriers together costs at least 0.15 of the difference.
 
@@ -438,6 +463,7 @@ def test_without_the_carriers_the_difference_falls(model, how):
 
 
 @no_twin(TRAININGS)
+@open_question("four trainings are at 76 % and more, mini-4 at 44: five leave the mean open")
 def test_three_heads_restore_three_fifths_across_trainings():
     """Over five trainings of the same recipe, three heads restore at least 60 % of the difference on average.
 

@@ -22,7 +22,19 @@ answers, so that a use that does not help would not be seen in this metric.
 
 import pytest
 
-from mechlib import Measurement, PromptSet, difference, every, mean, no_twin, proportion, ratio, requires, show
+from mechlib import (
+    Measurement,
+    PromptSet,
+    difference,
+    every,
+    mean,
+    no_twin,
+    open_question,
+    proportion,
+    ratio,
+    requires,
+    show,
+)
 from mechlib.evidence import evidence
 from mechlib.plots import by_column
 from mechlib.tasks.addition import addition
@@ -209,6 +221,13 @@ def test_numbers_hardly_need_positions(model, task):
 @pytest.mark.parametrize("task", ["addition", "greater-than"])
 @pytest.mark.parametrize("model", MINIS)
 @no_twin(EQUIVALENCE)
+@open_question(
+    {
+        "mini-1-greater-than": "7 %, from 4 to 10: starts in the forties lose 1.0 of 3.5 logits, others .4 at the most",
+        "mini-3-greater-than": "5 %: starts of 90 and more lose 1.1 of 3.5 logits, others .3 at the most",
+        "mini-4-greater-than": "-1 %, from -5.02 to 2.9: starts of 90 and more gain 1.7, and fall on nouns by chance",
+    }
+)
 def test_numbers_need_no_position_of_their_own(model, task):
     """With the mean over positions at the inputs of all attention layers, tasks about numbers lose -5 to 5 %.
 
