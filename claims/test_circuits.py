@@ -202,7 +202,7 @@ def over_grid(model: str, circuit: Circuit, prompts: tuple[PromptSet, ...], refe
 
 @evidence
 def attribution_missed(model: str, prompts: PromptSet) -> Measurement:
-    """Attribution patching less exact patching of each layer's heads and MLP at the last position, in logits; "total"."""
+    """Attribution patching less exact patching of each layer's heads and MLP at the last position, in logits."""
     from mechlib.lab.gradients import attribution_error
     from mechlib.lab.models import load
     from mechlib.lab.sweeps import layers, restored_by_patching
