@@ -61,8 +61,9 @@ lock: $(PYTHON_HERE) ## choose the newest versions that fit pyproject.toml, and 
 	$(PYTHON_HERE) tools/lock.py > $(VENV)/constraints.new
 	mv $(VENV)/constraints.new constraints.txt
 
-bench: $(DEVELOPING) ## compare the speed with what one would use otherwise
-	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(ONE_THREAD) $(PYTHON_HERE) $$file || exit 1; done
+bench: $(DEVELOPING) ## compare the speed with what one would use otherwise; write artifacts/bench.json
+	@rm -f artifacts/bench.json; missed=0; \
+	for file in benchmarks/bench_*.py; do echo "== $$file"; $(PYTHON_HERE) $$file || missed=1; done; exit $$missed
 
 clean: ## remove the environment, caches and the built report; the record stays
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache artifacts/report

@@ -9,87 +9,97 @@ for all claims on so many rows. The first call, which draws them, is printed bes
 
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # one core each, or the ratio depends on the machine
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-import resource
 import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
+from typing import Any
 
 import numpy as np
-from scipy import stats
-
-from mechlib.measurement import Measurement
-from mechlib.statistics import mean, resampling
-from mechlib.statistics.resampling import RESAMPLES, bca_of_means
+import side_by_side as bench
+from side_by_side import Side
 
 MEANS, UNITS = 144, 500
-GOAL, MEMORY = 10, 600 * 2**20
-MULTIPLE = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, which is in bytes or in KiB
+GOAL, MEMORY = 10, 600  # times, MiB
+WITHIN = 1e-12  # of equal ends, relative
 
 
-def seconds(work: Callable[[], object], repeats: int = 3) -> float:
-    """The fastest of some runs."""
-    best = float("inf")
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        best = min(best, time.perf_counter() - start)
-    return best
+def values() -> np.ndarray:
+    return np.random.default_rng(1).lognormal(size=(UNITS, MEANS))
 
 
-def scipys(values: np.ndarray, batch: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Ends of scipy's intervals; columns are rows there."""
-    found = stats.bootstrap(
-        (values.T,), np.mean, axis=1, n_resamples=RESAMPLES, method="BCa", batch=batch, rng=np.random.default_rng(seed)
-    ).confidence_interval
-    return found.low, found.high
+def ours() -> dict[str, Callable[..., Any]]:
+    from mechlib.measurement import Measurement
+    from mechlib.statistics import mean, resampling
+    from mechlib.statistics.resampling import RESAMPLES, bca_of_means
+
+    given = values()
+
+    def on_scipys_resamples(seed: int) -> np.ndarray:
+        """Given the rows that scipy draws with this seed."""
+        rng = np.random.default_rng(seed)
+        drawn = [np.bincount(rng.integers(0, UNITS, UNITS), minlength=UNITS) for _ in range(RESAMPLES)]
+        return np.stack(bca_of_means(given, np.stack(drawn).astype(np.uint8))[:2])
+
+    def from_nothing() -> None:
+        """With the drawing of resamples, which a process does once for each number of rows."""
+        resampling._counts.clear()
+        bca_of_means(given)
+
+    def judged() -> None:
+        """What a claim over all columns costs: simultaneous studentised intervals."""
+        resampling._known.clear()
+        mean(Measurement(given, [str(unit) for unit in range(UNITS)], columns=[str(one) for one in range(MEANS)]))
+
+    return {
+        "first": from_nothing,
+        "again": lambda: bca_of_means(given)[:2],
+        "judged": judged,
+        "same": on_scipys_resamples,
+    }
 
 
-def on_scipys_resamples(values: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Ours, given the rows that scipy draws with this seed."""
-    rng = np.random.default_rng(seed)
-    drawn = [np.bincount(rng.integers(0, UNITS, UNITS), minlength=UNITS) for _ in range(RESAMPLES)]
-    low, high, _ = bca_of_means(values, np.stack(drawn).astype(np.uint8))
-    return low, high
+def scipys() -> dict[str, Callable[..., Any]]:
+    from scipy import stats
 
+    from mechlib.statistics.resampling import RESAMPLES
 
-def from_nothing(values: np.ndarray) -> None:
-    """With the drawing of resamples, which a process does once for each number of rows."""
-    resampling._counts.clear()
-    bca_of_means(values)
+    columns = values().T  # they are rows there
 
+    def ends(batch: int, seed: int = 0) -> np.ndarray:
+        rng, n = np.random.default_rng(seed), RESAMPLES
+        found = stats.bootstrap((columns,), np.mean, axis=1, n_resamples=n, method="BCa", batch=batch, rng=rng)
+        return np.stack([found.confidence_interval.low, found.confidence_interval.high])
 
-def judged(values: np.ndarray) -> None:
-    """What a claim over all columns costs: simultaneous studentised intervals."""
-    resampling._known.clear()
-    mean(Measurement(values, [str(unit) for unit in range(UNITS)], columns=[str(column) for column in range(MEANS)]))
+    return {"ends": ends}
 
 
 def main() -> None:
-    values = np.random.default_rng(1).lognormal(size=(UNITS, MEANS))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    ours, drawn = seconds(lambda: from_nothing(values)), seconds(lambda: bca_of_means(values))
-    family = seconds(lambda: judged(values))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MULTIPLE
-    theirs, batch = min((seconds(lambda b=batch: scipys(values, b), 1), batch) for batch in (10, 30, 100, 300))
-    for end, expected in zip(on_scipys_resamples(values), scipys(values, batch), strict=True):
-        np.testing.assert_allclose(end, expected, rtol=1e-12)
-    print(f"{MEANS} means, n = {UNITS}, {RESAMPLES:,} resamples; on scipy's resamples equal to 1e-12")
-    print(f"scipy, batch {batch:>3}            {theirs:6.2f} s")
-    print(f"ours, resamples drawn       {ours:6.2f} s   {theirs / ours:5.1f}x")
-    print(f"ours, drawn before          {drawn:6.2f} s   {theirs / drawn:5.1f}x")
-    print(f"simultaneous bootstrap-t    {family:6.2f} s")
-    more = (peak - before * MULTIPLE) / 2**20
-    print(f"peak memory of the process  {peak / 2**20:6.0f} MiB, {more:.0f} more than before")
-    if theirs / drawn < GOAL or peak > MEMORY:
-        sys.exit(f"missed: {GOAL}x below {MEMORY // 2**20} MiB")
+    mine, peer = Side(ours), Side(scipys)
+    first = min(mine("first")[1] for _ in range(3))
+    peer_seconds, again, batch = float("inf"), float("inf"), 0
+    for size in (10, 30, 100, 300):  # in turn with ours
+        found, taken = peer("ends", size)
+        if taken < peer_seconds:
+            theirs, peer_seconds, batch = found, taken, size
+        again = min(again, mine("again")[1])
+    judged = min(mine("judged")[1] for _ in range(3))
+    memory = mine.memory()
+    off = float(np.abs(mine("same", 0)[0] / theirs - 1).max())
+    assert off <= WITHIN, f"the ends differ by {off:.2g} of themselves"
+    met = bench.record(
+        "bootstrap",
+        GOAL,
+        again,
+        peer_seconds,
+        None,
+        memory,
+        peer.memory(),
+        off,
+        f"{MEANS} means, n = {UNITS}; scipy's best batch is {batch}; with the drawing {first:.2f} s, "
+        f"{peer_seconds / first:.1f}x; simultaneous bootstrap-t {judged:.2f} s",
+        missed=f"more than {MEMORY} MiB" if memory > MEMORY else "",
+    )
+    if not met:
+        sys.exit("a goal was missed")
 
 
 if __name__ == "__main__":
