@@ -122,7 +122,9 @@ def test_a_head_receives_through_one_input_what_it_receives_in_the_frozen_run(un
                 np.testing.assert_allclose(patched[name].array[list(batch.rows)], wanted, atol=3e-5, err_msg=name)
 
 
-@pytest.mark.parametrize("receivers", [("1.3.q",), ("1.0.k",), ("1.1.v",), ("mlp 1",), ("0.1.k", "mlp 0", "logits")])
+@pytest.mark.parametrize(
+    "receivers", [("1.3.q",), ("1.0.k",), ("1.1.v",), ("mlp 1",), ("0.1.k", "mlp 0", "logits"), ("1.3.q", "logits")]
+)
 def test_a_direct_path_is_an_edge_and_patching_it_is_a_circuit_that_lacks_it(model, receivers):
     prompts, net = pairs(3, longest=7), network(model)
     senders = {"embeddings": EMBEDDINGS} if "0.1.k" in receivers else EARLY

@@ -26,7 +26,7 @@ from torch import Tensor
 from mechlib.graphs import LOGITS, Circuit, Edge, Graph, layer_of
 from mechlib.lab.kept import keep
 from mechlib.lab.network import Block, Network, forward
-from mechlib.lab.tape import Past, attended, embedded, memory
+from mechlib.lab.tape import Past, attended, by_head_times, embedded, memory
 
 Base: TypeAlias = Mapping[str, Tensor] | None  # activations by hook name, of `base_names`; None for zeros
 Written: TypeAlias = Float[Tensor, "source batch pos d_model"]
@@ -171,7 +171,7 @@ class _Runner:
             _made(net, block, port, heads, inputs, [distinct[seen[head, port]] for head in heads]) for port in "qkv"
         )
         z = attended(net, q[:, -1:] if last else q, k, v, self.past[layer] if self.past else None, heads)
-        return torch.matmul(z.movedim(2, 0), block.W_O[heads].unsqueeze(1))
+        return by_head_times(z, block.W_O[heads])
 
     def _seen(
         self, node: str, several: Sequence[Sources], last: bool = False

@@ -135,13 +135,14 @@ def edge_scores(
     """
     _check_method(method, steps)
     net, made = network(model), batches(model, prompts)
-    total = torch.zeros(len(net.graph.edges), dtype=torch.float64, device=net.W_E.device)
+    edges = net.graph.edges
+    total = torch.zeros(len(edges), dtype=torch.float64, device=net.W_E.device)
     for part in (part for batch in made for part in parts(net, batch)):
         pair = Pair(net, part, CLEAN)
         for tape, share in pair.tapes(method, steps):
             total += share * pair.along_edges(tape, metric).double() / len(prompts)
     of = f"metric lost when an edge is corrupted, to first order ({method})"
-    return _one_row(total.cpu().numpy(), net.graph.edges, of)
+    return _one_row(total.cpu().numpy(), edges, of)
 
 
 def _one_row(values: np.ndarray, columns: Sequence[str], of: str) -> Measurement:

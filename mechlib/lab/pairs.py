@@ -19,7 +19,7 @@ from mechlib.lab.kept import Kept, keep
 from mechlib.lab.network import Network, Norm
 from mechlib.lab.sets import Places
 from mechlib.lab.sweeps import CLEAN, CORRUPTED, Side
-from mechlib.lab.tape import Tape, embedded, first_difference, memory, record
+from mechlib.lab.tape import Tape, by_head_times, embedded, first_difference, memory, record
 
 Method = Literal["EAP", "EAP-IG"]
 Metric: TypeAlias = Callable[[Tensor, Batch], Tensor]  # of logits at the last position, [batch d_vocab]: one a prompt
@@ -91,21 +91,21 @@ class Pair:
     def along_edges(self, tape: Tape, metric: Metric | None) -> Float[Tensor, " edges"]:
         """For each edge of the graph, what its source writes (clean less corrupted) times the gradient of what its
         target alone sees, added up over prompts and positions."""
-        net, layers = self.net, range(self.net.n_layers)
+        net, graph, layers = self.net, self.net.graph, range(self.net.n_layers)
         inputs = [one for layer in layers for one in (*tape.ports[layer], tape.reads[layer])]
         names = [f"layer {layer}" for layer in layers for _ in range(4)]
         gradients = self._gradients(tape, [*inputs, tape.end], [*names, "the logits"], metric)
         written, found = self._written(tape), []
         for layer, block in enumerate(net.blocks):
             *ports, read = gradients[4 * layer : 4 * layer + 4]
-            sources = written[: net.graph.before(f"{layer}.0")]
+            sources = written[: graph.before(f"{layer}.0")]
             seen = tape.streams[layer].detach()
             heads = [
                 _along(_to_stream(block.ln1, seen, gradient, net.port_weights(block, port)), sources)
                 for port, gradient in zip("qkv", ports, strict=True)
             ]
             found.append(torch.stack(heads, dim=1).flatten())
-            found.append(_along(read.unsqueeze(0), written[: net.graph.before(f"mlp {layer}")]).flatten())
+            found.append(_along(read.unsqueeze(0), written[: graph.before(f"mlp {layer}")]).flatten())
         return torch.cat([*found, _along(gradients[-1].unsqueeze(0), written).flatten()])
 
     def metric(self, end: Float[Tensor, "batch one d_model"], metric: Metric | None) -> Float[Tensor, " batch"]:
@@ -125,13 +125,13 @@ class Pair:
 
     def _written(self, tape: Tape) -> Float[Tensor, "source batch pos d_model"]:
         """What every node writes, clean less corrupted. Only the last position of the last layer is ever read."""
-        net, embeddings = self.net, "blocks.0.hook_resid_pre"
-        made = torch.zeros(len(net.graph.sources), *tape.streams[0].shape, device=net.W_E.device)
+        net, graph, embeddings = self.net, self.net.graph, "blocks.0.hook_resid_pre"
+        made = torch.zeros(len(graph.sources), *tape.streams[0].shape, device=net.W_E.device)
         made[0] = self.difference(embeddings, made.shape[2])
         for layer, block in enumerate(net.blocks):
-            length, first = tape.z[layer].shape[1], net.graph.before(f"{layer}.0")
-            z = self.difference(f"blocks.{layer}.attn.hook_z", length).movedim(2, 0)
-            made[first : first + net.n_heads, :, -length:] = torch.matmul(z, block.W_O.unsqueeze(1))
+            length, first = tape.z[layer].shape[1], graph.before(f"{layer}.0")
+            z = self.difference(f"blocks.{layer}.attn.hook_z", length)
+            made[first : first + net.n_heads, :, -length:] = by_head_times(z, block.W_O)
             made[first + net.n_heads, :, -length:] = self.difference(f"blocks.{layer}.hook_mlp_out", length)
         return made
 
@@ -167,7 +167,7 @@ def _to_stream(
     weights: Float[Tensor, "head_index d_head d_model"],
 ) -> Float[Tensor, "head_index batch last d_model"]:
     """The gradient of what each head alone sees at the last positions, from that of its queries, keys or values."""
-    back = torch.matmul(gradient.movedim(2, 0), weights.unsqueeze(1))
+    back = by_head_times(gradient, weights)
     if norm.kind == "none":
         return back
     x = seen[:, -gradient.shape[1] :]

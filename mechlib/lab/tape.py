@@ -128,3 +128,10 @@ def attended(
         k = torch.cat([before.keys[:, :, own], k], dim=1)
         v = torch.cat([before.values[:, :, own], v], dim=1)
     return net.attend(q, k, v)
+
+
+def by_head_times(
+    x: Float[Tensor, "batch pos some d_head"], weights: Float[Tensor, "some d_head d_model"]
+) -> Float[Tensor, "some batch pos d_model"]:
+    """Each head's part times its own matrix: one product a head, as products by row would each copy the matrix."""
+    return torch.matmul(x.movedim(2, 0).flatten(1, 2), weights).unflatten(1, x.shape[:2])
