@@ -174,14 +174,25 @@ def without_backups(prompts: PromptSet, recipe: int = RECIPE) -> Measurement:
     return Measurement(rows, names, "embedding", tuple(found), of="share of the logit difference")
 
 
-def as_number(judged, sign: str, bound: float) -> int:
-    """1 where a test's estimate is on the side that passes, -1 where it is on the other, 0 where it is undecided."""
+def passes(test, sign: str, bound: float, *measured) -> int:
+    """1 where a test's estimate is on the side that passes, -1 on the other, 0 where it is undecided or none is given.
+
+    None is where the numbers allow no honest interval: a few prompts out of many carry all that varies.
+    """
+    from mechlib import Estimate, every
+    from mechlib.statistics import TooFew
+
+    try:
+        found = test(*measured)
+    except TooFew:
+        return 0
+    judged = found if isinstance(found, Estimate) else every(found)
     return {"SUPPORTED": 1, "INCONCLUSIVE": 0, "REFUTED": -1}[judged.held_against(((sign, bound),)).word]
 
 
 @evidence
 def answers(kind: str, prompts: PromptSet, recipe: int = RECIPE) -> Measurement:
-    """What three tests say of circuits whose answers are known: 1 it passes, -1 it fails, 0 undecided.
+    """What three tests say of circuits whose answers are known: 1 it passes, -1 it fails, 0 neither.
 
     The circuits: "whole", all edges; "nothing", no edge; "planted"; "less", planted without one of its edges, drawn at
     random. Sufficiency and partial necessity are measured on the first 20 prompts, against 200 random circuits as
@@ -189,7 +200,7 @@ def answers(kind: str, prompts: PromptSet, recipe: int = RECIPE) -> Measurement:
     """
     import random
 
-    from mechlib import equivalence, every, partial_necessity, sufficiency
+    from mechlib import equivalence, partial_necessity, sufficiency
     from mechlib.graphs import Circuit, Graph
     from mechlib.lab.faithfulness import circuit_scores
     from mechlib.lab.knockouts import random_circuit_scores
@@ -211,9 +222,9 @@ def answers(kind: str, prompts: PromptSet, recipe: int = RECIPE) -> Measurement:
             same = many.with_columns({"model": many["model"].array, "circuit": many[what].array})
             names = {"model": "model", "circuit": what, "without": f"without {what}"}
             scores = both.with_columns({column: both[own].array for column, own in names.items()})
-            found[f"{what}-equivalence"] = as_number(every(equivalence(same)), "<=", 1)
-            found[f"{what}-sufficiency"] = as_number(sufficiency(scores, others), ">=", 0.9)
-            found[f"{what}-necessity"] = as_number(partial_necessity(scores, others), ">=", 0.9)
+            found[f"{what}-equivalence"] = passes(equivalence, "<=", 1, same)
+            found[f"{what}-sufficiency"] = passes(sufficiency, ">=", 0.9, scores, others)
+            found[f"{what}-necessity"] = passes(partial_necessity, ">=", 0.9, scores, others)
         rows.append(tuple(found.values()))
     return Measurement(rows, embeddings(kind, recipe), "embedding", tuple(found), of="passes (1), fails (-1)")
 
@@ -226,8 +237,7 @@ def minimal(kind: str, prompts: PromptSet, recipe: int = RECIPE) -> Measurement:
     """
     import random
 
-    from mechlib import every
-    from mechlib import minimality as judged
+    from mechlib import minimality
     from mechlib.graphs import Circuit, Graph
     from mechlib.lab.knockouts import lost_by_added_part, lost_by_part
     from mechlib.lab.models import load
@@ -242,7 +252,7 @@ def minimal(kind: str, prompts: PromptSet, recipe: int = RECIPE) -> Measurement:
         for circuit in (planted, planted | Circuit((random.Random(name).choice(idle),))):
             lost = lost_by_part(model, prompts, circuit, "counterfactual")
             null = lost_by_added_part(model, prompts, circuit, "counterfactual", n=100)
-            row.append(as_number(every(judged(lost, null)), ">", 0.01))
+            row.append(passes(minimality, ">", 0.01, lost, null))
         rows.append(tuple(row))
     columns = ("planted", "more")
     return Measurement(rows, embeddings(kind, recipe), "embedding", columns, of="passes (1), fails (-1)")
@@ -255,7 +265,7 @@ def independent(
     """The same of independence, for the planted circuit; and by how many logits the model's own score varies."""
     import numpy as np
 
-    from mechlib import every, independence
+    from mechlib import independence
     from mechlib.graphs import Circuit
     from mechlib.lab.faithfulness import circuit_scores
     from mechlib.lab.models import load
@@ -264,7 +274,7 @@ def independent(
     rows = []
     for name in embeddings(kind, recipe):
         scores = circuit_scores(load(name), prompts, Circuit(plan(name).edges), how, reference, without=True)
-        rows.append((as_number(every(independence(scores)), "<=", 0.2), np.ptp(scores["model"].array)))
+        rows.append((passes(independence, "<=", 0.2, scores), np.ptp(scores["model"].array)))
     columns = ("planted", "range")
     return Measurement(rows, embeddings(kind, recipe), "embedding", columns, of="passes (1), fails (-1)")
 
