@@ -19,6 +19,7 @@ from mechlib.lab.readings import ANSWERED, LOGIT_DIFFERENCE, REPEAT_LOSS, Readin
 from mechlib.lab.sets import components, residual, union
 from mechlib.lab.sweeps import restored_by_patching, under_ablation
 from mechlib.prompts import Prompt
+from mechlib.tasks.planted import planted
 from tests.tiny import CONTEXT, FAMILIES, VOCABULARY, directory, pairs
 
 EVERY = all_heads(2, 4)
@@ -132,6 +133,15 @@ def test_the_loss_on_a_repeat_gives_what_it_gives_of_the_hooked_model(model):
     batch = replace(made_up(4), tokens=torch.cat([words, words], dim=1), corrupted=None, answers=((),) * 4)
     ours = sweep(model, batch, SETS, None, "all", REPEAT_LOSS)
     assert close(ours, hooked.sweep(model, batch, SETS, None, "all", REPEAT_LOSS))
+
+
+def test_models_without_norms_are_swept_too():
+    model = load("planted-ioi-0")
+    (batch,) = batches(model, planted("planted-ioi-0", n=6))
+    sets = tuple(components(model).values())
+    for positions in (-1, (1, -1), "all"):
+        ours = sweep(model, batch, sets, batch.corrupted, positions, LOGIT_DIFFERENCE)
+        assert close(ours, hooked.sweep(model, batch, sets, batch.corrupted, positions, LOGIT_DIFFERENCE), 1e-4)
 
 
 def test_a_prompt_of_one_token_and_one_as_long_as_the_context(gpt2):

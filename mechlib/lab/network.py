@@ -78,6 +78,7 @@ class Block:
     gate: Float[Tensor, "d_mlp d_model"] | None
     out: Float[Tensor, "d_model d_mlp"] | None
     b_out: Float[Tensor, " d_model"] | None
+    b_gate: Float[Tensor, " d_mlp"] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,7 +201,7 @@ class Network:
         if block.into is None or block.out is None:
             return torch.zeros_like(x)
         hidden = F.linear(x, block.into, block.b_in)
-        hidden = self.act(hidden) if block.gate is None else self.act(F.linear(x, block.gate)) * hidden
+        hidden = self.act(hidden) if block.gate is None else self.act(F.linear(x, block.gate, block.b_gate)) * hidden
         return F.linear(hidden, block.out, block.b_out)
 
     def unembed(self, stream: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_vocab"]:
@@ -329,20 +330,12 @@ def network(model: Model) -> Network:
 
 def _taken(model: Model) -> Network:
     name, cfg = checkpoint_of(model).name, model.cfg
-    architecture = str(getattr(cfg, "architecture", None) or "native")
-    act = _ACTIVATIONS.get(str(cfg.act_fn))
-    scale = float(cfg.attn_scale)
-    odd = scale > 0 and abs(scale - cfg.d_head**0.5) > 1e-6
-    plain = architecture == NATIVE and cfg.normalization_type is None and not cfg.attn_only
-    if (
-        not (architecture in FAMILIES or plain)
-        or act is None
-        or odd
-        or getattr(cfg, "scale_attn_by_inverse_layer_idx", False)
-    ):
+    unknown, act = _unknown(model), _ACTIVATIONS.get(str(cfg.act_fn))
+    if unknown or act is None:
         raise UnsupportedModel(
-            f"{name} is a {architecture} ({cfg.act_fn}): exact sweeps and circuits know GPT-2, GPT-NeoX, Llama and "
-            "Qwen2; sweep it through hooks with hooked=True, or use mechlib.lab.interventions, which take any model"
+            f"{name} is a {unknown or f'model with {cfg.act_fn}'}: exact sweeps and circuits know GPT-2, GPT-NeoX, "
+            "Llama and Qwen2; sweep it through hooks with hooked=True, or use mechlib.lab.interventions, which take "
+            "any model"
         )
     groups = int(getattr(cfg, "n_key_value_heads", None) or cfg.n_heads)
     bias = getattr(model, "b_U", None)
@@ -365,6 +358,25 @@ def _taken(model: Model) -> Network:
         )
 
 
+def _unknown(model: Model) -> str:
+    """What this model has that the forward pass does not know, an architecture or a part of one; "" for nothing."""
+    cfg, theirs = model.cfg, getattr(model.original_model, "config", None)
+    architecture = str(getattr(cfg, "architecture", None) or "native")
+    plain = architecture == NATIVE and cfg.normalization_type is None and not cfg.attn_only
+    if architecture not in FAMILIES and not plain:
+        return f"{architecture} ({cfg.act_fn})"
+    rope = (getattr(theirs, "rope_parameters", None) or {}).get("rope_type", "default")
+    found = {
+        "attention scaled by layer": getattr(theirs, "scale_attn_by_inverse_layer_idx", False),
+        "attention of another scale": not getattr(theirs, "scale_attn_weights", True)
+        or (cfg.attn_scale > 0 and abs(cfg.attn_scale - cfg.d_head**0.5) > 1e-6),
+        "a sliding window": "sliding_attention" in (getattr(theirs, "layer_types", None) or ()),
+        f"{rope} rotary positions": rope in ("dynamic", "longrope"),  # they depend on the length of the prompt
+    }
+    odd = [what for what, there in found.items() if there]
+    return f"{architecture} with {odd[0]}" if odd else ""
+
+
 def _block(model: Model, layer: int) -> Block:
     block, cfg = model.blocks[layer], model.cfg
     attn, mlp = block.attn, block.mlp
@@ -382,6 +394,7 @@ def _block(model: Model, layer: int) -> Block:
         gate=mlp.W_gate.detach().T.contiguous() if cfg.gated_mlp else None,
         out=mlp.W_out.detach().T.contiguous(),
         b_out=_or_none(mlp, "b_out"),
+        b_gate=_or_none(mlp, "b_gate") if cfg.gated_mlp else None,
     )
 
 

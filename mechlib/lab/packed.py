@@ -90,7 +90,7 @@ def _maps(net: Network, block: Block, packed: bool) -> Maps:
         kv=Linear(block.qkv[queries:], b_kv, packed and last, None),
         written=linear(block.W_O.flatten(0, 1).T, block.b_O),
         into=None if into is None else linear(into, block.b_in, net.act if gate is None else None),
-        gate=None if gate is None else linear(gate, None, net.act),
+        gate=None if gate is None else linear(gate, block.b_gate, net.act),
         out=None if out is None else linear(out, block.b_out),
     )
 
