@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from mechlib.lab.batches import Batch
 from mechlib.lab.hooks import Edit, HookDidNotFire, differs, keys_and_values, run
@@ -86,7 +87,8 @@ def with_each(
     """
     own = [{}, *(places(model, where) for where in sets)]
     past, whole, room = None, tokens, ABREAST
-    if positions == -1 and tokens.shape[1] > 1:
+    remembers = isinstance(model.original_model, PreTrainedModel)  # the library's own models keep no keys and values
+    if positions == -1 and tokens.shape[1] > 1 and remembers:
         past, room = keys_and_values(model, tokens[:, :-1]), FOLDED
         tokens, positions = tokens[:, -1:], "all"
         new = new and {name: activation[:, -1:] for name, activation in new.items()}
