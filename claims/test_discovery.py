@@ -12,19 +12,21 @@ none in at most 17 % (Clopper-Pearson). Methods choose on discovery prompts; whe
 confirmation prompts. Bounds were set on embeddings from 100 on, of which none is judged here.
 
 Limits: nothing was trained. Embeddings differ in places and distractors, but what flows through the circuit is the
-same in all of them but for the rotation, so that a method which errs there errs in all. Other edges matter not at all
-instead of a little, which makes it easy to rank edges, and hard to say anything for a threshold.
+same in all of them but for the rotation: about distractors 20 embeddings are 20 trials, about sizes of effects they are
+one. Other edges matter not at all instead of a little, so that to rank edges is easy here, and which threshold is right
+is not asked.
 """
 
 import pytest
 
-from mechlib import Measurement, PromptSet, proportion
+from mechlib import Measurement, PromptSet, open_question, proportion, refuted
 from mechlib.evidence import evidence
 from mechlib.planted import RECIPE
 from mechlib.tasks.planted import planted
 
 KINDS = ("induction", "ioi", "adder")
 METHODS = ("EAP", "EAP-IG")
+CUT = "more than a tenth of random circuits cut an edge that everything passes, and cost as much"  # why one failed
 
 
 def embeddings(kind: str, recipe: int) -> tuple[str, ...]:
@@ -388,6 +390,14 @@ def test_integrated_gradients_rank_no_worse(kind):
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("kind", KINDS)
+@refuted(
+    {
+        "induction-EAP": "in all embeddings two of five: three, by which the induction head finds its place, score 3 %",
+        "ioi-EAP": "in all embeddings two of nine, those from the name mover on; the others score 4 % at the most",
+        "adder-EAP": "in all embeddings six of eight: both edges by which operands are found score 4 %",
+        "ioi-EAP-IG": "in all embeddings eight of nine: what the name mover reads as values scores 1 %",
+    }
+)
 def test_gradients_see_all_that_matters(kind, method):
     """Every planted edge scores at least 5 % of the logit difference in at least 83 % of embeddings.
 
@@ -555,6 +565,13 @@ def test_the_empty_circuit_fails(kind, test):
 
 @pytest.mark.parametrize("test", ("equivalence", "sufficiency", "necessity"))
 @pytest.mark.parametrize("kind", KINDS)
+@refuted(
+    {
+        "induction-necessity": f"in no embedding: {CUT}",
+        "ioi-necessity": f"in no embedding: {CUT}, or more, for a wrong name is then put forward",
+        "adder-necessity": f"in no embedding: {CUT}",
+    }
+)
 def test_a_planted_circuit_passes(kind, test):
     """The planted circuit passes equivalence, sufficiency and partial necessity in at least 83 % of embeddings.
 
@@ -567,6 +584,12 @@ def test_a_planted_circuit_passes(kind, test):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@open_question(
+    {
+        "adder": "in 14 embeddings; in six no interval is given: one prompt of 200 loses nothing, or twice as much as "
+        "all others, and carries all that varies"
+    }
+)
 def test_one_edge_less_fails_equivalence(kind):
     """The planted circuit without one of its edges, drawn at random, fails equivalence in at least 83 % of embeddings.
 
@@ -597,6 +620,13 @@ def test_one_idle_edge_more_fails_minimality(kind):
 
 @pytest.mark.parametrize("how", ("counterfactual", "mean"))
 @pytest.mark.parametrize("kind", KINDS)
+@refuted(
+    {
+        "induction-counterfactual": "fails in all: the .003 logits by which both scores vary go together (.98)",
+        "adder-counterfactual": "undecided in all: with the corrupted prompt the intervals reach past .2",
+        "adder-mean": "undecided in all: with the mean the intervals reach past .2",
+    }
+)
 def test_what_a_planted_circuit_leaves_out_is_independent(kind, how):
     """The planted circuit passes independence in at least 83 % of embeddings.
 
