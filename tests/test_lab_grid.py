@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mechlib import grids
+from mechlib import grids, mean
 from mechlib.graphs import circuit
 from mechlib.lab.faithfulness import circuit_scores
 from mechlib.lab.grid import DIRECTIONS, HOWS, METRICS, grid
@@ -90,3 +90,12 @@ def test_bad_input_is_one_clear_line(gpt2, measured):
     with pytest.raises(ValueError, match="there is nothing to keep"):
         same = measured.with_columns({column: np.ones(2) for column in measured.columns})
         grids.kept(grids.cells(same))
+
+
+def test_rows_by_template_are_judged_across_templates(gpt2):
+    """Sixteen means of templates have an interval: t across clusters, not one of sixteen independent values."""
+    many = {"one": pairs(32, clusters=16)}
+    found = grid(gpt2, many, CIRCUIT, None, ("counterfactual",), ("noising",), ("logit difference",))
+    (cell,) = grids.cells(found).values()
+    assert found.clusters == found.units
+    assert mean(cell["model"]).across == "templates"

@@ -34,7 +34,7 @@ def grid(
 
     prompts  by the name of their corruption: {"other name": ioi(...), "three names": ioi(..., corruption=...)}
 
-    One row a cluster (template), its mean, where all prompts have clusters; else one row a prompt, under the
+    One row a cluster (template), its mean, where all prompts have clusters, so that intervals are across them; else one row a prompt, under the
     fingerprint that it has in the first set. Other arguments and errors as in `circuit_scores`; ValueError also where
     the sets do not have the same clusters or, without clusters, the same clean texts in the same order.
     """
@@ -56,6 +56,7 @@ def grid(
         units=names,
         unit="template" if _clustered(prompts) else "prompt",
         columns=tuple(columns),
+        clusters=names if _clustered(prompts) else (),
         of="metric of model, empty circuit and circuit",
     )
 
