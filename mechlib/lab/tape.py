@@ -16,6 +16,7 @@ from torch import Tensor
 
 from mechlib.lab.kept import Kept, Memory
 from mechlib.lab.network import Network, ports
+from mechlib.lab.slopes import sloped
 
 Past: TypeAlias = list[Memory] | None  # rotated keys, and values, of all positions before a run starts, by layer
 
@@ -84,17 +85,21 @@ def record(
     first   the layer before which `stream` stands; the tape lacks those before it
     """
     shifts, tape = dict(shifts or {}), Tape([stream], [], [], [], [])
-    for layer, block in list(enumerate(net.blocks))[first:]:
-        q, k, v = ports(net, layer, stream, shifts)
+    for layer, (block, linear) in list(enumerate(zip(net.blocks, sloped(net), strict=True)))[first:]:
+        if any(reader.startswith(f"{layer}.") for reader in shifts):
+            q, k, v = ports(net, layer, stream, shifts)
+        else:
+            made = linear.qkv(block.ln1(stream)).unflatten(-1, (-1, net.d_head))
+            q, k, v = made.split((net.n_heads, net.n_groups, net.n_groups), dim=-2)
         k, v = by_head(net, k), by_head(net, v)
         if layer == net.n_layers - 1:
             q, stream = q[:, -1:], stream[:, -1:]
         z = attended(net, q, k, v, past[layer] if past else None)
-        middle = stream + net.written(block, z)
+        middle = stream + linear.written(z.flatten(-2))
         # A view of its own, so that there is a gradient of what this MLP alone reads.
         read = (stream if net.parallel else middle).view_as(stream)
         shift = shifts.get(f"mlp {layer}")
-        wrote = net.mlp(block, block.ln2(read if shift is None else read + shift[:, -read.shape[1] :]))
+        wrote = linear.mlp(block.ln2(read if shift is None else read + shift[:, -read.shape[1] :]))
         if read.requires_grad and not wrote.requires_grad:  # a layer without an MLP writes zeros
             wrote.requires_grad_()
         stream = middle + wrote
