@@ -34,9 +34,10 @@ def grid(
 
     prompts  by the name of their corruption: {"other name": ioi(...), "three names": ioi(..., corruption=...)}
 
-    One row a cluster (template), its mean, where all prompts have clusters, so that intervals are across them; else one row a prompt, under the
-    fingerprint that it has in the first set. Other arguments and errors as in `circuit_scores`; ValueError also where
-    the sets do not have the same clusters or, without clusters, the same clean texts in the same order.
+    One row a cluster (template), its mean, where all prompts have clusters, so that intervals are across them; else one
+    row a prompt, under the fingerprint that it has in the first set. Other arguments and errors as in `circuit_scores`;
+    ValueError also where the sets do not have the same clusters or, without clusters, the same clean texts in the same
+    order.
     """
     names, groups = _rows(prompts)
     columns: dict[str, np.ndarray] = {}
