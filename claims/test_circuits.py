@@ -541,7 +541,7 @@ def test_attribution_patching_comes_near_exact_patching(model, task):
     the first MLP by 17 % for indirect objects, the last by 44 % for addition, the second by 37 % for induction.
     """
     requires(proportion(right(model, CONFIRMATION[task])) >= 0.8)
-    found = attribution_missed(model, CONFIRMATION[task].take(200))
+    found = attribution_missed(model, CONFIRMATION[task])
     show(by_column, found.without(["total"]), "Attribution patching less exact patching, in logits")
     assert -0.1 <= every(ratio(found.without(["total"]), found["total"])) <= 0.1
 
