@@ -89,41 +89,41 @@ def multiplications(first: int, last: bool) -> float:
 
 
 def compare(name: str, path: Path, differing: int | None, positions: Any) -> bool:
-    mine, other = Side(ours, path, differing), Side(peer, path, differing)
-    mine("sweep", positions, True)  # what is done once for a model: weights are read, and reordered
-    several = [(a, b) for a in range(LAYERS) for b in range(HEADS)] if FULL else TIMED
-    repeats = 3 if positions == -1 else 1  # a short one is timed more often
-    rates, taken, slow, theirs = [mine("rate")[0]], [], 0.0, {}
-    theirs["total"], cached = other("passes")
-    for turn in range(repeats + 1):
-        group = several[turn :: repeats + 1]
-        effects, seconds = other("patched", group, positions)
-        theirs |= {f"{layer}.{head}": effect for (layer, head), effect in zip(group, effects, strict=True)}
-        slow += seconds
-        if turn < repeats:
-            swept, seconds = mine("sweep", positions)
-            taken.append(seconds)
-    rates.append(mine("rate")[0])
-    seconds = statistics.median(taken)
-    off = max(abs(swept[head] - one) for head, one in theirs.items())
-    largest = max(abs(one) for one in theirs.values())
-    assert off <= WITHIN * largest, f"{name}: effects of {largest:.3g} differ by {off:.2g}"
-    limit = multiplications(DIFFERING if differing else 0, positions == -1) / max(rates)
-    beyond = positions == "all" and not differing and seconds > LIMIT * limit
-    return bench.record(
-        name,
-        GOALS[name],
-        seconds,
-        cached + slow * LAYERS * HEADS / len(several),
-        limit,
-        mine.memory(),
-        other.memory(),
-        off,
-        f"144 heads; the peer's two passes and {len(several)} heads"
-        + ("" if FULL else ", scaled")
-        + f"; effects up to {largest:.2g}; {max(rates) / 1e9:.0f} GFLOP/s",
-        missed=f"more than {LIMIT} of the limit" if beyond else "",
-    )
+    with Side(ours, path, differing) as mine, Side(peer, path, differing) as other:
+        mine("sweep", positions, True)  # what is done once for a model: weights are read, and reordered
+        several = [(a, b) for a in range(LAYERS) for b in range(HEADS)] if FULL else TIMED
+        repeats = 3 if positions == -1 else 1  # a short one is timed more often
+        rates, taken, slow, theirs = [mine("rate")[0]], [], 0.0, {}
+        theirs["total"], cached = other("passes")
+        for turn in range(repeats + 1):
+            group = several[turn :: repeats + 1]
+            effects, seconds = other("patched", group, positions)
+            theirs |= {f"{layer}.{head}": effect for (layer, head), effect in zip(group, effects, strict=True)}
+            slow += seconds
+            if turn < repeats:
+                swept, seconds = mine("sweep", positions)
+                taken.append(seconds)
+        rates.append(mine("rate")[0])
+        seconds = statistics.median(taken)
+        off = max(abs(swept[head] - one) for head, one in theirs.items())
+        largest = max(abs(one) for one in theirs.values())
+        assert off <= WITHIN * largest, f"{name}: effects of {largest:.3g} differ by {off:.2g}"
+        limit = multiplications(DIFFERING if differing else 0, positions == -1) / max(rates)
+        beyond = positions == "all" and not differing and seconds > LIMIT * limit
+        return bench.record(
+            name,
+            GOALS[name],
+            seconds,
+            cached + slow * LAYERS * HEADS / len(several),
+            limit,
+            mine.memory(),
+            other.memory(),
+            off,
+            f"144 heads; the peer's two passes and {len(several)} heads"
+            + ("" if FULL else ", scaled")
+            + f"; effects up to {largest:.2g}; {max(rates) / 1e9:.0f} GFLOP/s",
+            missed=f"more than {LIMIT} of the limit" if beyond else "",
+        )
 
 
 def main() -> None:

@@ -45,6 +45,13 @@ class Side:
         other.close()
         self._answer()
 
+    def __enter__(self) -> Side:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.pipe.close()  # which it takes for the end
+        self.process.join(10)
+
     def __call__(self, name: str, *arguments: Any) -> tuple[Any, float]:
         """What the work gives, and its processor seconds."""
         self.pipe.send((name, arguments))
