@@ -60,11 +60,17 @@ class Kept:
 
 
 def keep(
-    net: Network, tokens: Int[Tensor, "batch pos"], first: int = 0, begin: int = 0, like: Kept | None = None
+    net: Network,
+    tokens: Int[Tensor, "batch pos"],
+    first: int = 0,
+    begin: int = 0,
+    like: Kept | None = None,
+    only_last: bool = False,
 ) -> Kept:
     """A run, kept from position `first` on.
 
     It begins at position `begin`, where the tokens before are those of another run, `like`, from its start on.
+    With `only_last`, what the last layer writes is computed at the last position alone, and that is all there is of it.
     """
     stream = net.embed(tokens[:, begin:], torch.arange(begin, tokens.shape[1], device=tokens.device))
     kept = Kept(first, [], [stream[:, first - begin :].contiguous()], [], [], [])
@@ -72,6 +78,7 @@ def keep(
         before = like.memory[layer].until(begin) if like is not None else None
         behind_last = layer == net.n_layers - 1  # no layer reads what positions before `first` hold there
         queries = tokens.shape[1] - (first if behind_last else begin)
+        queries = 1 if behind_last and only_last else queries
         z, memory = _attended(net, layer, stream, queries, before)
         stream = stream[:, -queries:]
         middle = stream + linear.written(z.flatten(-2))

@@ -45,7 +45,7 @@ class Pair:
         first = first_difference(self.tokens, self.others)
         self.start = max(first, least)
         with torch.no_grad():
-            self.other = keep(net, self.others, self.start)
+            self.other = keep(net, self.others, self.start, only_last=True)
             before = self.other if self.start == first else keep(net, self.tokens[:, : self.start])
         self.past = memory(before, self.start)
         self.own: Tape | Kept | None = None
@@ -64,7 +64,7 @@ class Pair:
             yield self.tape(), 1.0
             return
         with torch.no_grad():
-            self.own = keep(self.net, self.tokens, self.start, self.start, self.other)
+            self.own = keep(self.net, self.tokens, self.start, self.start, self.other, only_last=True)
         for step in range(steps):
             yield self.tape((step + 0.5) / steps), 1 / steps
 
