@@ -37,11 +37,13 @@ from mechlib import (
     mean,
     minimality,
     no_twin,
+    open_question,
     overlap,
     partial_necessity,
     proportion,
     published,
     ratio,
+    refuted,
     requires,
     share_kept,
     show,
@@ -79,6 +81,17 @@ PUBLISHED = {
 
 METHOD = "about how edges are chosen and not about the network: they are chosen as well where there is little to choose"
 ONE = "no twin has a difference between the two prompts to keep a share of; the companion in logits has twins"
+
+
+# Why predictions failed, where several failed for one reason.
+AHEAD = "the network is ahead of the circuit on 78 to 92 % of prompts"
+FAR = "the network is ahead on 93 to 96 % of pairs, by two fifths of its logit difference or more"
+LEFT = "rank correlations of .62 to .69: what is left of a sum still follows it"
+STILL = "rank and distance correlations of .8 to .9: what is left is far on the other side, and follows the network"
+WIDE = "a rank correlation between 0 and .5 is left open by 16 templates"
+THIRTY = "the edge that costs least costs no more than nothing, and 32 prompts leave both sides open"
+BOTTLENECKS = "other circuits of this size cut what everything goes through, and cost as much"
+ZEROS = "with zeros outside a tenth or less is kept, with another prompt .4 to .6: it was chosen against one corruption"
 
 
 # Evidence. Scores to choose by are one row; what circuits keep is one value for each prompt.
@@ -250,6 +263,8 @@ def as_shares(found: Measurement) -> Measurement:
 @pytest.mark.parametrize("task", ("ioi", "induction"))
 @pytest.mark.parametrize("model", MINIS)
 @no_twin(ONE)
+@refuted({"mini-3-ioi": "88 %, from 87 to 89"})
+@open_question({"mini-0-ioi": "92 %, from 89 to 95", "mini-1-ioi": "90 %, from 87 to 92"})
 def test_a_hundred_edges_do_nine_tenths_of_the_task(model, task):
     """The 100 strongest of 1,519 edges keep at least 90 % of what tells the clean from the corrupted prompt.
 
@@ -294,6 +309,7 @@ def test_ten_heads_and_mlps_carry_five_logits(model, task):
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("model", MINIS)
 @no_twin(ONE)
+@open_question({"mini-0-ioi": "90 %, from 87 to 93", "mini-1-ioi": "91 %, from 89 to 93"})
 def test_what_greedy_pruning_leaves_does_nine_tenths_of_the_task(model, task):
     """The heads and MLPs that greedy pruning leaves keep at least 90 %.
 
@@ -309,6 +325,7 @@ def test_what_greedy_pruning_leaves_does_nine_tenths_of_the_task(model, task):
 
 @pytest.mark.parametrize("model", MINIS)
 @no_twin("a bound from above: where nothing matters, pruning leaves nothing")
+@refuted({"mini-0": "13", "mini-3": "15: its induction is spread over two layers"})
 def test_a_third_of_the_nodes_is_enough_for_induction(model):
     """Greedy pruning leaves at most 12 of 36 heads and MLPs for induction.
 
@@ -336,6 +353,27 @@ def test_addition_takes_more_nodes_than_induction(model):
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("model", MINIS)
 @no_twin("an equivalence: in a network that does not do the task any circuit passes for the whole")
+@refuted(
+    {
+        "mini-0-addition": FAR,
+        "mini-1-addition": FAR,
+        "mini-2-addition": FAR,
+        "mini-3-addition": FAR,
+        "mini-4-addition": FAR,
+        "mini-0-ioi": AHEAD,
+        "mini-1-ioi": AHEAD,
+        "mini-2-ioi": AHEAD,
+        "mini-3-ioi": AHEAD,
+    }
+)
+@open_question(
+    {
+        "mini-4-ioi": "neither is ahead on more than 63 % of prompts",
+        "mini-0-induction": "the circuit is ahead on 65 % of sequences, from 60 to 70",
+        "mini-1-induction": "neither is ahead on more than 60.1 % of sequences",
+        "mini-2-induction": "the circuit is ahead on 62 % of sequences, from 57 to 68",
+    }
+)
 def test_two_hundred_edges_pass_for_the_network(model, task):
     """The circuit of 200 edges and the network are equivalent: neither is ahead on more than 60 % of the prompts, and
     they differ by at most 10 % of the network's mean logit difference.
@@ -352,6 +390,22 @@ def test_two_hundred_edges_pass_for_the_network(model, task):
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("model", MINIS)
 @no_twin("an independence: what depends on nothing in a random network is nothing")
+@refuted(
+    {
+        "mini-0-addition": LEFT,
+        "mini-1-addition": LEFT,
+        "mini-2-addition": LEFT,
+        "mini-3-addition": LEFT,
+        "mini-4-addition": LEFT,
+        "mini-0-induction": STILL,
+        "mini-1-induction": STILL,
+        "mini-2-induction": STILL,
+        "mini-3-induction": STILL,
+        "mini-4-induction": STILL,
+        "mini-1-ioi": "a distance correlation of .42, from .23 to .61, in what is left",
+    }
+)
+@open_question({"mini-0-ioi": WIDE, "mini-2-ioi": WIDE, "mini-3-ioi": WIDE, "mini-4-ioi": WIDE})
 def test_what_two_hundred_edges_leave_out_does_not_depend_on_the_task(model, task):
     """Without the circuit of 200 edges what is left of the logit difference does not follow the network's: rank and
     distance correlation are at most 0.2.
@@ -366,6 +420,13 @@ def test_what_two_hundred_edges_leave_out_does_not_depend_on_the_task(model, tas
 
 @pytest.mark.parametrize("model", MINIS)
 @no_twin(METHOD)
+@refuted(
+    {
+        "mini-0": "mlp 0->2.6.v costs the circuit less than an edge added at random",
+        "mini-2": "mlp 0->3.3.v costs the circuit less than an edge added at random",
+    }
+)
+@open_question({"mini-1": THIRTY, "mini-3": THIRTY, "mini-4": THIRTY})
 def test_every_one_of_fifty_edges_is_needed(model):
     """Each of the 50 strongest edges for indirect objects costs the circuit more than 90 % of edges that a random path
     adds.
@@ -398,6 +459,24 @@ def test_a_hundred_edges_beat_nine_of_ten_random_circuits(model, task):
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("model", MINIS)
 @no_twin(METHOD)
+@refuted(
+    {
+        "mini-0-induction": BOTTLENECKS,
+        "mini-1-ioi": BOTTLENECKS,
+        "mini-1-induction": BOTTLENECKS,
+        "mini-2-ioi": BOTTLENECKS,
+        "mini-3-ioi": BOTTLENECKS,
+        "mini-3-induction": BOTTLENECKS,
+        "mini-4-ioi": BOTTLENECKS,
+    }
+)
+@open_question(
+    {
+        "mini-0-ioi": "86 %, from 80 to 90.1",
+        "mini-2-induction": "88 %, from 83 to 92",
+        "mini-4-induction": "92.5 %, from 88 to 95",
+    }
+)
 def test_the_network_misses_a_hundred_edges_more_than_nine_of_ten_random_circuits(model, task):
     """Replacing the circuit of 100 edges costs more than replacing 90 % of 200 random circuits of equal size.
 
@@ -414,6 +493,7 @@ def test_the_network_misses_a_hundred_edges_more_than_nine_of_ten_random_circuit
 @pytest.mark.parametrize("task", ("ioi", "induction"))
 @pytest.mark.parametrize("model", MINIS)
 @no_twin(ONE)
+@open_question({"mini-0-ioi": "10.5 % for one of the halves, from 4 to 17"})
 def test_nothing_outside_a_hundred_edges_stands_in_for_half_of_them(model, task):
     """Without the same random half of the circuit, circuit and network differ by at most 10 % of what there is to
     lose, for each of six halves.
@@ -461,6 +541,7 @@ def test_the_circuit_holds_where_it_was_chosen_in_either_direction(model):
 
 @pytest.mark.parametrize("model", MINIS)
 @no_twin(ONE)
+@refuted({"mini-0": ZEROS, "mini-1": ZEROS, "mini-2": ZEROS, "mini-3": ZEROS, "mini-4": ZEROS})
 def test_the_circuit_holds_under_every_replacement(model):
     """The circuit of 100 edges keeps at least 80 % of the logit difference whatever stands outside it, the corrupted
     prompt's, a mean, another prompt's or zeros, for either corruption, in either direction.
@@ -480,6 +561,10 @@ def test_the_circuit_holds_under_every_replacement(model):
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("model", MINIS)
 @no_twin(METHOD)
+@refuted({"mini-3-ioi": "the twenty of either have no path from input to logits"})
+@open_question(
+    {"mini-2-ioi": "alike, within a tenth of a logit", "mini-3-induction": "alike, within a twentieth of a logit"}
+)
 def test_integrated_gradients_choose_better_edges(model, task):
     """Twenty edges chosen by EAP-IG keep more of the logit difference than twenty chosen by EAP.
 
@@ -496,6 +581,13 @@ def test_integrated_gradients_choose_better_edges(model, task):
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("model", MINIS)
 @no_twin(METHOD)
+@open_question(
+    {
+        "mini-0-addition": ".146, from .136 to .155",
+        "mini-3-addition": ".145, from .135 to .155",
+        "mini-4-addition": ".156, from .146 to .166",
+    }
+)
 def test_the_curve_of_sizes_stays_near_one(model, task):
     """The area between faithfulness and 1, over sizes from 1 edge to all 1,519, is at most 0.15.
 
@@ -509,6 +601,14 @@ def test_the_curve_of_sizes_stays_near_one(model, task):
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("model", MINIS)
 @no_twin(METHOD)
+@open_question(
+    {
+        "mini-1-ioi": "seven or eight of ten stay in nearly all samples, and the bound is between the two",
+        "mini-2-ioi": "seven or eight of ten stay in nearly all samples, and the bound is between the two",
+        "mini-1-induction": "the interval of a hundred samples ends well above, their error reaches the bound",
+        "mini-2-induction": "the interval of a hundred samples ends well above, their error reaches the bound",
+    }
+)
 def test_other_prompts_would_choose_the_same_ten_nodes(model, task):
     """Of the ten strongest heads and MLPs at least two thirds stay in 95 % of bootstrap samples of the prompts.
 
@@ -521,6 +621,12 @@ def test_other_prompts_would_choose_the_same_ten_nodes(model, task):
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("model", MINIS)
 @no_twin(METHOD)
+@open_question(
+    {
+        "mini-0-addition": ".87, from .79; the error of a hundred halvings reaches the bound",
+        "mini-2-addition": ".86, from .70",
+    }
+)
 def test_halves_of_the_prompts_rank_the_nodes_alike(model, task):
     """The scores of heads and MLPs correlate by .75 or more between halves of the prompts.
 
@@ -533,6 +639,25 @@ def test_halves_of_the_prompts_rank_the_nodes_alike(model, task):
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("model", MINIS)
 @no_twin("about an approximation, and a small error where nothing is restored says nothing")
+@refuted(
+    {
+        "mini-0-ioi": "the heads of layer 0 together: 55 % of the logit difference too little",
+        "mini-1-ioi": "the heads of layer 0 together: 54 % of the logit difference too little",
+        "mini-2-ioi": "the heads of layer 0 together: 49 % of the logit difference too little",
+        "mini-3-ioi": "the heads of layer 0 together: 38 % of the logit difference too little",
+        "mini-4-ioi": "the heads of layer 0 together: 46 % of the logit difference too little",
+        "mini-0-addition": "the heads of layer 0 together: 85 % of the logit difference too little",
+        "mini-1-addition": "the heads of layer 0 together: 82 % of the logit difference too little",
+        "mini-2-addition": "the heads of layer 0 together: 92 % of the logit difference too little",
+        "mini-3-addition": "the heads of layer 0 together: 79 % of the logit difference too little",
+        "mini-4-addition": "the heads of layer 0 together: 79 % of the logit difference too little",
+        "mini-0-induction": "the heads of layer 1 together: 46 % of the logit difference too little",
+        "mini-1-induction": "the heads of layer 1 together: 55 % of the logit difference too little",
+        "mini-2-induction": "the heads of layer 1 together: 49 % of the logit difference too little",
+        "mini-3-induction": "the heads of layer 2 together: 26 % of the logit difference too little",
+        "mini-4-induction": "the heads of layer 1 together: 58 % of the logit difference too little",
+    }
+)
 def test_attribution_patching_comes_near_exact_patching(model, task):
     """For the heads and for the MLP of every layer, attribution patching misses what exact patching restores by at most
     10 % of the logit difference.
