@@ -100,9 +100,10 @@ class Graph:
         for name in wanted:
             if name not in known:
                 near = difflib.get_close_matches(name, known, n=1)
-                hint = f": did you mean {near[0]!r}?" if near else ""
+                hint = f"did you mean {near[0]!r}?" if near else "is it of another model?"
                 raise ValueError(
-                    f"{name!r} is no node or edge of a model of {self.n_layers} layers with {self.n_heads} heads{hint}"
+                    f"{name!r} is no node or edge of a model of {self.n_layers} layers with {self.n_heads} heads: "
+                    f"{hint}"
                 )
 
     @cached_property

@@ -35,7 +35,7 @@ def random_circuits(graph: Graph, like: Circuit, n: int = 200, seed: int = 0) ->
     Parts of `like` may be among them. Raises EmptySelection where `like` is empty, ValueError for parts that the model
     lacks and where no other circuit of that size exists.
     """
-    graph.check(like)
+    _check(graph, like, n)
     if not like:
         raise EmptySelection("no parts to match: an empty circuit has no random counterpart")
     rng = random.Random(f"random circuits {seed}")
@@ -60,7 +60,7 @@ def inflated_circuits(graph: Graph, like: Circuit, n: int = 200, seed: int = 0) 
 
     The same path may be drawn twice. Raises as `random_circuits` does; ValueError where `like` is the whole model.
     """
-    graph.check(like)
+    _check(graph, like, n)
     if not like:
         raise EmptySelection("no parts to add to: an empty circuit cannot be inflated")
     if len(like) == len(_whole(graph, like)):
@@ -87,6 +87,12 @@ def random_knockouts(circuit: Circuit, n: int = 10, seed: int = 0) -> dict[str, 
         if parts:
             made[f"random {len(made) + 1}"] = Circuit(parts, circuit.chosen_on)
     return made
+
+
+def _check(graph: Graph, like: Circuit, n: int) -> None:
+    if not isinstance(n, int) or n < 1:
+        raise ValueError(f"{n!r} circuits were asked for: ask for at least one, and for a whole number")
+    graph.check(like)
 
 
 def _whole(graph: Graph, like: Circuit) -> tuple[str, ...]:

@@ -90,6 +90,8 @@ def test_the_strongest_parts_are_chosen_by_size_and_by_sign_if_asked():
     assert strongest_circuit(measured, 2).parts == ("0.1", "mlp 0")
     assert strongest_circuit(measured, 2, signed=True).parts == ("mlp 0", "0.0")
     assert circuit_above(measured, 0.5).parts == ("mlp 0", "0.0")
+    with pytest.raises(ValueError, match=r"1\.5 nodes or edges asked for, 3 to choose from|Type-check error"):
+        strongest_circuit(measured, 1.5)
     with pytest.raises(ValueError, match="4 nodes or edges asked for, 3 to choose from"):
         strongest_circuit(measured, 4)
 

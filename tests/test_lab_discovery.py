@@ -13,6 +13,7 @@ from mechlib.lab.faithfulness import Inexact, Judge, circuit_scores, measured_by
 from mechlib.lab.models import checkpoint_of, load
 from mechlib.lab.network import forward, network
 from mechlib.planted import plan
+from mechlib.prompts import Prompt, PromptSet
 from mechlib.tasks.planted import planted
 from tests.tiny import FAMILIES, REFUSED, directory, pairs, repeats, word_tokenizer
 
@@ -142,6 +143,9 @@ def test_scores_are_what_was_measured_at_the_time(gpt2):
     np.testing.assert_allclose(prune(gpt2, PROMPTS, threshold=0.0)[edge].array, effect / whole, rtol=1e-3)
 
 
+ALIKE = PromptSet("alike", "discovery", (Prompt("w1 w2 w3 w1", "w2", "w1 w2 w3 w1", "w4"),))
+
+
 @pytest.mark.parametrize(
     ("asked", "line"),
     [
@@ -149,6 +153,8 @@ def test_scores_are_what_was_measured_at_the_time(gpt2):
         ({"threshold": float("nan")}, "a threshold of nan"),
         ({"prompts": repeats(3, "discovery")}, "has no corrupted text"),
         ({"how": "mean"}, "mean needs reference prompts"),
+        ({"kind": "heads"}, "no kind 'heads': choose one of nodes, edges|Type-check error"),
+        ({"prompts": ALIKE}, "replacing everything does not change the logit difference"),
     ],
 )
 def test_bad_input_is_one_clear_line(gpt2, asked, line):

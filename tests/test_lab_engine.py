@@ -6,12 +6,15 @@ import pytest
 import torch
 
 from mechlib.circuits import EmptySelection, Head, all_heads, heads
+from mechlib.graphs import circuit
 from mechlib.lab import engine, hooked
 from mechlib.lab.batches import Batch, batches
 from mechlib.lab.engine import Disagreement, sweep
+from mechlib.lab.faithfulness import circuit_scores
 from mechlib.lab.hooks import run
 from mechlib.lab.interventions import Site, places
 from mechlib.lab.kept import keep
+from mechlib.lab.lens import logit_lens
 from mechlib.lab.models import load
 from mechlib.lab.network import UnsupportedModel, network
 from mechlib.lab.packed import maps
@@ -20,7 +23,7 @@ from mechlib.lab.sets import components, residual, union
 from mechlib.lab.sweeps import restored_by_patching, under_ablation
 from mechlib.prompts import Prompt
 from mechlib.tasks.planted import planted
-from tests.tiny import CONTEXT, FAMILIES, VOCABULARY, directory, pairs
+from tests.tiny import CONTEXT, FAMILIES, REFUSED, VOCABULARY, directory, pairs
 
 EVERY = all_heads(2, 4)
 SETS = (
@@ -226,6 +229,8 @@ def test_a_budget_too_small_for_one_prompt_is_one_line(gpt2):
         ValueError, match=r"^a memory budget of 0\.00391 MiB is too small for one prompt of 11 tokens: .*"
     ):
         sweep(gpt2, batch, SETS, batch.corrupted, -1, LOGIT_DIFFERENCE, memory=2**12)
+    with pytest.raises(ValueError, match="is too small for one prompt"):
+        sweep(gpt2, batch, SETS, batch.corrupted, -1, LOGIT_DIFFERENCE, memory=-1)
 
 
 # --- checks -------------------------------------------------------------------------------------------------------
@@ -276,5 +281,27 @@ def test_what_cannot_be_swept_is_said_in_one_line(gpt2):
         sweep(gpt2, batch, SETS, batch.corrupted[:, 1:], -1, LOGIT_DIFFERENCE)
     with pytest.raises(ValueError, match="no position 11 in a run of 11 tokens"):
         sweep(gpt2, batch, SETS, batch.corrupted, 11, LOGIT_DIFFERENCE)
+    with pytest.raises(REFUSED, match=r"no positions in \(\)|Type-check error"):
+        sweep(gpt2, batch, SETS, batch.corrupted, (), LOGIT_DIFFERENCE)
+    with pytest.raises(REFUSED, match=r"'0\.1' is no place: give heads|Type-check error"):
+        restored_by_patching(gpt2, pairs(2), ["0.1"])
+    with pytest.raises(REFUSED, match=r"was not loaded by mechlib|Type-check error"):
+        network("mini-0")
     with pytest.raises(ValueError, match="has no head 7"):
         sweep(gpt2, batch, [Head(0, 7)], batch.corrupted, -1, LOGIT_DIFFERENCE)
+
+
+def test_a_model_that_computes_no_numbers_is_named_with_the_prompt(tmp_path):
+    prompts, broken = pairs(2), load(str(directory(tmp_path, "gpt2")))
+    with torch.no_grad():
+        broken.blocks[1].ln2.weight[0] = torch.nan
+    measured = (
+        lambda: restored_by_patching(broken, prompts, all_heads(2, 4)),
+        lambda: circuit_scores(broken, prompts, circuit("0.1"), "zero"),
+        lambda: logit_lens(broken, prompts),
+    )
+    for one in measured:
+        with pytest.raises(
+            ValueError, match=rf"computes NaN or infinity for prompt ({'|'.join(row.fingerprint for row in prompts)}) "
+        ):
+            one()

@@ -193,6 +193,12 @@ def test_another_seed_draws_other_prompts_for_resampling_only(gpt2):
     [
         ({"circuits": circuit("2.0->logits")}, "'2.0->logits' is no node or edge of a model of 2 layers with 4 heads"),
         ({"circuits": {"a": PATHS, "b": NODES}}, "circuits of nodes beside circuits of edges"),
+        ({"circuits": ["0.1"]}, "['0.1'] is no circuit: write circuit("),
+        ({"circuits": {"a": "0.1"}}, "'0.1' is no circuit: write circuit("),
+        (
+            {"circuits": circuit("9.9")},
+            "'9.9' is no node or edge of a model of 2 layers with 4 heads: is it of another",
+        ),
         ({"circuits": {"model": PATHS}}, "a column of its own"),
         ({"prompts": repeats(4)}, "has no corrupted text: there is no counterfactual run"),
         ({"how": "mean"}, "mean needs reference prompts: pass the task's split='reference'"),

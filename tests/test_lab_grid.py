@@ -12,7 +12,7 @@ from mechlib.lab.grid import DIRECTIONS, HOWS, METRICS, grid
 from mechlib.lab.models import load
 from mechlib.measurement import Measurement
 from mechlib.prompts import PromptSet
-from tests.tiny import directory, pairs
+from tests.tiny import REFUSED, directory, pairs
 
 CIRCUIT = circuit("0.1, mlp 0, 1.0, 1.2")
 REFERENCE = pairs(20, split="reference", longest=7, clusters=2)
@@ -79,6 +79,10 @@ def test_without_templates_there_is_a_row_for_each_prompt(gpt2):
 def test_bad_input_is_one_clear_line(gpt2, measured):
     with pytest.raises(ValueError, match="at least one corruption"):
         grid(gpt2, {}, CIRCUIT)
+    with pytest.raises(REFUSED, match=r"is one set: give the sets by the name|Type-check error"):
+        grid(gpt2, ONE, CIRCUIT)
+    with pytest.raises(ValueError, match="a grid without cells"):
+        grid(gpt2, {"a": ONE}, CIRCUIT, metrics=())
     with pytest.raises(ValueError, match="the clean texts of 'b' are not those of 'a'"):
         grid(gpt2, {"a": unclustered(ONE), "b": unclustered(OTHER)}, CIRCUIT)
     with pytest.raises(ValueError, match="'b' and 'a' do not have the same clusters"):

@@ -203,6 +203,12 @@ def test_what_cannot_be_asked_is_refused(gpt2):
             wrong()
     with pytest.raises(REFUSED):
         attention_after_path_patching(gpt2, prompts, heads("0.1"), Head(1, 1), "v", "first token")
+    with pytest.raises(REFUSED, match=r"no target 'elsewhere': choose one of|Type-check error"):
+        attention_after_path_patching(gpt2, prompts, heads("0.1"), Head(1, 1), "k", "elsewhere")
+    with pytest.raises(REFUSED, match=r"receiver '1\.1' is no head|Type-check error"):
+        attention_after_path_patching(gpt2, prompts, heads("0.1"), "1.1", "k", "first token")
+    with pytest.raises(REFUSED, match=r"give a tuple of names, \('logits',\)|Type-check error"):
+        lost_by_path_patching(gpt2, prompts, heads("0.1"), "logits")
     with pytest.raises(ValueError, match="average over all tokens"):
         attention_after_path_patching(gpt2, prompts, heads("0.1"), Head(1, 1), "k", "previous token")
 

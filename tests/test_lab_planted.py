@@ -246,7 +246,7 @@ def test_prompts_say_what_their_circuit_needs():
 
 
 def test_prompts_for_another_model_are_refused():
-    with pytest.raises(ValueError, match="'mini-0' is no planted model"):
+    with pytest.raises(ValueError, match="'mini-0' is no planted model: write planted-KIND"):
         planted("mini-0")
     with pytest.raises(ValueError, match="no split 'test': choose one of"):
         planted("planted-ioi", split="test")

@@ -102,6 +102,9 @@ def test_what_is_empty_or_of_another_model_is_refused(draw):
 def test_the_whole_model_has_no_other_of_its_size_and_nothing_to_add(parts):
     with pytest.raises(ValueError, match="no other circuit"):
         random_circuits(GRAPH, Circuit(parts), 1)
+    for draw in (random_circuits, inflated_circuits):
+        with pytest.raises(ValueError, match="0 circuits were asked for: ask for at least one"):
+            draw(GRAPH, NODES, 0)
     with pytest.raises(ValueError, match="whole model"):
         inflated_circuits(GRAPH, Circuit(parts))
 

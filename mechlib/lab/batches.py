@@ -16,7 +16,7 @@ from itertools import takewhile
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from mechlib.lab.models import Model, checkpoint_of
@@ -95,6 +95,17 @@ def batches(model: Model, prompts: PromptSet, size: int | None = None, alone: bo
         step = size or _fitting(model, length)
         made += [_batch(model, members[start : start + step]) for start in range(0, len(members), step)]
     return tuple(made)
+
+
+def require_finite(batch: Batch, values: Float[Tensor, "batch ..."], name: str) -> None:
+    """ValueError, with the prompt, where what a model computes is no number."""
+    bad = (~values.flatten(1).isfinite()).any(1).nonzero()
+    if len(bad):
+        prompt = batch.prompts[int(bad[0])]
+        raise ValueError(
+            f"{name} computes NaN or infinity for prompt {prompt.fingerprint} ({prompt.clean!r}): look for damaged "
+            "weights, or activations too large for float32"
+        )
 
 
 def in_order(made: Iterable[Batch], values: Iterable[Tensor]) -> np.ndarray:

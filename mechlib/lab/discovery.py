@@ -9,6 +9,7 @@ for speed: see `mechlib.lab.wiring` for how little has to be computed again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import get_args
 
 import numpy as np
 import torch
@@ -57,10 +58,12 @@ def prune(
     """
     if not threshold >= 0:
         raise ValueError(f"a threshold of {threshold}: give a share of what all edges change, at least 0")
+    if kind not in get_args(Kind):
+        raise ValueError(f"no kind {kind!r}: choose one of {', '.join(get_args(Kind))}")
     judge = Judge(model, prompts, how, reference, seed=seed)
-    start = torch.cat(judge.values([judge.mask((), kind)], metric)).double()
+    start = torch.cat(judge.values([judge.mask((), kind)], metric)).cpu().double()
     whole = float((start[:, 0] - start[:, 1]).abs().mean())
-    if not whole > 0:
+    if not whole > ROUNDING * float(start.abs().max()):
         raise ValueError(
             f"replacing everything does not change the {metric}: there is no whole of which to take shares"
         )
@@ -108,7 +111,7 @@ def _order(graph: Graph, kind: Kind) -> Iterator[tuple[str, int | slice, int]]:
 def _measured(judge: Judge, metric: Metric) -> Callable[[Sequence[Stream]], Tensor]:
     """The metric on all prompts, in float64, as a function of the last streams by batch."""
     own = [measured_by(judge.net, batch, metric, forward(judge.net, batch.tokens)[0][:, -1]) for batch in judge.batches]
-    return lambda streams: torch.cat([one(stream) for one, stream in zip(own, streams, strict=True)]).double()
+    return lambda streams: torch.cat([one(stream) for one, stream in zip(own, streams, strict=True)]).cpu().double()
 
 
 def _check(judge: Judge, wiring: Wiring, streams: Stream) -> None:

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from mechlib.circuits import EmptySelection
 from mechlib.lab import hooked
-from mechlib.lab.batches import Batch
+from mechlib.lab.batches import Batch, require_finite
 from mechlib.lab.hooks import SAME
 from mechlib.lab.interventions import Positions, Where, indices, places
 from mechlib.lab.kept import Kept, Resumed, joins, keep
@@ -208,7 +208,7 @@ class _Sweep:
         whole = length * (8 * width + 3 * inside + 2 * group + 2 * hidden)
         needed = 4 * (kept + max(one, whole))
         rows = min(len(tokens), memory // needed)
-        if not rows:
+        if rows < 1:
             raise ValueError(
                 f"a memory budget of {memory / 2**20:.3g} MiB is too small for one prompt of {length} tokens: "
                 f"{net.name} needs {needed / 2**20:.3g} MiB for it; allow more, or shorten the prompts"
@@ -244,6 +244,7 @@ class _Checked:
             off = float((own - job.reading.of(logits, self.batch)[0]).abs().max())
             allowed = TOLERANCE * float(logits.std(-1).max()) + ROUNDING * float(logits.abs().max())
             if not off <= allowed:
+                require_finite(self.batch, own.unsqueeze(0), job.net.name)
                 raise Disagreement(
                     f"with {', '.join(job.places[number])} replaced at position {job.positions} of {job.net.name}, "
                     f"exact sweep and hooked model differ by {off:.2g} in a logit, {allowed:.2g} allowed: one of the "

@@ -25,7 +25,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mechlib.graphs import Circuit, Graph, Kind
-from mechlib.lab.batches import Batch, batches, per_prompt
+from mechlib.lab.batches import Batch, batches, per_prompt, require_finite
 from mechlib.lab.edges import Base, base_names, mask_of, run_of
 from mechlib.lab.models import Model, checkpoint_of
 from mechlib.lab.network import Network, forward, network
@@ -48,6 +48,8 @@ OF: Mapping[Metric, str] = {
     "KL": "KL divergence from the model's distribution, in nats",
     "correct": "most likely token is the answer",
 }
+
+_NO_CIRCUIT = "is no circuit: write circuit('0.3, mlp 1'), or circuit_of(heads), or several of them by name"
 
 
 class Inexact(ArithmeticError):
@@ -79,6 +81,8 @@ def circuit_scores(
     edges, prompts without corrupted text or reference where one is needed; UnsupportedModel; Inexact where the circuit
     of all edges is not the model.
     """
+    if not isinstance(circuits, (Circuit, Mapping)):
+        raise ValueError(f"{circuits!r} {_NO_CIRCUIT}")
     named = {CIRCUIT: circuits} if isinstance(circuits, Circuit) else dict(circuits)
     taken = {MODEL, EMPTY} & set(named)
     if taken:
@@ -95,6 +99,10 @@ def circuit_scores(
 
 def kind_of(circuits: Iterable[Circuit]) -> Kind:
     """Whether these are circuits of nodes or of edges; of edges where all are empty. ValueError where they differ."""
+    circuits = tuple(circuits)
+    for one in circuits:
+        if not isinstance(one, Circuit):
+            raise ValueError(f"{one!r} {_NO_CIRCUIT}")
     found = {one.kind for one in circuits if len(one)}
     if len(found) > 1:
         raise ValueError(
@@ -198,7 +206,7 @@ class Judge:
 
     def means(self, masks: Sequence[Mask], metric: Metric) -> Float[Tensor, " columns"]:
         """The mean over all prompts of each column of `values`, in float64."""
-        return torch.cat(self.values(masks, metric)).double().mean(0)
+        return torch.cat(self.values(masks, metric)).cpu().double().mean(0)
 
     def measured(
         self, values: Iterable[Tensor], columns: Iterable[str], metric: Metric, unit: str = "prompt"
@@ -215,7 +223,7 @@ class Judge:
         return f"outside the circuit {what}" if self.direction == "noising" else f"the circuit clean in {what} run"
 
     def _check(self, name: str) -> None:
-        """That the circuit of all edges is the model, and the empty one the base, on a few prompts.
+        """That the circuit of all edges is the model, and, for counterfactuals, the empty one the base, on a few prompts.
 
         Each is run from the other, so that every node is computed.
         """
@@ -231,6 +239,7 @@ class Judge:
                 stream, plain = Wiring(self.net, runs, start).trial(mask.numpy()).stream, forward(self.net, tokens)[0]
                 off = apart(stream, plain[:, -1])
                 if not off <= WITHIN:
+                    require_finite(batch, plain[:, -1], name)
                     raise Inexact(
                         f"{name} put together edge by edge, {what}, differs from its plain run by {off:.2g} of the "
                         f"residual stream, more than {WITHIN:g}: report this"
@@ -256,8 +265,8 @@ def measured_by(net: Network, batch: Batch, metric: Metric, model: Stream) -> Ca
 
         return difference
     if metric == "KL":
-        wanted = net.unembed(model).double().log_softmax(-1)
-        return lambda stream: (wanted.exp() * (wanted - net.unembed(stream).double().log_softmax(-1))).sum(-1)
+        wanted = net.unembed(model).cpu().double().log_softmax(-1)  # mps has no float64
+        return lambda stream: (wanted.exp() * (wanted - net.unembed(stream).cpu().double().log_softmax(-1))).sum(-1)
     answer = batch.answer
     if metric == "probability":
         return lambda stream: net.unembed(stream).softmax(-1).gather(1, answer.unsqueeze(1)).squeeze(1)

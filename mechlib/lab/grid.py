@@ -32,13 +32,17 @@ def grid(
 ) -> Measurement:
     """F of the model, of the empty circuit and of the circuit in every cell; `mechlib.grids.cells` takes them out.
 
-    prompts  by the name of their corruption: {"other name": ioi(...), "three names": ioi(..., corruption=...)}
+    prompts  by the name of their corruption, which makes a difference where something of the corrupted prompt stands
+             outside; with means, resamples and zeros, cells of the same clean texts are copies of each other:
+             {"other name": ioi(...), "three names": ioi(..., corruption=...)}
 
     One row a cluster (template), its mean, where all prompts have clusters, so that intervals are across them; else one
     row a prompt, under the fingerprint that it has in the first set. Other arguments and errors as in `circuit_scores`;
     ValueError also where the sets do not have the same clusters or, without clusters, the same clean texts in the same
     order.
     """
+    if not (hows and directions and metrics):
+        raise ValueError("a grid without cells: give at least one of hows, of directions and of metrics")
     names, groups = _rows(prompts)
     columns: dict[str, np.ndarray] = {}
     kind = kind_of([circuit])
@@ -68,6 +72,8 @@ def _clustered(prompts: Mapping[str, PromptSet]) -> bool:
 
 def _rows(prompts: Mapping[str, PromptSet]) -> tuple[tuple[str, ...], dict[str, list[list[int]]]]:
     """The units, and by corruption which prompts each of them has."""
+    if not isinstance(prompts, Mapping):
+        raise ValueError(f"{prompts!r} is one set: give the sets by the name of their corruption, {{'other': ...}}")
     if not prompts:
         raise ValueError("a grid without prompts: give at least one corruption, by name")
     first = next(iter(prompts))

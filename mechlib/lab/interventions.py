@@ -204,6 +204,8 @@ def indices(positions: Positions, length: int) -> list[int]:
             raise ValueError(f'no positions {positions!r}: give "all", one number, or a tuple of numbers')
         return list(range(length))
     wanted = (positions,) if isinstance(positions, int) else positions
+    if not isinstance(wanted, Iterable) or not (wanted := tuple(wanted)):
+        raise ValueError(f'no positions in {positions!r}: give "all", one number, or a tuple of numbers')
     outside = [position for position in wanted if not -length <= position < length]
     if outside:
         raise ValueError(f"no position {outside[0]} in a run of {length} tokens")
@@ -217,6 +219,11 @@ def places(model: Model, where: Where) -> dict[str, tuple[int, ...] | None]:
     """
     several: Iterable[Head | Site] = (where,) if isinstance(where, (Head, Site)) else where
     sites = [Site("head", one.layer, one.head) if isinstance(one, Head) else one for one in several]
+    for site in sites:
+        if not isinstance(site, Site):
+            raise ValueError(
+                f"{site!r} is no place: give heads('0.3, 1.2'), the .heads of a circuit, or Site('mlp', 1)"
+            )
     found: dict[str, tuple[int, ...] | None] = {}
     for site in sites:
         _check_site(model, site)

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechlib.lab.batches import Batch, batches, per_prompt
+from mechlib.lab.batches import Batch, batches, per_prompt, require_finite
 from mechlib.lab.hooks import run
 from mechlib.lab.metrics import answer_log_prob, correct, logit_diff
 from mechlib.lab.models import Model, checkpoint_of
@@ -68,6 +68,7 @@ def _lens(model: Model, batch: Batch) -> list[Float[Tensor, "batch one d_vocab"]
     read = [model.ln_final(kept[name][:, -1:]) @ model.W_U + model.b_U for name in names]
     off = (read[-1].log_softmax(-1) - logits[:, -1:].log_softmax(-1)).abs().max()
     if not off <= 1e-3:
+        require_finite(batch, logits[:, -1], checkpoint_of(model).name)
         raise ValueError(
             f"the lens at the last layer of {checkpoint_of(model).name} misses the output by {off:.2g} nats: "
             "this family changes logits behind the unembedding"

@@ -78,7 +78,7 @@ def checkpoint_of(model: Model) -> Checkpoint:
     """What a loaded model is: its name, BOS and weight processing ("raw" or "folded")."""
     try:
         return _DESCRIBED[model]
-    except KeyError:
+    except (KeyError, TypeError):  # of what is no model, no weak reference can be made
         raise ValueError(
             "this model was not loaded by mechlib: use load(name) or describe(model, checkpoint)"
         ) from None

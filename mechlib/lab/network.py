@@ -120,10 +120,15 @@ def _positions(tokens: Tensor, real: Tensor | None) -> tuple[Tensor, Tensor | No
 
 def check_readers(net: Network, names: Iterable[str]) -> None:
     """ValueError for a name that is no reader of the residual stream."""
+    if isinstance(names, str):
+        raise ValueError(f"receivers {names!r} are a text: give a tuple of names, ({names!r},)")
     readers = {f"{node}.{port}" if port else node for node, port in net.graph.targets}
     for name in names:
         if name not in readers:
-            raise ValueError(f"{net.name} has no reader {name!r}: write '0.3.q', 'mlp 1' or 'logits'")
+            raise ValueError(
+                f"{net.name} has no reader {name!r}: it has {net.n_layers} layers of {net.n_heads} heads; write "
+                "'0.3.q', 'mlp 1' or 'logits'"
+            )
 
 
 def _check_hooks(net: Network, hooks: Iterable[str]) -> None:
@@ -145,6 +150,7 @@ def network(model: Model) -> Network:
     Raises UnsupportedModel, naming the architecture, for others than GPT-2, GPT-NeoX, Llama, Qwen2 and native ones
     without norms.
     """
+    checkpoint_of(model)  # first of all that it is one
     written = sum(parameter._version for parameter in model.parameters())
     known = _KNOWN.get(model)
     if known is None or known[0] != written:

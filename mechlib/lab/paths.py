@@ -14,7 +14,7 @@ Sources: Wang et al. 2022, arXiv:2211.00593, appendix B; Goldowsky-Dill et al. 2
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import torch
 from jaxtyping import Float
@@ -93,6 +93,10 @@ def attention_after_path_patching(
     Columns: each sender, and last "intact". K-composition with a previous-token head shows as a fall of attention to
     the token "after previous occurrence" when what that head writes to the key is replaced.
     """
+    if target not in get_args(Target):
+        raise ValueError(f"no target {target!r}: choose one of {', '.join(get_args(Target))}")
+    if not isinstance(receiver, Head):
+        raise ValueError(f"receiver {receiver!r} is no head: write Head(1, 0)")
     if target == "previous token":
         raise ValueError("'previous token' is an average over all tokens: name one that the last token looks at")
     if port not in ("q", "k"):

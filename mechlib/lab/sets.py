@@ -89,4 +89,4 @@ def union(sets: Mapping[str, tuple[Head | Site, ...]]) -> tuple[Head | Site, ...
 
 
 def _members(where: Where) -> tuple[Head | Site, ...]:
-    return (where,) if isinstance(where, (Head, Site)) else tuple(where)
+    return (where,) if isinstance(where, (Head, Site, str)) else tuple(where)  # a text is refused as no place

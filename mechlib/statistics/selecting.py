@@ -39,8 +39,8 @@ def strongest_circuit(scores: Measurement, k: int, signed: bool = False) -> Circ
     for discovery, ValueError where there are not `k` nodes or edges.
     """
     means = _part_means(scores)
-    if not 1 <= k <= len(means):
-        raise ValueError(f"{k} nodes or edges asked for, {len(means)} to choose from")
+    if not isinstance(k, int) or not 1 <= k <= len(means):
+        raise ValueError(f"{k!r} nodes or edges asked for, {len(means)} to choose from")
     ranked = sorted(means, key=lambda name: -(means[name] if signed else abs(means[name])))
     return Circuit(tuple(ranked[:k]), _chosen_on(scores))
 

@@ -13,7 +13,7 @@ import random
 from collections.abc import Callable
 from typing import Final
 
-from mechlib.planted import CUES, DIGITS, FILLERS, N_FILLERS, NAMES, WORDS, plan
+from mechlib.planted import CUES, DIGITS, FILLERS, KINDS, N_FILLERS, NAMES, WORDS, plan
 from mechlib.prompts import SPLITS, Prompt, PromptSet, Split
 from mechlib.tasks import draws
 
@@ -42,7 +42,7 @@ def planted(
     """
     known = plan(model)
     if known is None:
-        raise ValueError(f"{model!r} is no planted model: it has a task of its own, these prompts are not for it")
+        raise ValueError(f"{model!r} is no planted model: write planted-KIND, of {', '.join(KINDS)}; others have tasks")
     if split not in SPLITS:
         raise ValueError(f"no split {split!r}: choose one of {', '.join(SPLITS)}")
     task = {"backup": "ioi", "bias": "adder"}.get(known.kind, known.kind)
