@@ -4,7 +4,8 @@ A network is taken as a graph. Its nodes are the embeddings, heads, MLPs and the
 writes to one input of a later one (a head's query, key or value, an MLP, the logits), which makes 1,519 edges here. A
 circuit is a set of edges. To judge it the clean prompt runs with every *other* edge holding what its source wrote on
 the corrupted prompt ("counterfactual", unless a claim names another replacement), and F(C) is the mean logit difference
-that is left. F(M) is the whole network's, F(0) that of the empty circuit, which answers the corrupted prompt.
+that is left. F(M) is the whole network's, F(0) that of the empty circuit, which
+answers the corrupted prompt (that of nodes still has the clean words).
 *Faithfulness* is (F(C) - F(0)) / (F(M) - F(0)): 0 for nothing, 1 for all of it.
 
 Circuits are chosen on discovery prompts of indirect objects, two-digit addition and induction: edges by EAP-IG
@@ -12,7 +13,8 @@ Circuits are chosen on discovery prompts of indirect objects, two-digit addition
 scores or by greedy pruning with exact effects. They are judged on confirmation prompts, as hypotheses: is the circuit
 equivalent to the network, is what it leaves out independent of the task, is every edge needed, does it beat random
 circuits of equal size (Shi et al. 2024, arXiv:2410.13032), is nothing outside a backup for what is inside (Wang et al.
-2022, arXiv:2211.00593). Edges that lie on no path from input to logits are dropped before anything runs.
+2022, arXiv:2211.00593). Edges that lie on no path from input to logits are dropped before anything runs, and random
+circuits are as large as what is left: of a hundred edges 86 to 96, of two hundred 182 to 199, of fifty 34 to 50.
 
 Limits: corruption, replacement, direction and metric are choices, and a circuit is one of these choices, as the grid
 below shows. Which edges matter is asked at all positions at once.
@@ -89,7 +91,7 @@ FAR = "the network is ahead on 93 to 96 % of pairs, by two fifths of its logit d
 LEFT = "rank correlations of .62 to .69: what is left of a sum still follows it"
 STILL = "rank and distance correlations of .8 to .9: what is left is far on the other side, and follows the network"
 WIDE = "a rank correlation between 0 and .5 is left open by 16 templates"
-THIRTY = "the edge that costs least costs no more than nothing, and 32 prompts leave both sides open"
+THIRTY = "the edge that costs least may cost no more than an added one: 32 prompts leave both sides open"
 BOTTLENECKS = "other circuits of this size cut what everything goes through, and cost as much"
 ZEROS = "with zeros outside a tenth or less is kept, with another prompt .4 to .6: it was chosen against one corruption"
 
@@ -327,7 +329,9 @@ def test_what_greedy_pruning_leaves_does_nine_tenths_of_the_task(model, task):
 @no_twin("a bound from above: where nothing matters, pruning leaves nothing")
 @refuted({"mini-0": "13", "mini-3": "15: its induction is spread over two layers"})
 def test_a_third_of_the_nodes_is_enough_for_induction(model):
-    """Greedy pruning leaves at most 12 of 36 heads and MLPs for induction.
+    """On the 100 discovery prompts greedy pruning leaves at most 12 of 36 heads and MLPs for induction.
+
+    A count on these prompts, without an interval: others might leave others.
 
     Source: mini-pilot on discovery prompts: 8, three of them heads of the second layer.
     """
@@ -338,7 +342,10 @@ def test_a_third_of_the_nodes_is_enough_for_induction(model):
 @pytest.mark.parametrize("model", MINIS)
 @no_twin("that pruning leaves much says nothing of a network that does not do the task")
 def test_addition_takes_more_nodes_than_induction(model):
-    """Greedy pruning leaves at least 10 heads and MLPs more for addition than for induction.
+    """On 100 discovery prompts each greedy pruning leaves at least 10 heads and MLPs more for addition than for
+    induction.
+
+    Counts on these prompts, without an interval.
 
     Source: mini-pilot on discovery prompts: 31 and 8.
     """
@@ -505,10 +512,9 @@ def test_nothing_outside_a_hundred_edges_stands_in_for_half_of_them(model, task)
     prompts = CONFIRMATION[task].take(100 if task == "ioi" else 200)
     found = without_parts(model, edges(model, task), prompts)
     whole = judged(model, edges(model, task), "counterfactual", prompts, None)
-    scale = float((whole["model"].array - whole["empty"].array).mean())
     names = [name.removeprefix("circuit without ") for name in found.columns if name.startswith("circuit without ")]
-    apart = {n: (found[f"circuit without {n}"].array - found[f"model without {n}"].array) / scale for n in names}
-    assert -0.1 <= every(mean(found.with_columns(apart))) <= 0.1
+    apart = {n: found[f"circuit without {n}"].array - found[f"model without {n}"].array for n in names}
+    assert -0.1 <= every(ratio(found.with_columns(apart), whole.less("model", "empty"))) <= 0.1
 
 
 # Which choices a circuit depends on.
@@ -546,6 +552,8 @@ def test_the_circuit_holds_under_every_replacement(model):
     """The circuit of 100 edges keeps at least 80 % of the logit difference whatever stands outside it, the corrupted
     prompt's, a mean, another prompt's or zeros, for either corruption, in either direction.
 
+    Ten different cells: which corruption makes no difference where nothing of the corrupted prompt stands outside.
+
     Source: what one would like to hear of a circuit (Miller et al. 2024 found it untrue of published ones). Expected to
     fail: chosen against one corruption, mini-pilot's keeps .41 against another, and .03 against zeros.
     """
@@ -561,12 +569,14 @@ def test_the_circuit_holds_under_every_replacement(model):
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("model", MINIS)
 @no_twin(METHOD)
-@refuted({"mini-3-ioi": "the twenty of either have no path from input to logits"})
+@refuted({"mini-3-ioi": "both choose the same twenty edges"})
 @open_question(
     {"mini-2-ioi": "alike, within a tenth of a logit", "mini-3-induction": "alike, within a twentieth of a logit"}
 )
 def test_integrated_gradients_choose_better_edges(model, task):
     """Twenty edges chosen by EAP-IG keep more of the logit difference than twenty chosen by EAP.
+
+    In addition the twenty of EAP have mostly no path from input to logits: there this is about being connected at all.
 
     Source: Hanna et al. 2024, arXiv:2403.17806; mini-pilot on discovery prompts keeps .53 and .34 of indirect objects,
     .45 and nothing of addition, .83 and .70 of induction.
@@ -610,7 +620,9 @@ def test_the_curve_of_sizes_stays_near_one(model, task):
     }
 )
 def test_other_prompts_would_choose_the_same_ten_nodes(model, task):
-    """Of the ten strongest heads and MLPs at least two thirds stay in 95 % of bootstrap samples of the prompts.
+    """Of the ten strongest heads and MLPs at least eight stay in nearly all bootstrap samples of the prompts.
+
+    That is a Jaccard index of at least .66, for eight shared of twelve in either choice.
 
     Source: mini-pilot on discovery prompts: the lower ends are .82, .82 and .67 (Jaccard).
     """
@@ -660,7 +672,7 @@ def test_halves_of_the_prompts_rank_the_nodes_alike(model, task):
 )
 def test_attribution_patching_comes_near_exact_patching(model, task):
     """For the heads and for the MLP of every layer, attribution patching misses what exact patching restores by at most
-    10 % of the logit difference.
+    10 % of the logit difference, on average over prompts.
 
     Source: what its use supposes (Nanda 2023). Expected to fail at MLPs: on mini-pilot's discovery prompts it misses
     the first MLP by 17 % for indirect objects, the last by 44 % for addition, the second by 37 % for induction.
@@ -692,7 +704,7 @@ def test_the_published_heads_keep_four_fifths_of_the_logit_difference(model):
 
 @pytest.mark.parametrize("model", ("gpt2-small",))
 @no_twin("a bound from above: a network without the circuit has no gap either")
-def test_the_published_heads_miss_half_a_logit(model):
+def test_the_published_heads_miss_at_most_one_logit(model):
     """The gap between network and circuit is at most one logit.
 
     Source: Wang et al. 2022, arXiv:2211.00593: |F(M) - F(C)| = .46, means as above.

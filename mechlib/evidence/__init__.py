@@ -51,9 +51,9 @@ def evidence(function: Callable[P, Measurement]) -> Callable[P, Measurement]:
     """Makes a function of plain arguments into evidence: measured once, filed, read ever after.
 
     Parameters named `model` (or `..._model`) take names of models. Other arguments are None, bool, int, finite
-    float, str, Head, Heads, Selection (received as plain Heads), PromptSet, and tuples of these. The function
-    returns a Measurement, one value or one small vector for each unit; it comes back with `.prompts` and `.source`,
-    its values rounded to six significant digits whether it was measured just now or read.
+    float, str, Head, Heads, Selection (received as plain Heads), Circuit (without its history), PromptSet, and
+    tuples of these. The function returns a Measurement, one value or one small vector for each unit; it comes back
+    with `.prompts` and `.source`, its values rounded to six significant digits whether it was measured now or read.
 
     Raises EvidenceRefused, naming the cure, for a function whose meaning its source does not show.
     """

@@ -223,7 +223,7 @@ class Judge:
         return f"outside the circuit {what}" if self.direction == "noising" else f"the circuit clean in {what} run"
 
     def _check(self, name: str) -> None:
-        """That the circuit of all edges is the model, and, for counterfactuals, the empty one the base, on a few prompts.
+        """That the circuit of all edges is the model and the counterfactual empty one the base, on a few prompts.
 
         Each is run from the other, so that every node is computed.
         """

@@ -126,7 +126,7 @@ def edge_scores(
     """How much of the metric goes when one edge is corrupted, to first order: the mean over prompts, for every edge.
 
     method   "EAP": gradients of the clean run. "EAP-IG": their mean over `steps` runs whose embeddings stand at the
-             middles of as many equal parts of the way from corrupted to clean
+             middles of as many equal parts of the way from corrupted to clean (Hanna et al. take their ends)
     metric   of the logits at the last position and the batch; default: logit of answer minus distractor
 
     One row, "all", and a column for each of `Graph.edges`. With EAP-IG the edges that leave the input add up to
@@ -136,13 +136,13 @@ def edge_scores(
     _check_method(method, steps)
     net, made = network(model), batches(model, prompts)
     edges = net.graph.edges
-    total = torch.zeros(len(edges), dtype=torch.float64, device=net.W_E.device)
+    total = torch.zeros(len(edges), dtype=torch.float64)
     for part in (part for batch in made for part in parts(net, batch)):
         pair = Pair(net, part, CLEAN)
         for tape, share in pair.tapes(method, steps):
-            total += share * pair.along_edges(tape, metric).double() / len(prompts)
+            total += share * pair.along_edges(tape, metric).cpu().double() / len(prompts)
     of = f"metric lost when an edge is corrupted, to first order ({method})"
-    return _one_row(total.cpu().numpy(), edges, of)
+    return _one_row(total.numpy(), edges, of)
 
 
 def _one_row(values: np.ndarray, columns: Sequence[str], of: str) -> Measurement:

@@ -64,7 +64,7 @@ def lost_by_added_part(
     parts = judge.means([judge.mask(one.circuit - (one.removed,), kind) for one in drawn], metric)
     units = tuple(f"{number}: {one.removed}" for number, one in enumerate(drawn, 1))
     of = f"lost from an inflated circuit: {OF[metric]}; {judge.described}"
-    return Measurement((wholes - parts)[1:].numpy(), units, "inflated circuit", ("lost",), of=of)
+    return Measurement((wholes - parts)[1:].cpu().numpy(), units, "inflated circuit", ("lost",), of=of)
 
 
 def random_circuit_scores(

@@ -1,7 +1,7 @@
 """Circuits of edges, run by what differs from a run that is known: from that of all edges, or from that of none.
 
-The same sums as in `mechlib.lab.edges`, where many circuits run side by side from the start, for circuits of few edges,
-and for those that lack few. A node is computed anew only where something that it reads differs, not at all where no
+The same sums as in `mechlib.lab.edges`, where every circuit runs from the start, for circuits of few edges and for
+those that lack few. A node is computed anew only where something that it reads differs, not at all where no
 path leads from it to the logits, and at the last position alone where nothing reads it elsewhere. Edges can be cut for
 good, one after another: that is how pruning searches. Prompts of all lengths run together, padded on the left.
 """

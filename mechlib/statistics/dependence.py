@@ -38,7 +38,7 @@ def distance_correlation(
     corrected, biased = (float(number[0]) for number in statistic(np.ones((1, len(x)))))
     error, df = _jackknifed(statistic, groups, drawn)
     reach = t_quantile(1 - LEVEL / family / 2, df) * error
-    root = np.sqrt(biased)
+    root = np.sqrt(max(0.0, biased))
     value = np.sqrt(max(0.0, corrected))
     low = min(value, np.sqrt(max(0.0, max(0.0, root - reach) ** 2 - (biased - corrected))))
     high = min(1.0, max(value, root + reach))
