@@ -95,7 +95,10 @@ def test_edges_are_named_as_in_graphs(name):
     assert whole.nodes == known(name).nodes
 
 
-@pytest.mark.parametrize(("name", "how"), [*product(SMALLEST, ABLATIONS), *product(DEEPER, ABLATIONS[:1])])
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [*product(SMALLEST[::2], ABLATIONS), *product((*SMALLEST[1::2], *DEEPER[:2]), ABLATIONS[:1])],
+)
 def test_each_edge_of_the_circuit_matters_alone_and_no_other_edge_at_all(name, how):
     model = ablated(name)
     truth = {*known(name).edges, *(known(name).constants if how == "zero" else ())}
