@@ -238,8 +238,7 @@ class _Checked:
     def check(self, intact: Read) -> None:
         """Disagreement where the hooked model has others."""
         job, sets = self.job, [self.job.sets[number] for number in self.numbers]
-        last = not job.reading.whole
-        runs = hooked.on_one_prompt(job.model, self.batch.tokens, sets, self.source, job.positions, last)
+        runs = hooked.on_one_prompt(job.model, self.batch.tokens, sets, self.source, job.positions)
         for number, logits in zip(self.numbers, runs.unsqueeze(1), strict=True):
             own = self.seen.get(number, intact[self.row])
             off = float((own - job.reading.of(logits, self.batch)[0]).abs().max())

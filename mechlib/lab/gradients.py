@@ -19,7 +19,7 @@ from typing import get_args
 import numpy as np
 import torch
 
-from mechlib.lab.batches import LARGEST, batches, per_prompt
+from mechlib.lab.batches import batches, per_prompt
 from mechlib.lab.interventions import Positions, places
 from mechlib.lab.models import Model
 from mechlib.lab.network import network
@@ -50,7 +50,7 @@ def attribution_patching(
     A set's effect is the sum of its places', whatever they do together. The last column, "total", is exact:
     metric(clean) - metric(corrupted). Raises BadGradient where a gradient is NaN, UnsupportedModel.
     """
-    net, every, made = network(model), named(sets), batches(model, prompts, LARGEST)
+    net, every, made = network(model), named(sets), batches(model, prompts)
     if into not in get_args(Side):
         raise ValueError(f"no run {into!r} to patch into: choose {' or '.join(get_args(Side))}")
     wanted = [places(model, where) for where in every.values()]
@@ -98,7 +98,7 @@ def node_scores(
     circuit from; with `by_prompt` a row for each prompt.
     """
     _check_method(method, steps)
-    net, every, made = network(model), components(model), batches(model, prompts, LARGEST)
+    net, every, made = network(model), components(model), batches(model, prompts)
     wanted, values = [places(model, where) for where in every.values()], []
     for batch in made:
         found = []
@@ -134,7 +134,7 @@ def edge_scores(
     ValueError for prompts without corrupted text.
     """
     _check_method(method, steps)
-    net, made = network(model), batches(model, prompts, LARGEST)
+    net, made = network(model), batches(model, prompts)
     edges = net.graph.edges
     total = torch.zeros(len(edges), dtype=torch.float64)
     for part in (part for batch in made for part in parts(net, batch)):

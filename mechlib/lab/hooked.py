@@ -46,13 +46,8 @@ def sweep(
 
 
 def on_one_prompt(
-    model: Model,
-    tokens: Int[Tensor, "1 pos"],
-    sets: Sequence[Where],
-    source: Source,
-    positions: Positions,
-    only_last: bool = False,
-) -> Float[Tensor, "sets read d_vocab"]:
+    model: Model, tokens: Int[Tensor, "1 pos"], sets: Sequence[Where], source: Source, positions: Positions
+) -> Float[Tensor, "sets pos d_vocab"]:
     """Logits with each set of places replaced, in one pass: a row for each, and before them one for a source run."""
     own = [places(model, where) for where in sets]
     before = [source] if isinstance(source, Tensor) else []
@@ -68,9 +63,10 @@ def on_one_prompt(
 
         return replace
 
-    edits = {name: edit(name) for name in dict.fromkeys(name for one in own for name in one)}
     rows = torch.cat([*before, *(tokens for _ in own)])
-    return run(model, rows, edits, only_last=only_last)[0][len(before) :]
+    return run(model, rows, {name: edit(name) for name in dict.fromkeys(name for one in own for name in one)})[0][
+        len(before) :
+    ]
 
 
 def with_each(

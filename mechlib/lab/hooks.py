@@ -14,7 +14,6 @@ from typing import Any, TypeAlias
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from mechlib.lab.models import Model, checkpoint_of
 
@@ -39,13 +38,11 @@ def run(
     edits: Mapping[str, Edit] | None = None,
     keep: Iterable[str] = (),
     past: Any = None,
-    only_last: bool = False,
-) -> tuple[Float[Tensor, "batch read d_vocab"], dict[str, Tensor]]:
+) -> tuple[Float[Tensor, "batch pos d_vocab"], dict[str, Tensor]]:
     """Logits, and the activations named in `keep` as they are after the edits.
 
-    edits      hook name to a function of the activation that returns its replacement, of the same shape
-    past       keys and values of earlier positions (`keys_and_values`); `tokens` are then the positions after them
-    only_last  the logits of the last position alone, where the model can do without the rest: they are many words
+    edits  hook name to a function of the activation that returns its replacement, of the same shape
+    past   keys and values of earlier positions (`keys_and_values`); `tokens` are then the positions after them
 
     Raises NoSuchHook for a name the model lacks, HookDidNotFire where one does not fire exactly once.
     """
@@ -72,9 +69,7 @@ def run(
         return hook
 
     hooks = [(name, edit(name, make)) for name, make in edits.items()] + [(name, read(name)) for name in keep]
-    extra: dict[str, Any] = {} if past is None else {"past_key_values": past, "use_cache": True}
-    if only_last and isinstance(model.original_model, PreTrainedModel):  # the library's own models know no such thing
-        extra["logits_to_keep"] = 1
+    extra = {} if past is None else {"past_key_values": past, "use_cache": True}
     with torch.no_grad(), model.hooks(fwd_hooks=hooks):
         logits = model(tokens, **extra)
     for what in [*(f"edit {name}" for name in edits), *(f"keep {name}" for name in keep)]:

@@ -127,11 +127,9 @@ class Resumed:
         """One layer of runs that differ from the kept one already."""
         net, linear, block, queries = self.net, maps(self.net)[layer], self.net.blocks[layer], self._queries(layer)
         self._replace(f"blocks.{layer}.hook_resid_pre", stream, sets)
-        before, rows = self.kept.memory[layer].until(self.kept.first), stream.flatten(0, 1)
-        if queries == 1 < rows.shape[1] and not self.kept.first and net.rotary is None:
-            z = _from_one_query(net, layer, rows).unflatten(0, stream.shape[:2])
-        else:
-            z = _attended(net, layer, rows, queries, before)[0].unflatten(0, stream.shape[:2])
+        before = self.kept.memory[layer].until(self.kept.first)
+        flat, _ = _attended(net, layer, stream.flatten(0, 1), queries, before)
+        z = flat.unflatten(0, stream.shape[:2])
         self._replace(f"blocks.{layer}.attn.hook_z", z, sets)
         stream = stream[:, :, -queries:]
         middle = stream + linear.written(z.flatten(-2))
@@ -226,22 +224,6 @@ def _attended(
     return z, Memory(k, v)
 
 
-def _from_one_query(net: Network, layer: int, stream: Float[Tensor, "rows pos d_model"]) -> Tensor:
-    """z of the last position alone, without keys and values: the query meets W_K before the positions, W_V after them.
-
-    One product with each matrix for the query instead of one for each position. Not with rotary positions, which
-    stand between query and W_K. Keys' bias adds the same to all scores.
-    """
-    block = net.blocks[layer]
-    x = block.ln1(stream)
-    q = maps(net)[layer].q(x[:, -1]).unflatten(-1, (-1, net.d_head)).transpose(0, 1)
-    asks = (q * net.d_head**-0.5) @ net.port_weights(block, "k")
-    looks = (asks.transpose(0, 1) @ x.transpose(1, 2)).softmax(-1)
-    z = ((looks @ x).transpose(0, 1) @ net.port_weights(block, "v").transpose(1, 2)).transpose(0, 1)
-    bias = net.port_bias(block, "v")
-    return (z if bias is None else z + bias).unsqueeze(1)
-
-
 def _with_past(
     q: Float[Tensor, "rows query head_index d_head"],
     k: Float[Tensor, "rows key groups d_head"],
@@ -253,20 +235,19 @@ def _with_past(
     rows, queries, heads, _ = q.shape
     own, shared = k.shape[1], rows // batch
     # [batch group | set | query and head of the group | ...]: a group's heads ask the same keys
-    asks = q.view(batch, shared, queries, groups, heads // groups, width).permute(0, 3, 1, 2, 4, 5)
+    asks = q.view(batch, shared, queries, groups, heads // groups, width).permute(0, 3, 1, 2, 4, 5) * width**-0.5
     asks = asks.reshape(batch, groups, shared, -1, width)
     keys, values = (one.view(batch, shared, own, groups, width).permute(0, 3, 1, 2, 4) for one in (k, v))
     old_keys, old_values = (one.transpose(1, 2) for one in before)
     old = (asks.flatten(2, 3) @ old_keys.transpose(-1, -2)).view(*asks.shape[:4], past)
     alone = own == 1  # as many products of single vectors are slow as matrix products
     new = (asks * keys).sum(-1, keepdim=True) if alone else asks @ keys.transpose(-1, -2)
-    scores = torch.cat([old, new], dim=-1).mul_(width**-0.5)
     if queries > 1:
         later = torch.ones(queries, own, dtype=torch.bool, device=q.device).triu(own - queries + 1)
-        scores[..., past:].masked_fill_(later.repeat_interleave(heads // groups, 0), float("-inf"))
-    weights = scores.softmax(-1)
+        new = new.masked_fill(later.repeat_interleave(heads // groups, 0), float("-inf"))
+    weights = torch.cat([old, new], dim=-1).softmax(-1)
     z = (weights[..., :past].flatten(2, 3) @ old_values).view(asks.shape)
-    z += weights[..., past:] * values if alone else weights[..., past:] @ values
+    z = z + (weights[..., past:] * values if alone else weights[..., past:] @ values)
     z = z.view(batch, groups, shared, queries, heads // groups, width).permute(0, 2, 3, 1, 4, 5)
     return z.reshape(rows, queries, heads, width)
 

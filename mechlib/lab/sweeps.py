@@ -17,7 +17,7 @@ from mechlib.lab.ablations import INTACT as INTACT
 from mechlib.lab.ablations import Ablation as Ablation
 from mechlib.lab.ablations import loss_under_ablation as loss_under_ablation
 from mechlib.lab.ablations import under_ablation as under_ablation
-from mechlib.lab.batches import LARGEST, Batch, batches, per_prompt
+from mechlib.lab.batches import Batch, batches, per_prompt
 from mechlib.lab.engine import sweep_each
 from mechlib.lab.hooks import NothingChanged
 from mechlib.lab.interventions import Positions
@@ -108,8 +108,7 @@ def _sweep(
     model: Model, prompts: PromptSet, sets: Sets, positions: Positions, reading: Reading, into: Side, hooked: bool
 ) -> tuple[tuple[Batch, ...], tuple[str, ...], list[Swept]]:
     """Patched into one run of each pair, from the other; the sets' names come with it."""
-    # An exact sweep divides what is too much for its memory itself; the fewer parts, the fewer passes and checks.
-    every, made = named(sets), batches(model, prompts, None if hooked else LARGEST)
+    every, made = named(sets), batches(model, prompts)
     patched = [batch if into == CLEAN else _exchanged(batch) for batch in made]
     found = sweep_each(model, patched, tuple(every.values()), _corrupted, positions, reading, hooked)
     if not any(bool(one.changed.any()) for one in found):
