@@ -65,7 +65,10 @@ class Side:
         try:
             found = self.pipe.recv()
         except EOFError:
-            raise SystemExit("a benchmark's process died: is there enough memory?") from None
+            self.process.join(10)
+            raise SystemExit(
+                f"a benchmark's process ended with {self.process.exitcode}: was it stopped, or is memory short?"
+            ) from None
         if isinstance(found, str):
             raise SystemExit(found)
         return found
