@@ -28,8 +28,9 @@ def values() -> np.ndarray:
 
 def ours() -> dict[str, Callable[..., Any]]:
     from mechlib.measurement import Measurement
-    from mechlib.statistics import mean, resampling
-    from mechlib.statistics.resampling import RESAMPLES, bca_of_means
+    from mechlib.statistics import mean
+    from mechlib.statistics.intervals import resampling
+    from mechlib.statistics.intervals.resampling import RESAMPLES, bca_of_means
 
     given = values()
 
@@ -60,7 +61,7 @@ def ours() -> dict[str, Callable[..., Any]]:
 def scipys() -> dict[str, Callable[..., Any]]:
     from scipy import stats
 
-    from mechlib.statistics.resampling import RESAMPLES
+    from mechlib.statistics.intervals.resampling import RESAMPLES
 
     columns = values().T  # they are rows there
 

@@ -24,8 +24,8 @@ WITHIN, REPEATS = 1e-4, 3
 
 
 def ours(path: Path) -> dict[str, Callable[..., Any]]:
-    from mechlib.circuits import all_heads
-    from mechlib.lab.gradients import attribution_patching, edge_scores
+    from mechlib.lab.attribution.gradients import attribution_patching, edge_scores
+    from mechlib.parts.heads import all_heads
 
     model, prompts = bench.ours(path)
 

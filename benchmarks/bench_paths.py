@@ -22,8 +22,8 @@ GOAL, WITHIN, REPEATS = 80, 1e-4, 3
 
 
 def ours(path: Path) -> dict[str, Callable[..., Any]]:
-    from mechlib.circuits import all_heads
-    from mechlib.lab.paths import restored_by_path_patching
+    from mechlib.lab.attribution.path_patching import restored_by_path_patching
+    from mechlib.parts.heads import all_heads
 
     model, prompts = bench.ours(path)
 

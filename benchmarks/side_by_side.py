@@ -153,8 +153,8 @@ def ours(path: Path, differing: int | None = None) -> tuple[Any, Any]:
     """The model as the record loads it, and its prompts."""
     import torch
 
-    from mechlib.lab.models import load
-    from mechlib.prompts import Prompt, PromptSet
+    from mechlib.lab.models.loading import load
+    from mechlib.prompts.promptset import Prompt, PromptSet
 
     torch.set_num_threads(1)
     clean, other, words = texts(differing)

@@ -1,38 +1,39 @@
 """mechlib: claims about the inside of language models, as tests that assert one number.
 
 Names are loaded when they are first used, so that `import mechlib` costs next to nothing and judging
-never imports torch (measuring lives in `mechlib.lab`). The decorator `evidence` is imported from its module,
+never imports torch (measuring lives in `mechlib.lab`). The decorator `evidence` is imported from its package,
 `from mechlib.evidence import evidence`, because the two share a name.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from mechlib.faces import lazily
 
 if TYPE_CHECKING:
-    from mechlib.checkpoints import published as published
-    from mechlib.circuits import Head as Head
-    from mechlib.circuits import Heads as Heads
-    from mechlib.circuits import Selection as Selection
-    from mechlib.circuits import all_heads as all_heads
-    from mechlib.circuits import heads as heads
-    from mechlib.circuits import random_sets as random_sets
-    from mechlib.circuits import singly_and_jointly as singly_and_jointly
-    from mechlib.claim import no_twin as no_twin
-    from mechlib.claim import open_question as open_question
-    from mechlib.claim import refuted as refuted
-    from mechlib.claim import void as void
-    from mechlib.estimate import Estimate as Estimate
-    from mechlib.estimate import every as every
-    from mechlib.estimate import requires as requires
-    from mechlib.estimate import some as some
-    from mechlib.graphs import Circuit as Circuit
-    from mechlib.graphs import circuit as circuit
+    from mechlib.checkpoints.checkpoint import published as published
+    from mechlib.figures.show import show as show
+    from mechlib.judging.marks import no_twin as no_twin
+    from mechlib.judging.marks import open_question as open_question
+    from mechlib.judging.marks import refuted as refuted
+    from mechlib.judging.marks import void as void
     from mechlib.measurement import Measurement as Measurement
-    from mechlib.prompts import Prompt as Prompt
-    from mechlib.prompts import PromptSet as PromptSet
-    from mechlib.showing import show as show
+    from mechlib.parts.circuits import Circuit as Circuit
+    from mechlib.parts.circuits import circuit as circuit
+    from mechlib.parts.circuits import circuit_of as circuit_of
+    from mechlib.parts.graphs import Graph as Graph
+    from mechlib.parts.heads import Head as Head
+    from mechlib.parts.heads import Heads as Heads
+    from mechlib.parts.heads import Selection as Selection
+    from mechlib.parts.heads import all_heads as all_heads
+    from mechlib.parts.heads import heads as heads
+    from mechlib.parts.heads import singly_and_jointly as singly_and_jointly
+    from mechlib.parts.random_circuits import random_knockouts as random_knockouts
+    from mechlib.parts.random_sets import random_sets as random_sets
+    from mechlib.prompts.promptset import Prompt as Prompt
+    from mechlib.prompts.promptset import PromptSet as PromptSet
+    from mechlib.statistics import TooFew as TooFew
     from mechlib.statistics import above as above
     from mechlib.statistics import above_null as above_null
     from mechlib.statistics import across_seeds as across_seeds
@@ -52,61 +53,18 @@ if TYPE_CHECKING:
     from mechlib.statistics import minimality as minimality
     from mechlib.statistics import overlap as overlap
     from mechlib.statistics import partial_necessity as partial_necessity
+    from mechlib.statistics import permutation_p as permutation_p
     from mechlib.statistics import proportion as proportion
     from mechlib.statistics import ratio as ratio
     from mechlib.statistics import share_kept as share_kept
     from mechlib.statistics import strongest as strongest
     from mechlib.statistics import strongest_circuit as strongest_circuit
     from mechlib.statistics import sufficiency as sufficiency
+    from mechlib.statistics.circuits.grid import cells as cells
+    from mechlib.statistics.circuits.grid import kept as kept
+    from mechlib.statistics.estimate import Estimate as Estimate
+    from mechlib.statistics.estimate import every as every
+    from mechlib.statistics.estimate import requires as requires
+    from mechlib.statistics.estimate import some as some
 
-_HOME = {
-    "checkpoints": ("published",),
-    "circuits": ("Head", "Heads", "Selection", "all_heads", "heads", "random_sets", "singly_and_jointly"),
-    "claim": ("no_twin", "open_question", "refuted", "void"),
-    "estimate": ("Estimate", "every", "requires", "some"),
-    "graphs": ("Circuit", "circuit"),
-    "measurement": ("Measurement",),
-    "prompts": ("Prompt", "PromptSet"),
-    "showing": ("show",),
-    "statistics": (
-        "above",
-        "above_null",
-        "across_seeds",
-        "agreement_of_halves",
-        "circuit_above",
-        "cmd",
-        "correlation",
-        "cpr",
-        "difference",
-        "distance_correlation",
-        "equivalence",
-        "exact",
-        "faithfulness",
-        "gap",
-        "independence",
-        "mean",
-        "minimality",
-        "overlap",
-        "partial_necessity",
-        "proportion",
-        "ratio",
-        "share_kept",
-        "strongest",
-        "strongest_circuit",
-        "sufficiency",
-    ),
-}
-_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
-__all__ = sorted(_MODULE_OF)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module 'mechlib' has no attribute {name!r}")
-    value = getattr(import_module(f"mechlib.{_MODULE_OF[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, __all__ = lazily("mechlib", globals())

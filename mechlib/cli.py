@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mechlib import checkpoints
-from mechlib.checkpoints import Checkpoint, IncompleteModel, UnknownModel
+from mechlib.checkpoints.checkpoint import Checkpoint, IncompleteModel, UnknownModel
 
 DONE, WRONG, REFUSED, INTERRUPTED = 0, 1, 2, 130
 # Weights as safetensors, tokenizer and configuration: never a pickle, nor another framework's copy of the weights.
@@ -205,13 +205,13 @@ def _download(model: Checkpoint) -> None:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from mechlib.verify import NotJudged, verify
+    from mechlib.judging.verify import NotJudged, checked
 
     try:
-        found = verify(root_here(), options.records)
+        found, cautions = checked(root_here(), options.records)
     except NotJudged as error:
         raise Refused(str(error)) from None
-    for line in found:
+    for line in (*found, *(f"caution: {line}" for line in cautions)):
         print(line)
     print(f"{len(found)} problems" if found else "the record is whole")
     return WRONG if found else DONE
@@ -221,7 +221,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from mechlib.tasks.export import export
+    from mechlib.prompts.export import export
 
     try:
         written = export(options.task, options.folder)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from mechlib.circuits import EmptySelection, Head
-from mechlib.prompts import PromptSet
+from mechlib.parts.heads import EmptySelection, Head
+from mechlib.prompts.promptset import PromptSet
 
 TOTAL = "total"
 
@@ -27,6 +27,8 @@ class Measurement:
     columns   distinct names, one a column: heads as "layer.head", or words; ("value",) if there is one
     clusters  one label a row where rows share something that a person wrote; empty where independent
     strata    one label a row for the strips of the report (a length, an order); never used in an interval
+    order     one key a row, by which rows are sorted before they are resampled, so that no interval depends on how they
+              came; empty where units are sorted by their names
     yes_no    True where every value is 0 or 1, so that a proportion is meant
     of        what a value is and its unit, for axes: "logit difference restored, in logits"
     prompts   the prompt sets that were measured; attached when evidence is filed or read
@@ -41,6 +43,7 @@ class Measurement:
     columns: tuple[str, ...] = ("value",)
     clusters: tuple[str, ...] = ()
     strata: tuple[str, ...] = ()
+    order: tuple[str, ...] = ()
     yes_no: bool = False
     of: str = ""
     prompts: tuple[PromptSet, ...] = field(default=(), repr=False)
@@ -51,7 +54,7 @@ class Measurement:
         if values.ndim == 1:
             values = values[:, None]
         object.__setattr__(self, "values", values)
-        for name in ("units", "columns", "clusters", "strata"):
+        for name in ("units", "columns", "clusters", "strata", "order"):
             object.__setattr__(self, name, tuple(map(str, getattr(self, name))))
         if values.shape != (len(self.units), len(self.columns)):
             raise ValueError(
@@ -63,7 +66,7 @@ class Measurement:
             entries = getattr(self, name)
             if len(set(entries)) < len(entries):
                 raise ValueError(f"repeated {name}: every name stands for one of them")
-        for name in ("clusters", "strata"):
+        for name in ("clusters", "strata", "order"):
             if getattr(self, name) and len(getattr(self, name)) != len(self.units):
                 raise ValueError(f"{len(getattr(self, name))} {name} for {len(self.units)} units: give one a unit")
         bad = np.argwhere(~np.isfinite(values))
@@ -78,6 +81,11 @@ class Measurement:
 
     def __len__(self) -> int:
         return len(self.units)
+
+    @property
+    def sorted_by(self) -> tuple[str, ...]:
+        """One key a row: `order`, else the units' names."""
+        return self.order or self.units
 
     @property
     def array(self) -> np.ndarray:
@@ -124,6 +132,7 @@ class Measurement:
             units=tuple(self.units[row] for row in keep),
             clusters=tuple(self.clusters[row] for row in keep) if self.clusters else (),
             strata=tuple(self.strata[row] for row in keep),
+            order=tuple(self.order[row] for row in keep) if self.order else (),
         )
 
     def by(self, label: str) -> Measurement:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from mechlib.lab.models import Model
+from mechlib.lab.models.loading import Model
 
 Array = NDArray[np.float64]
 

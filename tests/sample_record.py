@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from mechlib.estimate import Distribution, Estimate, Verdict, every
-from mechlib.evidence import store
+from mechlib.evidence import files as store
 from mechlib.measurement import Measurement
-from mechlib.record import Record
+from mechlib.statistics.estimate import Distribution, Estimate, Verdict, every
+from mechlib.verdicts.record import Record
 
 MINIS = tuple(f"mini-{n}" for n in range(5))
 HOSTILE = (
@@ -73,7 +73,7 @@ class Sample:
             "processing": "raw",
             "bos": True,
             "arguments": {"prompts": "induction(confirmation, n=400) " + "cd" * 32},
-            "stamp": {"torch": "2.13.0", "transformer-lens": "3.9.0", "mechlib.lab.attribution": "ef" * 32},
+            "stamp": {"torch": "2.13.0", "transformer-lens": "3.9.0", "mechlib.lab.attribution.direct": "ef" * 32},
         }
         store.write(self.root / "artifacts/evidence" / path, store.encode(first, measurement))
         return path

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from mechlib.estimate import Estimate
 from mechlib.measurement import Measurement
+from mechlib.statistics.estimate import Estimate
 
 TEMPLATES = tuple(f"t{template:02d}" for template in range(16) for _ in range(20))
 

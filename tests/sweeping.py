@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mechlib.lab.models import Model
-from mechlib.prompts import Prompt, PromptSet
+from mechlib.lab.models.loading import Model
+from mechlib.prompts.promptset import Prompt, PromptSet
 from tests.tiny import BOS_ID, WORDS
 
 

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from mechlib import checkpoints
-from mechlib.bounds import Bounds, DamagedRegister
-from mechlib.checkpoints import IncompleteModel, checkpoint, problems, require_here
+from mechlib.checkpoints.checkpoint import IncompleteModel
+from mechlib.checkpoints.files import problems, require_here
+from mechlib.checkpoints.resolve import checkpoint
+from mechlib.verdicts.register import Bounds, DamagedRegister
 from tests.house import HEADER, build, records
 from tests.toys import model as toy
 
@@ -31,7 +33,7 @@ LEVEL = "mean(around(model, 0.8, 0.0, 100))"
 
 SHOWN = '''
 from mechlib import Prompt, PromptSet
-from mechlib.plots import by_column, matrix
+from mechlib.figures.plots import by_column, matrix
 
 SUMS = PromptSet("sums", "confirmation", tuple(Prompt(str(n), "x", labels=(("carry", "carry"),)) for n in range(60)))
 

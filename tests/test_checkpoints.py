@@ -9,24 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from mechlib.checkpoints import (
-    HUB,
+from mechlib.checkpoints.checkpoint import (
     MINIS,
     IncompleteModel,
     UnknownModel,
     WeightsMissing,
-    checkpoint,
-    file_name,
-    is_here,
-    memory,
     parent,
-    problems,
     published,
-    require_here,
     twins,
-    weight_hash,
 )
-from mechlib.tasks import world
+from mechlib.checkpoints.files import is_here, problems, require_here, weight_hash
+from mechlib.checkpoints.hub import HUB
+from mechlib.checkpoints.memory import memory
+from mechlib.checkpoints.resolve import checkpoint, file_name
+from mechlib.prompts import world
 
 
 def safetensors(path: Path, shapes: dict[str, list[int]], entry: bytes = b"\0\0") -> bytes:
@@ -201,6 +197,6 @@ def test_memory_of_a_hub_model_is_known_without_its_weights(tmp_path, monkeypatc
 
 
 def test_checkpoints_are_known_without_torch():
-    code = "import mechlib.checkpoints, sys; print(sorted({'torch', 'huggingface_hub'} & set(sys.modules)))"
+    code = "import mechlib.checkpoints.checkpoint, sys; print(sorted({'torch', 'huggingface_hub'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from mechlib.circuits import EmptySelection, Head, Heads, Selection, all_heads, heads, random_sets, singly_and_jointly
+from mechlib.parts.heads import EmptySelection, Head, Heads, Selection, all_heads, heads, singly_and_jointly
+from mechlib.parts.random_sets import random_sets
 
 
 def test_heads_are_read_in_both_spellings_and_sorted():

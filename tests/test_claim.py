@@ -4,7 +4,8 @@ from types import FunctionType
 
 import pytest
 
-from mechlib.claim import Claim, NoClaim, check_arguments, no_twin, open_question, refuted, void
+from mechlib.judging.claim import Claim, NoClaim, check_arguments
+from mechlib.judging.marks import no_twin, open_question, refuted, void
 
 BODY = {
     "one comparison": "assert mean(x) >= 0.4",

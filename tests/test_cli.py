@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 
 from mechlib import checkpoints, cli
-from mechlib import verify as verifying
-from mechlib.bounds import Bounds, Judgement
-from mechlib.evidence import store
+from mechlib.evidence import files as store
+from mechlib.judging import verify as verifying
 from mechlib.measurement import Measurement
-from mechlib.record import Record
-from mechlib.report.markdown import report_md
+from mechlib.report.outputs.markdown import report_md
+from mechlib.verdicts.record import Record
+from mechlib.verdicts.register import Bounds, Judgement
 from tests import house, toys
 
 root = toys.root

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mechlib.circuits import EmptySelection
-from mechlib.estimate import Estimate
 from mechlib.measurement import Measurement
+from mechlib.parts.heads import EmptySelection
 from mechlib.statistics import RatioRefused, cmd, cpr, faithfulness, gap, mean, ratio, share_kept
-from mechlib.statistics.curves import sizes_of
+from mechlib.statistics.circuits.faithfulness import sizes_of
+from mechlib.statistics.estimate import Estimate
 from tests.samples import TEMPLATES, draws, ends, measured, shuffled
 
 SIZES = ("1", "2", "5", "10", "20", "50", "100", "200")

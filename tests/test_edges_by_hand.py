@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from mechlib.lab.batches import batches
-from mechlib.lab.edges import mask_of, run_circuits, run_of
-from mechlib.lab.models import load
-from mechlib.lab.network import forward, network
-from mechlib.tasks.planted import planted
+from mechlib.lab.batching import batches
+from mechlib.lab.circuits.edges import mask_of, run_circuits, run_of
+from mechlib.lab.forward.families import forward, network
+from mechlib.lab.models.loading import load
+from mechlib.prompts.planted import planted
 from tests.edge_by_edge import EdgeByEdge
 
 

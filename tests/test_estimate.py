@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mechlib import tails
-from mechlib.estimate import (
+from mechlib.statistics.estimate import (
     Estimate,
     Family,
     Gated,
@@ -22,6 +21,7 @@ from mechlib.estimate import (
     requires,
     some,
 )
+from mechlib.statistics.intervals import tails
 
 
 def between(low: float, high: float, name: str = "", **fields: object) -> Estimate:

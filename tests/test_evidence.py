@@ -12,22 +12,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mechlib.checkpoints import IncompleteModel, UnknownModel
-from mechlib.circuits import DoubleDipping, EmptySelection, Head, Selection, heads
+from mechlib.checkpoints.checkpoint import IncompleteModel, UnknownModel
 from mechlib.evidence import (
     DamagedEvidence,
     EvidenceRefused,
+    EvidenceUse,
     NoEvidence,
     NotReproduced,
-    Reading,
     Store,
     provenance,
     read,
-    readings,
-    store,
-    use,
+    uses,
+    using,
 )
-from mechlib.prompts import PromptSet
+from mechlib.evidence import (
+    files as store,
+)
+from mechlib.parts.heads import DoubleDipping, EmptySelection, Head, Selection, heads
+from mechlib.prompts.promptset import PromptSet
 from tests import toys
 from tests.toys import model, module, prompts
 
@@ -51,10 +53,10 @@ def toy(root: Path, text: str = SCORES):
 
 def asked(
     root: Path, *arguments, mode: str = "measure", text: str = SCORES, function: str = "scores", **more
-) -> Reading:
+) -> EvidenceUse:
     """One question in a store of its own, as a run of pytest would ask it."""
     loaded = toy(root, text)
-    with use(Store(root, mode, say=lambda line: None)), readings() as used:
+    with using(Store(root, mode, say=lambda line: None)), uses() as used:
         getattr(loaded, function)(*arguments, **more)
     return used[-1]
 
@@ -151,7 +153,7 @@ def test_reading_imports_no_torch_and_no_lab(root):
         "import sys; from pathlib import Path; from tests.toys import *; from mechlib.evidence import *\n"
         f"from tests.test_evidence import SCORES; root = Path({str(root)!r})\n"
         "loaded = module(root / 'claims', SCORES)\n"
-        "with use(Store(root, 'frozen')), readings() as used: loaded.scores('mini-0', prompts())\n"
+        "with using(Store(root, 'frozen')), uses() as used: loaded.scores('mini-0', prompts())\n"
         "assert not used[0].measured\n"
         "print([name for name in sys.modules if name.split('.')[0] in ('torch', 'scipy') or 'mechlib.lab' in name])"
     )
@@ -262,7 +264,7 @@ def test_questions_that_read_differently_live_side_by_side(root):
 
 def test_two_sets_of_prompts_with_one_name_are_refused_among_claims(root):
     loaded = toy(root)
-    with use(Store(root, say=lambda line: None)):
+    with using(Store(root, say=lambda line: None)):
         loaded.scores("mini-0", prompts())
         with pytest.raises(ValueError, match=r"two sets of prompts read the same.*give one another name"):
             loaded.scores("mini-0", prompts(start=1))
@@ -299,7 +301,7 @@ def test_a_hub_model_is_never_measured_without_its_weights(root, mode):
 @pytest.mark.parametrize("mode", ["measure", "frozen", "fresh"])
 def test_filed_evidence_for_a_hub_model_is_read_without_its_weights(root, mode, monkeypatch):
     with monkeypatch.context() as here:
-        here.setattr("mechlib.checkpoints.problems", lambda model: ())
+        here.setattr("mechlib.checkpoints.checkpoint.problems", lambda model: ())
         asked(root, "gpt2-small", prompts())
     assert not asked(root, "gpt2-small", prompts(), mode=mode).measured
 
@@ -385,9 +387,9 @@ def test_fresh_leaves_a_file_with_the_same_bytes_untouched(root):
 def test_everything_is_measured_again_once_a_run_and_key(root, mode, times):
     asked(root, "mini-0", prompts())
     loaded = toy(root)
-    with readings() as used:
+    with uses() as used:
         for _ in range(2):  # two processes of one run, each asking twice
-            with use(Store(root, mode, say=lambda line: None, run="one run")):
+            with using(Store(root, mode, say=lambda line: None, run="one run")):
                 loaded.scores("mini-0", prompts())
                 loaded.scores("mini-0", prompts())
     assert sum(reading.measured for reading in used) == times
@@ -407,22 +409,22 @@ def test_replace_files_the_new_values_and_hands_over_the_old(root, monkeypatch):
 
 def test_other_instruments_flag_the_evidence_and_never_change_it(root, monkeypatch):
     first = asked(root, "mini-0", prompts())
-    monkeypatch.setattr("mechlib.evidence.filing.instruments", lambda *_: {"mechlib.lab.models": "other"})
+    monkeypatch.setattr("mechlib.evidence.lookup.instruments", lambda *_: {"mechlib.lab.models.loading": "other"})
     second = asked(root, "mini-0", prompts())
     assert not second.measured
     assert second.flags == ("OLDER INSTRUMENTS",)
-    assert "mechlib.lab.models" in second.older
+    assert "mechlib.lab.models.loading" in second.older
     assert second.key == first.key
 
 
 def test_fresh_stamps_again_what_is_reproduced_and_keeps_its_values(root, monkeypatch):
     first = asked(root, "mini-0", 100, text=NOISY)
-    monkeypatch.setattr("mechlib.evidence.filing.instruments", lambda *_: {"mechlib.lab.models": "other"})
+    monkeypatch.setattr("mechlib.evidence.lookup.instruments", lambda *_: {"mechlib.lab.models.loading": "other"})
     monkeypatch.setenv("SHIFT", "5e-5")
     asked(root, "mini-0", 100, text=NOISY, mode="fresh")
     again = asked(root, "mini-0", 100, text=NOISY)
     assert again.flags == ()
-    assert again.provenance["stamp"] == {"mechlib.lab.models": "other"}
+    assert again.provenance["stamp"] == {"mechlib.lab.models.loading": "other"}
     np.testing.assert_array_equal(again.measurement.values, first.measurement.values)
 
 
@@ -480,13 +482,13 @@ ASK = """
 import sys
 from pathlib import Path
 from tests.toys import module
-from mechlib.evidence import Store, use
+from mechlib.evidence import Store, using
 from tests.test_evidence import SLOW
 root = Path(sys.argv[1])
 loaded = module(root / "claims" / sys.argv[2], SLOW)
 print("ready", flush=True)
 sys.stdin.readline()
-with use(Store(root, sys.argv[3], run="one run")):
+with using(Store(root, sys.argv[3], run="one run")):
     print(loaded.scores("mini-0", 1).array[0])
 """
 
@@ -650,7 +652,7 @@ def outer(model: str, prompts: PromptSet) -> Measurement:
     loaded = toy(root, text)
     sys.modules["toy_under_test"] = loaded
     try:
-        with use(Store(root, say=lambda line: None)), pytest.raises(EvidenceRefused, match="asks for other evidence"):
+        with using(Store(root, say=lambda line: None)), pytest.raises(EvidenceRefused, match="asks for other evidence"):
             loaded.outer("mini-0", prompts())
     finally:
         del sys.modules["toy_under_test"]
@@ -661,9 +663,9 @@ def outer(model: str, prompts: PromptSet) -> Measurement:
 
 def test_readings_are_collected_in_order_and_in_every_collector(root):
     loaded = toy(root)
-    with use(Store(root, say=lambda line: None)), readings() as outer:
+    with using(Store(root, say=lambda line: None)), uses() as outer:
         loaded.scores("mini-0", prompts())
-        with readings() as inner:
+        with uses() as inner:
             loaded.scores("mini-0@permuted", prompts())
         loaded.scores("mini-0", prompts())
     loaded.scores("mini-0", prompts())
@@ -682,11 +684,11 @@ def test_outside_pytest_evidence_is_filed_in_the_repository_around_the_file(root
 
 def test_progress_says_what_why_and_how_long(root):
     said = []
-    with use(Store(root, say=said.append)):
+    with using(Store(root, say=said.append)):
         toy(root).scores("mini-0", prompts())
-    with use(Store(root, "fresh", say=said.append)):
+    with using(Store(root, "fresh", say=said.append)):
         toy(root).scores("mini-0", prompts())
-    with use(Store(root, say=said.append)):
+    with using(Store(root, say=said.append)):
         toy(root, SCORES.replace("/ 3", "/ 4")).scores("mini-0", prompts())
     assert said[0] == "measuring test_toy.scores(mini-0): no evidence is filed"
     assert said[1].startswith("filed artifacts/evidence/toy/scores--mini-0--")
@@ -698,7 +700,7 @@ def test_progress_says_what_why_and_how_long(root):
 def test_evidence_for_own_models_has_a_folder_of_its_own(root, tmp_path):
     own = model(tmp_path / "elsewhere", "my model")
     loaded = toy(root)
-    with use(Store(root, evidence_dir=root / "artifacts" / "local", say=lambda line: None)), readings() as used:
+    with using(Store(root, evidence_dir=root / "artifacts" / "local", say=lambda line: None)), uses() as used:
         loaded.scores(str(own), prompts())
     assert (root / "artifacts" / "local" / used[0].path).is_file()
     assert used[0].path.startswith("toy/scores--my-model--")
@@ -709,7 +711,7 @@ def test_models_are_loaded_from_where_they_were_hashed(root):
     text = """
     @evidence
     def where(model: str) -> Measurement:
-        from mechlib.checkpoints import checkpoint
+        from mechlib.checkpoints.checkpoint import checkpoint
         return Measurement(np.array([1.0]), units=[str(checkpoint(model).path)])
     """
     reading = asked(root, "mini-0", text=text, function="where")

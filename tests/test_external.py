@@ -15,11 +15,11 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from mechlib.lab.attribution import attention_to
+from mechlib.lab.attribution.attention import attention_to
 from mechlib.lab.behaviour import repeat_loss
 from mechlib.lab.hooks import run
-from mechlib.lab.models import load
-from mechlib.prompts import Prompt, PromptSet
+from mechlib.lab.models.loading import load
+from mechlib.prompts.promptset import Prompt, PromptSet
 
 FOLDER = Path(os.environ.get("MECHLIB_EXTERNAL") or Path(__file__).parents[2] / "shared" / "external")
 pytestmark = pytest.mark.external

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
 from fixtures import card, corpus, evaluate, train
-from mechlib.tasks import world
+from mechlib.prompts import world
 
 HERE = Path(train.__file__).parent
 SEEDS = {f"mini-{seed}": seed for seed in range(5)} | {"mini-pilot": 100, "mini-half": 0}

@@ -3,10 +3,11 @@
 import pytest
 
 from mechlib import Circuit, Measurement, PromptSet, circuit_above, strongest_circuit
-from mechlib.circuits import DoubleDipping, EmptySelection, heads
 from mechlib.evidence.question import accepted, refuse_double_dipping
-from mechlib.graphs import Edge, Graph, circuit, circuit_of
-from mechlib.prompts import Prompt
+from mechlib.parts.circuits import circuit, circuit_of
+from mechlib.parts.graphs import Edge, Graph
+from mechlib.parts.heads import DoubleDipping, EmptySelection, heads
+from mechlib.prompts.promptset import Prompt
 
 DISCOVERY = PromptSet("task", "discovery", tuple(Prompt(f"w{n}", "a") for n in range(3)))
 CONFIRMATION = PromptSet("task", "confirmation", tuple(Prompt(f"v{n}", "a") for n in range(3)))

@@ -29,16 +29,17 @@ from transformers import (
     Qwen2Config,
 )
 
-from mechlib.checkpoints import HUB, checkpoint
-from mechlib.claim import Claim
-from mechlib.evidence import Store, use
-from mechlib.judge import Attempt, attempt
-from mechlib.lab.batches import batches
-from mechlib.lab.models import load
-from mechlib.prompts import SPLITS, PromptSet
-from mechlib.tasks.addition import addition
-from mechlib.tasks.greater_than import greater_than
-from mechlib.tasks.ioi import ioi
+from mechlib.checkpoints.hub import HUB
+from mechlib.checkpoints.resolve import checkpoint
+from mechlib.evidence import Store, using
+from mechlib.judging.claim import Claim
+from mechlib.judging.judge import Attempt, attempt
+from mechlib.lab.batching import batches
+from mechlib.lab.models.loading import load
+from mechlib.prompts.addition import addition
+from mechlib.prompts.greater_than import greater_than
+from mechlib.prompts.ioi import ioi
+from mechlib.prompts.promptset import SPLITS, PromptSet
 from tests.house import build, records
 
 HERE = Path(__file__).resolve().parents[1]
@@ -129,7 +130,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def store(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with use(Store(tmp_path_factory.mktemp("house"), say=lambda line: None)) as opened:
+    with using(Store(tmp_path_factory.mktemp("house"), say=lambda line: None)) as opened:
         yield opened
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mechlib.estimate import Family, every
 from mechlib.measurement import Measurement
 from mechlib.statistics import (
     RatioRefused,
@@ -24,7 +23,8 @@ from mechlib.statistics import (
     partial_necessity,
     sufficiency,
 )
-from mechlib.statistics.units import size, times
+from mechlib.statistics.circuits.units import size, times
+from mechlib.statistics.estimate import Family, every
 from tests.samples import TEMPLATES, draws, ends, measured, shuffled
 
 

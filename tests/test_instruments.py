@@ -8,21 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from mechlib.evidence import instruments as subject
-from mechlib.evidence.instruments import instruments, older
-from mechlib.evidence.meaning import source_of
+from mechlib.evidence import stamp as subject
+from mechlib.evidence.code_hash import source_of
+from mechlib.evidence.stamp import instruments, older
 from tests.toys import module
 
 LAB = {
     "__init__.py": '"""The lab."""',
-    "models.py": "import torch\nfrom mechlib.prompts import Prompt\n\ndef load():\n    from . import loading\n",
-    "loading.py": "from .deep import floor\nfrom mechlib.lab.models import load\n",
-    "deep/__init__.py": "",
-    "deep/floor.py": "from ..cellar import barrel\n",
-    "cellar.py": "x = 1\n",
-    "metrics.py": "import mechlib.lab.hooks, mechlib.lab.cellar\n",
-    "hooks.py": "y = 1\n",
-    "unread.py": "z = 1\n",
+    "models.py": "import torch\nfrom mechlib.prompts.promptset import Prompt\n\ndef load():\n    from . import
+    loading\n", "loading.py": "from .deep import floor\nfrom mechlib.lab.models.loading import load\n",
+    "deep/__init__.py": "", "deep/floor.py": "from ..cellar import barrel\n", "cellar.py": "x = 1\n", "metrics.py":
+    "import mechlib.lab.hooks, mechlib.lab.cellar\n", "hooks.py": "y = 1\n", "unread.py": "z = 1\n",
 }
 READS = """
 from mechlib.lab import hooks
@@ -32,7 +28,7 @@ def helper():
 
 @evidence
 def f(model: str) -> Measurement:
-    from mechlib.lab.models import load
+    from mechlib.lab.models.loading import load
     return helper()
 
 @evidence

@@ -6,16 +6,21 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from mechlib.circuits import EmptySelection, Head, all_heads, heads, random_sets, singly_and_jointly
-from mechlib.lab.ablations import INTACT, loss_under_ablation, under_ablation
-from mechlib.lab.batches import batches
+from mechlib.lab.batching import batches
 from mechlib.lab.hooks import NothingChanged
-from mechlib.lab.interventions import Site, mean_ablated, resample_ablated, zero_ablated
-from mechlib.lab.models import load
-from mechlib.lab.nulls import restored_by_random_sets, under_ablation_of_random_sets
-from mechlib.lab.sets import components
-from mechlib.lab.sweeps import restored_by_patching
-from mechlib.prompts import PromptSet
+from mechlib.lab.interventions.ablation import (
+    INTACT,
+    loss_under_ablation,
+    under_ablation,
+    under_ablation_of_random_sets,
+)
+from mechlib.lab.interventions.contexts import Site, mean_ablated, resample_ablated, zero_ablated
+from mechlib.lab.interventions.patching import restored_by_patching, restored_by_random_sets
+from mechlib.lab.interventions.sites import components
+from mechlib.lab.models.loading import load
+from mechlib.parts.heads import EmptySelection, Head, all_heads, heads, singly_and_jointly
+from mechlib.parts.random_sets import random_sets
+from mechlib.prompts.promptset import PromptSet
 from tests.sweeping import answered, difference, ids
 from tests.tiny import FAMILIES, REFUSED, directory, pairs, repeats, word_tokenizer
 
@@ -200,7 +205,7 @@ def test_an_ablation_does_not_depend_on_how_many_sets_run_side_by_side(gpt2, mon
     arguments = (gpt2, prompts, components(gpt2), "resample", reference, "logit difference", positions)
     together = under_ablation(*arguments)
     for limit in ("FOLDED", "ABREAST"):
-        monkeypatch.setattr(f"mechlib.lab.hooked.{limit}", 1)
+        monkeypatch.setattr(f"mechlib.lab.interventions.through_hooks.{limit}", 1)
     assert abs(under_ablation(*arguments).values - together.values).max() < 2e-5
 
 

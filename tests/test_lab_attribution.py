@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from mechlib.circuits import Head, all_heads, heads
-from mechlib.lab.attribution import attention_by_offset, attention_pattern, attention_to, direct_logit_attribution
-from mechlib.lab.batches import batches
+from mechlib.lab.attribution.attention import attention_by_offset, attention_pattern, attention_to
+from mechlib.lab.attribution.direct import direct_logit_attribution
+from mechlib.lab.batching import batches
 from mechlib.lab.behaviour import logit_differences
 from mechlib.lab.hooks import run
-from mechlib.lab.interventions import zero_ablated
-from mechlib.lab.models import load
-from mechlib.prompts import Prompt, PromptSet
+from mechlib.lab.interventions.contexts import zero_ablated
+from mechlib.lab.models.loading import load
+from mechlib.parts.heads import Head, all_heads, heads
+from mechlib.prompts.promptset import Prompt, PromptSet
 from tests.tiny import FAMILIES, REFUSED, directory, pairs, random_model
 
 EVERY = all_heads(2, 4)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from mechlib.lab.batches import batches, in_order, tokens
-from mechlib.lab.models import load
-from mechlib.prompts import Prompt, PromptSet
+from mechlib.lab.batching import batches, in_order
+from mechlib.lab.models.loading import load
+from mechlib.lab.models.tokens import tokens
+from mechlib.prompts.promptset import Prompt, PromptSet
 from tests.tiny import BOS_ID, CONTEXT, FAMILIES, PIECES, WORDS, digit_directory, directory, pairs
 
 

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from mechlib.circuits import Head, heads
-from mechlib.lab.attribution import direct_logit_attribution
-from mechlib.lab.batches import batches
+from mechlib.lab.attribution.direct import direct_logit_attribution
+from mechlib.lab.batching import batches
 from mechlib.lab.behaviour import answer_log_probs, answers_correctly, logit_differences
 from mechlib.lab.hooks import run
-from mechlib.lab.interventions import Site, activations, mean_ablated, patched, resample_ablated
-from mechlib.lab.models import load
-from mechlib.lab.sweeps import restored_by_patching
-from mechlib.prompts import Prompt, PromptSet
+from mechlib.lab.interventions.contexts import Site, activations, mean_ablated, patched, resample_ablated
+from mechlib.lab.interventions.patching import restored_by_patching
+from mechlib.lab.models.loading import load
+from mechlib.parts.heads import Head, heads
+from mechlib.prompts.promptset import Prompt, PromptSet
 from tests.tiny import BOS_ID, FAMILIES, PIECES, digit_directory, digit_model, digit_tokenizer, sums
 
 PROMPTS = sums(24)

@@ -5,16 +5,16 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from mechlib.graphs import Circuit
-from mechlib.lab import discovery
-from mechlib.lab.discovery import prune
-from mechlib.lab.edges import run_circuits
-from mechlib.lab.faithfulness import Inexact, Judge, circuit_scores, measured_by
-from mechlib.lab.models import checkpoint_of, load
-from mechlib.lab.network import forward, network
-from mechlib.planted import plan
-from mechlib.prompts import Prompt, PromptSet
-from mechlib.tasks.planted import planted
+from mechlib.checkpoints.planted import plan
+from mechlib.lab.circuits import pruning as discovery
+from mechlib.lab.circuits.edges import run_circuits
+from mechlib.lab.circuits.faithfulness import Inexact, Judge, circuit_scores, measured_by
+from mechlib.lab.circuits.pruning import prune
+from mechlib.lab.forward.families import forward, network
+from mechlib.lab.models.loading import checkpoint_of, load
+from mechlib.parts.circuits import Circuit
+from mechlib.prompts.planted import planted
+from mechlib.prompts.promptset import Prompt, PromptSet
 from tests.tiny import FAMILIES, REFUSED, directory, pairs, repeats, word_tokenizer
 
 PROMPTS = pairs(5, "discovery", longest=7, clusters=2)  # of two lengths

@@ -5,12 +5,12 @@ import random
 import pytest
 import torch
 
-from mechlib.lab import edges
-from mechlib.lab.batches import batches
-from mechlib.lab.edges import base_names, mask_of, run_circuits, run_of, written_by
+from mechlib.lab.batching import batches
+from mechlib.lab.circuits import edges
+from mechlib.lab.circuits.edges import base_names, mask_of, run_circuits, run_of, written_by
+from mechlib.lab.forward.families import forward, network
 from mechlib.lab.hooks import run
-from mechlib.lab.models import load
-from mechlib.lab.network import forward, network
+from mechlib.lab.models.loading import load
 from tests.tiny import FAMILIES, directory, pairs
 from tests.wide import wide
 

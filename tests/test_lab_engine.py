@@ -5,24 +5,25 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mechlib.circuits import EmptySelection, Head, all_heads, heads
-from mechlib.graphs import circuit
-from mechlib.lab import engine, hooked
-from mechlib.lab.batches import Batch, batches
-from mechlib.lab.engine import Disagreement, sweep
-from mechlib.lab.faithfulness import circuit_scores
+from mechlib.lab.attribution.logit_lens import logit_lens
+from mechlib.lab.batching import Batch, batches
+from mechlib.lab.circuits.faithfulness import circuit_scores
+from mechlib.lab.forward.cache import keep
+from mechlib.lab.forward.families import UnsupportedModel, network
+from mechlib.lab.forward.linear import maps
 from mechlib.lab.hooks import run
-from mechlib.lab.interventions import Site, places
-from mechlib.lab.kept import keep
-from mechlib.lab.lens import logit_lens
-from mechlib.lab.models import load
-from mechlib.lab.network import UnsupportedModel, network
-from mechlib.lab.packed import maps
-from mechlib.lab.readings import ANSWERED, LOGIT_DIFFERENCE, REPEAT_LOSS, Reading
-from mechlib.lab.sets import components, residual, union
-from mechlib.lab.sweeps import restored_by_patching, under_ablation
-from mechlib.prompts import Prompt
-from mechlib.tasks.planted import planted
+from mechlib.lab.interventions import sweep as engine
+from mechlib.lab.interventions import through_hooks as hooked
+from mechlib.lab.interventions.contexts import Site, places
+from mechlib.lab.interventions.patching import restored_by_patching, under_ablation
+from mechlib.lab.interventions.readout import ANSWERED, LOGIT_DIFFERENCE, REPEAT_LOSS, Readout
+from mechlib.lab.interventions.sites import components, residual, union
+from mechlib.lab.interventions.sweep import Disagreement, sweep
+from mechlib.lab.models.loading import load
+from mechlib.parts.circuits import circuit
+from mechlib.parts.heads import EmptySelection, Head, all_heads, heads
+from mechlib.prompts.planted import planted
+from mechlib.prompts.promptset import Prompt
 from tests.tiny import CONTEXT, FAMILIES, REFUSED, VOCABULARY, directory, pairs
 
 EVERY = all_heads(2, 4)
@@ -44,8 +45,8 @@ SETS = (
 )
 POSITIONS = (-1, -4, 0, (2, -2), (-5, -4, -1), "all")
 LENGTH = 11
-FIRST_WORD = Reading(value=lambda read, batch: read[:, -1, 0], words=lambda batch: batch.answer.unsqueeze(1))
-EVERY_LOGIT = Reading(value=lambda read, batch: (read * torch.arange(read.shape[-1])).sum((1, 2)), whole=True)
+FIRST_WORD = Readout(value=lambda read, batch: read[:, -1, 0], words=lambda batch: batch.answer.unsqueeze(1))
+EVERY_LOGIT = Readout(value=lambda read, batch: (read * torch.arange(read.shape[-1])).sum((1, 2)), whole=True)
 
 
 # Raw weights of every family are swept in test_lab_sweeps.py too.
@@ -171,8 +172,8 @@ def test_a_run_resumed_where_tokens_begin_to_differ_is_the_whole_run(model):
 def test_weights_reordered_for_the_processor_are_the_same_maps(model, monkeypatch):
     net, batch = network(model), made_up()
     plain = keep(net, batch.tokens).streams[-1]
-    monkeypatch.setattr("mechlib.lab.packed.WORTH", 1)
-    monkeypatch.setattr("mechlib.lab.packed._KNOWN", {})
+    monkeypatch.setattr("mechlib.lab.forward.packed.WORTH", 1)
+    monkeypatch.setattr("mechlib.lab.forward.packed._KNOWN", {})
     packed = maps(net)[0].qkv.packed
     if packed is None:
         pytest.skip("this build of torch has no reordered weights")
@@ -261,7 +262,7 @@ def test_other_architectures_are_refused_by_name_and_swept_through_hooks(gpt2, m
         restored_by_patching: restored_by_patching(gpt2, prompts, residual(gpt2), "all").values,
         under_ablation: under_ablation(gpt2, prompts, EVERY, "mean", reference, "logit difference").values,
     }
-    monkeypatch.setattr("mechlib.lab.network._KNOWN", {})
+    monkeypatch.setattr("mechlib.lab.forward.families._KNOWN", {})
     monkeypatch.setattr(gpt2.cfg, "architecture", "MambaForCausalLM")
     with pytest.raises(UnsupportedModel, match=r"MambaForCausalLM .* through hooks with hooked=True"):
         restored_by_patching(gpt2, prompts, residual(gpt2), "all")

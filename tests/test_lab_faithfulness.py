@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from mechlib.graphs import Circuit, circuit
-from mechlib.lab import faithfulness
-from mechlib.lab.batches import batches, in_order
-from mechlib.lab.faithfulness import Inexact, circuit_scores
-from mechlib.lab.interventions import (
+from mechlib.lab.batching import batches, in_order
+from mechlib.lab.circuits import faithfulness
+from mechlib.lab.circuits.faithfulness import Inexact, circuit_scores
+from mechlib.lab.forward.families import network
+from mechlib.lab.interventions.contexts import (
     Site,
     activations,
     mean_ablated,
@@ -20,10 +20,10 @@ from mechlib.lab.interventions import (
     zero_ablated,
 )
 from mechlib.lab.metrics import correct, logit_diff
-from mechlib.lab.models import load
-from mechlib.lab.network import network
-from mechlib.prompts import Prompt, PromptSet
-from mechlib.random_circuits import random_circuits
+from mechlib.lab.models.loading import load
+from mechlib.parts.circuits import Circuit, circuit
+from mechlib.parts.random_circuits import random_circuits
+from mechlib.prompts.promptset import Prompt, PromptSet
 from tests.tiny import FAMILIES, REFUSED, directory, pairs, repeats
 
 HOWS = ("counterfactual", "mean", "resample", "zero")

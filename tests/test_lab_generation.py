@@ -5,11 +5,11 @@ import re
 import pytest
 import torch
 
-from mechlib.lab import generation
 from mechlib.lab.behaviour import answers_correctly, logit_differences
-from mechlib.lab.generation import generated, numbers_generated, numbers_given
-from mechlib.lab.models import load
-from mechlib.prompts import Prompt, PromptSet
+from mechlib.lab.models.loading import load
+from mechlib.lab.studies import generation
+from mechlib.lab.studies.generation import generated, numbers_generated, numbers_given
+from mechlib.prompts.promptset import Prompt, PromptSet
 from tests.tiny import (
     BOS_ID,
     CONTEXT,

@@ -7,18 +7,25 @@ import numpy as np
 import pytest
 import torch
 
-from mechlib.circuits import Head, all_heads, heads
-from mechlib.lab import packed, slopes
-from mechlib.lab import pairs as runs
-from mechlib.lab.batches import batches
-from mechlib.lab.gradients import BadGradient, attribution_error, attribution_patching, edge_scores, node_scores
+from mechlib.lab.attribution import gradient_runs as runs
+from mechlib.lab.attribution.gradients import (
+    BadGradient,
+    attribution_error,
+    attribution_patching,
+    edge_scores,
+    node_scores,
+)
+from mechlib.lab.batching import batches
+from mechlib.lab.forward import linear as packed
+from mechlib.lab.forward import linear as slopes
+from mechlib.lab.forward.families import network
 from mechlib.lab.hooks import run
-from mechlib.lab.interventions import Site
-from mechlib.lab.models import load
-from mechlib.lab.network import network
-from mechlib.lab.sets import components
-from mechlib.lab.sweeps import lost_by_patching, restored_by_patching
-from mechlib.prompts import Prompt, PromptSet
+from mechlib.lab.interventions.contexts import Site
+from mechlib.lab.interventions.patching import lost_by_patching, restored_by_patching
+from mechlib.lab.interventions.sites import components
+from mechlib.lab.models.loading import load
+from mechlib.parts.heads import Head, all_heads, heads
+from mechlib.prompts.promptset import Prompt, PromptSet
 from tests.tiny import FAMILIES, REFUSED, directory, pairs, random_model, repeats, word_tokenizer
 from tests.wide import metric, slope, wide
 

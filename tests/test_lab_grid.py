@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mechlib import grids, mean
-from mechlib.graphs import circuit
-from mechlib.lab.faithfulness import circuit_scores
-from mechlib.lab.grid import DIRECTIONS, HOWS, METRICS, grid
-from mechlib.lab.models import load
+from mechlib import mean
+from mechlib.lab.circuits.faithfulness import circuit_scores
+from mechlib.lab.circuits.grid import DIRECTIONS, HOWS, METRICS, grid
+from mechlib.lab.models.loading import load
 from mechlib.measurement import Measurement
-from mechlib.prompts import PromptSet
+from mechlib.parts.circuits import circuit
+from mechlib.prompts.promptset import PromptSet
+from mechlib.statistics.circuits import grid as grids
 from tests.tiny import REFUSED, directory, pairs
 
 CIRCUIT = circuit("0.1, mlp 0, 1.0, 1.2")

@@ -12,10 +12,10 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
 
-from mechlib.circuits import EmptySelection, Head, all_heads, heads
-from mechlib.lab.head_weights import composition, copying, matching, positional_attention
-from mechlib.lab.models import Model, load
-from mechlib.lab.network import Norm, UnsupportedModel, network
+from mechlib.lab.attribution.head_weights import composition, copying, matching, positional_attention
+from mechlib.lab.forward.families import Norm, UnsupportedModel, network
+from mechlib.lab.models.loading import Model, load
+from mechlib.parts.heads import EmptySelection, Head, all_heads, heads
 from tests.tiny import BOS_ID, CONTEXT, FAMILIES, REFUSED, VOCABULARY, random_model, word_tokenizer
 
 EVERY = [str(head) for head in all_heads(2, 4)]
@@ -154,7 +154,7 @@ def test_eigenvalues_are_those_of_the_matrix_by_dimensions_of_the_stream(case):
 
 def test_blocks_of_tokens_make_no_difference(gpt2, monkeypatch):
     whole = [instrument(gpt2, what).values for instrument, what in product((copying, matching), SCORES)]
-    monkeypatch.setattr("mechlib.lab.head_weights.BUDGET", 4 * VOCABULARY * 7)
+    monkeypatch.setattr("mechlib.lab.attribution.head_weights.BUDGET", 4 * VOCABULARY * 7)
     blocked = [instrument(gpt2, what).values for instrument, what in product((copying, matching), SCORES)]
     np.testing.assert_array_equal(whole, blocked)
 
@@ -163,7 +163,7 @@ def test_without_norms_every_matrix_enters_as_it_is(gpt2, monkeypatch):
     """The form of Elhage et al., for networks that are built or trained without norms."""
     net, none = network(gpt2), Norm("none")
     bare = replace(net, blocks=tuple(replace(block, ln1=none, ln2=none) for block in net.blocks), ln_final=none)
-    monkeypatch.setattr("mechlib.lab.head_weights.network", lambda model: bare)
+    monkeypatch.setattr("mechlib.lab.attribution.head_weights.network", lambda model: bare)
     made, (first, second) = random_model("gpt2"), (Head(0, 3), Head(1, 1))
     one, other = projections(made, *first), projections(made, *second)
     embed, unembed = array(made.transformer.wte.weight), array(made.lm_head.weight)

@@ -3,10 +3,9 @@
 import pytest
 import torch
 
-from mechlib.circuits import Head, Heads, all_heads, heads
-from mechlib.lab.batches import batches
+from mechlib.lab.batching import batches
 from mechlib.lab.hooks import HookDidNotFire, NoSuchHook, NothingChanged, run
-from mechlib.lab.interventions import (
+from mechlib.lab.interventions.contexts import (
     Edited,
     Site,
     activations,
@@ -16,7 +15,8 @@ from mechlib.lab.interventions import (
     resample_ablated,
     zero_ablated,
 )
-from mechlib.lab.models import load
+from mechlib.lab.models.loading import load
+from mechlib.parts.heads import Head, Heads, all_heads, heads
 from tests.tiny import FAMILIES, REFUSED, directory, pairs
 
 EVERY = all_heads(2, 4)
@@ -257,7 +257,7 @@ def test_a_hook_that_does_not_put_back_what_it_read_raises(gpt2, monkeypatch):
     monkeypatch.setattr(
         point, "add_hook", lambda fn, **k: add(lambda a, hook: None if fn(a, hook) is None else a * 2, **k)
     )
-    monkeypatch.setattr("mechlib.lab.interventions._SILENT", {})
+    monkeypatch.setattr("mechlib.lab.interventions.contexts._SILENT", {})
     with pytest.raises(HookDidNotFire, match="with itself moves logits"):
         check_silent(gpt2, batch.tokens[:1], ["blocks.0.hook_mlp_out"])
 

@@ -3,20 +3,20 @@
 import numpy as np
 import pytest
 
-from mechlib.circuits import EmptySelection
-from mechlib.graphs import Circuit, circuit
-from mechlib.lab.faithfulness import circuit_scores
-from mechlib.lab.knockouts import (
+from mechlib.lab.circuits.faithfulness import circuit_scores
+from mechlib.lab.circuits.knockouts import (
     greedy_knockout,
     lost_by_added_part,
     lost_by_part,
     random_circuit_scores,
     under_knockouts,
 )
-from mechlib.lab.models import load
-from mechlib.lab.network import network
-from mechlib.random_circuits import inflated_circuits, random_circuits
-from mechlib.statistics.hypotheses import partial_necessity, sufficiency
+from mechlib.lab.forward.families import network
+from mechlib.lab.models.loading import load
+from mechlib.parts.circuits import Circuit, circuit
+from mechlib.parts.heads import EmptySelection
+from mechlib.parts.random_circuits import inflated_circuits, random_circuits
+from mechlib.statistics.circuits.hypotheses import partial_necessity, sufficiency
 from tests.tiny import directory, pairs
 
 PROMPTS = pairs(6, longest=7, clusters=2)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from mechlib.lab.attribution.logit_lens import depths, logit_lens
 from mechlib.lab.behaviour import answer_log_probs, answers_correctly, logit_differences
-from mechlib.lab.lens import depths, logit_lens
-from mechlib.lab.models import load
-from mechlib.prompts import Prompt, PromptSet
+from mechlib.lab.models.loading import load
+from mechlib.prompts.promptset import Prompt, PromptSet
 from tests.tiny import BOS_ID, FAMILIES, REFUSED, VOCABULARY, WORDS, directory, pairs, random_model
 
 READINGS = ("logit difference", "answer on top", "rank", "log probability", "entropy")

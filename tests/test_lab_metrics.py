@@ -7,8 +7,8 @@ import torch
 
 from mechlib.lab.behaviour import answer_log_probs, answers_correctly, logit_differences, repeat_loss
 from mechlib.lab.metrics import answer_log_prob, correct, logit_diff, loss_per_token, sequence_loss
-from mechlib.lab.models import load
-from mechlib.prompts import Prompt, PromptSet
+from mechlib.lab.models.loading import load
+from mechlib.prompts.promptset import Prompt, PromptSet
 from tests.tiny import BOS_ID, WORDS, directory, pairs, repeats
 
 

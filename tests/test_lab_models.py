@@ -10,10 +10,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
-from mechlib.checkpoints import HUB, IncompleteModel, WeightsMissing, twins
+from mechlib.checkpoints.checkpoint import IncompleteModel, WeightsMissing, twins
+from mechlib.checkpoints.hub import HUB
 from mechlib.lab.hooks import run
-from mechlib.lab.models import checkpoint_of, load
-from mechlib.lab.twins import permuted
+from mechlib.lab.models.loading import checkpoint_of, load
+from mechlib.lab.models.twins import permuted
 from tests.tiny import BOS_ID, FAMILIES, VOCABULARY, directory, edit_json, hub_cache, word_tokenizer
 
 

@@ -13,16 +13,16 @@ from tokenizers.models import WordPiece
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from mechlib.circuits import Head, all_heads
-from mechlib.lab.attribution import attention_to, direct_logit_attribution
-from mechlib.lab.batches import batches
+from mechlib.lab.attribution.attention import attention_to, mention
+from mechlib.lab.attribution.copying import attention_and_written, copy_scores
+from mechlib.lab.attribution.direct import direct_logit_attribution
+from mechlib.lab.batching import batches
 from mechlib.lab.behaviour import logit_differences
-from mechlib.lab.mentions import mention
-from mechlib.lab.models import Model, load
-from mechlib.lab.names import attention_and_written, copy_scores
-from mechlib.prompts import Prompt, PromptSet
-from mechlib.tasks import world
-from mechlib.tasks.ioi import ioi
+from mechlib.lab.models.loading import Model, load
+from mechlib.parts.heads import Head, all_heads
+from mechlib.prompts import world
+from mechlib.prompts.ioi import ioi
+from mechlib.prompts.promptset import Prompt, PromptSet
 from tests.tiny import FAMILIES, random_model, word_tokenizer
 
 EVERY = [str(head) for head in all_heads(2, 4)]

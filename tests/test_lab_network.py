@@ -4,11 +4,11 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config, GPTNeoXConfig, LlamaConfig, MistralConfig, Qwen2Config
 
-from mechlib.circuits import Head
+from mechlib.lab.forward.families import UnsupportedModel, forward, network
 from mechlib.lab.hooks import run
-from mechlib.lab.interventions import Site, patched
-from mechlib.lab.models import load
-from mechlib.lab.network import UnsupportedModel, forward, network
+from mechlib.lab.interventions.contexts import Site, patched
+from mechlib.lab.models.loading import load
+from mechlib.parts.heads import Head
 from tests.tiny import CONTEXT, FAMILIES, VOCABULARY, directory, random_model, word_tokenizer
 
 IDS = {"vocab_size": VOCABULARY, "bos_token_id": 0, "eos_token_id": 0}

@@ -12,9 +12,8 @@ import statsmodels.formula.api as smf
 import torch
 from statsmodels.stats.anova import anova_lm
 
-from mechlib.circuits import all_heads
-from mechlib.lab.models import Model, load
-from mechlib.lab.numbers import (
+from mechlib.lab.models.loading import Model, load
+from mechlib.lab.studies.numbers import (
     attention_to_operand,
     number_structure,
     share_of_digits,
@@ -22,8 +21,9 @@ from mechlib.lab.numbers import (
     shares_of_each_digit,
     without_trend,
 )
-from mechlib.prompts import Prompt, PromptSet
-from mechlib.tasks.addition import addition
+from mechlib.parts.heads import all_heads
+from mechlib.prompts.addition import addition
+from mechlib.prompts.promptset import Prompt, PromptSet
 from tests.tiny import FAMILIES, REFUSED, digit_directory, random_model, word_tokenizer
 
 SUMS = addition(12)

@@ -4,18 +4,22 @@ import numpy as np
 import pytest
 import torch
 
-from mechlib.circuits import Head, all_heads, heads
-from mechlib.lab.attribution import attention_to
-from mechlib.lab.batches import batches
+from mechlib.lab.attribution.attention import attention_to
+from mechlib.lab.attribution.path_patching import (
+    attention_after_path_patching,
+    lost_by_path_patching,
+    restored_by_path_patching,
+)
+from mechlib.lab.batching import batches
 from mechlib.lab.behaviour import logit_differences
-from mechlib.lab.edges import mask_of, run_circuits, run_of
+from mechlib.lab.circuits.edges import mask_of, run_circuits, run_of
+from mechlib.lab.forward.families import network
 from mechlib.lab.hooks import NothingChanged, run
-from mechlib.lab.interventions import Site
-from mechlib.lab.models import load
-from mechlib.lab.network import network
-from mechlib.lab.paths import attention_after_path_patching, lost_by_path_patching, restored_by_path_patching
-from mechlib.lab.sweeps import lost_by_patching, restored_by_patching
-from mechlib.prompts import Prompt, PromptSet
+from mechlib.lab.interventions.contexts import Site
+from mechlib.lab.interventions.patching import lost_by_patching, restored_by_patching
+from mechlib.lab.models.loading import load
+from mechlib.parts.heads import Head, all_heads, heads
+from mechlib.prompts.promptset import Prompt, PromptSet
 from tests.tiny import FAMILIES, REFUSED, directory, pairs, repeats
 
 EMBEDDINGS, MLP = Site("resid_pre", 0), Site("mlp", 0)

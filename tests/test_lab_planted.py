@@ -9,17 +9,19 @@ import pytest
 import torch
 
 from mechlib import checkpoints
-from mechlib.checkpoints import PLANTED, UnknownModel, checkpoint
-from mechlib.graphs import Graph, circuit
-from mechlib.lab.batches import Batch, batches
+from mechlib.checkpoints.checkpoint import UnknownModel
+from mechlib.checkpoints.planted import KINDS, Plan, plan
+from mechlib.checkpoints.resolve import PLANTED, checkpoint
+from mechlib.lab.batching import Batch, batches
 from mechlib.lab.hooks import run
 from mechlib.lab.metrics import correct, logit_diff
-from mechlib.lab.models import checkpoint_of, load
-from mechlib.lab.planted import weights
-from mechlib.planted import KINDS, Plan, plan
-from mechlib.prompts import SPLITS
-from mechlib.tasks.induction import induction
-from mechlib.tasks.planted import planted
+from mechlib.lab.models.loading import checkpoint_of, load
+from mechlib.lab.models.planted_weights import weights
+from mechlib.parts.circuits import circuit
+from mechlib.parts.graphs import Graph
+from mechlib.prompts.induction import induction
+from mechlib.prompts.planted import planted
+from mechlib.prompts.promptset import SPLITS
 from tests.edge_by_edge import EdgeByEdge
 
 ABLATIONS = ("counterfactual", "resample", "mean", "zero")

@@ -6,11 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from mechlib.lab.batches import batches
+from mechlib.lab.batching import batches
+from mechlib.lab.forward.families import forward, network
 from mechlib.lab.hooks import NothingChanged
-from mechlib.lab.models import load
-from mechlib.lab.network import forward, network
-from mechlib.lab.positions import input_changed, readers, under_other_positions, with_shifted_inputs
+from mechlib.lab.models.loading import load
+from mechlib.lab.studies.position_embeddings import (
+    input_changed,
+    readers,
+    under_other_positions,
+    with_shifted_inputs,
+)
 from tests.tiny import REFUSED, directory, pairs, random_model
 
 PROMPTS = pairs(24)
@@ -121,7 +126,7 @@ def test_the_mean_is_that_of_the_positions_that_words_have(gpt2):
 
 def test_random_positions_are_others_of_words_and_each_as_likely(gpt2):
     """Read back from the shift itself: which row of the table stands in for each position."""
-    from mechlib.lab.positions import _shift
+    from mechlib.lab.studies.position_embeddings import _shift
 
     table, n = random_model("gpt2").transformer.wpe.weight.detach(), longest()
     drawn = []
@@ -142,7 +147,7 @@ def test_draws_depend_on_the_prompt_and_the_seed_and_not_on_the_batch(gpt2, monk
     sets = {"mlps": ("mlp 0", "mlp 1")}
     together = under_other_positions(gpt2, PROMPTS, sets)
     other = under_other_positions(gpt2, PROMPTS, sets, seed=1)
-    monkeypatch.setattr("mechlib.lab.batches.LARGEST", 1)
+    monkeypatch.setattr("mechlib.lab.batching.LARGEST", 1)
     alone = under_other_positions(gpt2, PROMPTS, sets)
     np.testing.assert_allclose(alone.values, together.values, atol=1e-4)
     np.testing.assert_allclose(other["intact"].array, together["intact"].array, atol=1e-6)
@@ -151,7 +156,7 @@ def test_draws_depend_on_the_prompt_and_the_seed_and_not_on_the_batch(gpt2, monk
 
 def test_readers_of_a_set_see_the_same_positions(gpt2):
     """So all readers together are a run at other positions, also when positions are drawn."""
-    from mechlib.lab.positions import _shift
+    from mechlib.lab.studies.position_embeddings import _shift
 
     found = under_other_positions(gpt2, PROMPTS, {"all": EVERY}, seed=3)["all"].array
     model = random_model("gpt2")

@@ -10,12 +10,17 @@ import numpy as np
 import pytest
 import torch
 
-from mechlib.circuits import all_heads
 from mechlib.lab.behaviour import logit_differences
-from mechlib.lab.models import load
-from mechlib.lab.right_wrong import activation_norms, answers_exchanged, asked_corrupted, right_against_wrong
-from mechlib.prompts import Prompt, PromptSet
-from mechlib.tasks.addition import partners
+from mechlib.lab.models.loading import load
+from mechlib.lab.studies.right_wrong import (
+    activation_norms,
+    answers_exchanged,
+    asked_corrupted,
+    right_against_wrong,
+)
+from mechlib.parts.heads import all_heads
+from mechlib.prompts.addition import partners
+from mechlib.prompts.promptset import Prompt, PromptSet
 from tests.tiny import (
     BOS_ID,
     FAMILIES,

@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from mechlib.circuits import EmptySelection, Head, Heads, all_heads, heads
-from mechlib.lab.batches import batches
+from mechlib.lab.batching import batches
 from mechlib.lab.hooks import NothingChanged
-from mechlib.lab.interventions import Site, patched
-from mechlib.lab.models import load
-from mechlib.lab.sets import components, layers, named, residual, union
-from mechlib.lab.sweeps import flipped_by_patching, lost_by_patching, restored_by_patching
-from mechlib.prompts import Prompt, PromptSet
+from mechlib.lab.interventions.contexts import Site, patched
+from mechlib.lab.interventions.patching import flipped_by_patching, lost_by_patching, restored_by_patching
+from mechlib.lab.interventions.sites import components, layers, named, residual, union
+from mechlib.lab.models.loading import load
+from mechlib.parts.heads import EmptySelection, Head, Heads, all_heads, heads
+from mechlib.prompts.promptset import Prompt, PromptSet
 from tests.sweeping import answered, difference
 from tests.tiny import FAMILIES, directory, pairs
 
@@ -74,7 +74,7 @@ def test_a_sweep_does_not_depend_on_how_many_sets_run_side_by_side(gpt2, monkeyp
     prompts = pairs(10)
     together = sweep(gpt2, prompts, components(gpt2), positions)
     for limit in ("FOLDED", "ABREAST"):
-        monkeypatch.setattr(f"mechlib.lab.hooked.{limit}", 1)
+        monkeypatch.setattr(f"mechlib.lab.interventions.through_hooks.{limit}", 1)
     assert abs(sweep(gpt2, prompts, components(gpt2), positions).values - together.values).max() < 2e-5
 
 

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from mechlib.graphs import circuit
-from mechlib.lab.batches import batches
-from mechlib.lab.edges import base_names, mask_of, run_circuits, run_of
-from mechlib.lab.models import load
-from mechlib.lab.network import forward, network
-from mechlib.lab.reference import means
-from mechlib.lab.wiring import Wiring
-from mechlib.random_circuits import random_circuits
+from mechlib.lab.batching import batches
+from mechlib.lab.circuits.edges import base_names, mask_of, run_circuits, run_of
+from mechlib.lab.circuits.incremental_run import Wiring
+from mechlib.lab.forward.families import forward, network
+from mechlib.lab.interventions.reference import means
+from mechlib.lab.models.loading import load
+from mechlib.parts.circuits import circuit
+from mechlib.parts.random_circuits import random_circuits
 from tests.tiny import FAMILIES, directory, pairs
 
 PROMPTS = pairs(7, seed=3, longest=9)  # of four lengths

@@ -11,12 +11,11 @@ from tokenizers import Regex, Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast
 
-from mechlib.circuits import all_heads
 from mechlib.lab.hooks import NothingChanged
-from mechlib.lab.interventions import Site
-from mechlib.lab.models import Model, load
-from mechlib.lab.sets import layers, residual
-from mechlib.lab.years import (
+from mechlib.lab.interventions.contexts import Site
+from mechlib.lab.interventions.sites import layers, residual
+from mechlib.lab.models.loading import Model, load
+from mechlib.lab.studies.greater_than import (
     attention_to_start,
     by_noun,
     difference_lost,
@@ -25,8 +24,9 @@ from mechlib.lab.years import (
     year_scores,
 )
 from mechlib.measurement import Measurement
-from mechlib.prompts import Prompt, PromptSet
-from mechlib.tasks.greater_than import greater_than
+from mechlib.parts.heads import all_heads
+from mechlib.prompts.greater_than import greater_than
+from mechlib.prompts.promptset import Prompt, PromptSet
 from tests.tiny import FAMILIES, REFUSED, random_model, word_tokenizer
 
 ASKED, NATURAL, REFERENCE = greater_than(24), greater_than(24, style="natural"), greater_than(64, split="reference")

@@ -27,14 +27,14 @@ MEASURING = {
 # The layers: each file's floor, and the libraries that it may import itself or through files below it. A file
 # reaches only named files of lower floors; files without a name here are the parts that a named one was split into.
 PLACES: dict[str, tuple[int, set[str]]] = {
-    "mechlib.prompts": (0, set()),
-    "mechlib.circuits": (0, set()),
-    "mechlib.checkpoints": (0, set()),
-    "mechlib.estimate": (0, set()),
+    "mechlib.prompts.promptset": (0, set()),
+    "mechlib.parts.heads": (0, set()),
+    "mechlib.checkpoints.checkpoint": (0, set()),
+    "mechlib.statistics.estimate": (0, set()),
     "mechlib.tasks": (1, set()),
     "mechlib.statistics": (1, {"numpy", "scipy.special"}),
     "mechlib.evidence": (1, {"numpy"}),
-    "mechlib.plots": (2, {"numpy", "scipy.special", "matplotlib", "markupsafe"}),
+    "mechlib.figures.plots": (2, {"numpy", "scipy.special", "matplotlib", "markupsafe"}),
     "mechlib.report": (3, {"numpy", "scipy.special", "matplotlib", "markupsafe", "jinja2", "pytest"}),
 }
 TOP = {"mechlib.plugin", "mechlib.cli"}
@@ -83,7 +83,7 @@ def graph_of(sources: dict[str, str]) -> dict[str, set[str]]:
     """Module to the modules among `sources` that it imports."""
     graph: dict[str, set[str]] = {}
     for module, source in sources.items():
-        # mechlib.tasks.ioi.rows is a name in mechlib.tasks.ioi, the longest module that fits.
+        # mechlib.prompts.ioi.rows is a name in mechlib.prompts.ioi, the longest module that fits.
         homes = [[other for other in sources if within(name, {other})] for name in imports(source, module)]
         graph[module] = {max(home, key=len) for home in homes if home}
     return graph
@@ -132,7 +132,7 @@ def test_a_judging_module_imports_nothing_for_measuring(module):
         ("import torch.nn as nn", {"torch.nn"}),
         ("from transformers import AutoModel", {"transformers.AutoModel"}),
         ("from mechlib import lab", {"mechlib.lab"}),
-        ("from .lab.models import load", {"mechlib.lab.models.load"}),
+        ("from .lab.models import load", {"mechlib.lab.models.loading.load"}),
         ("from . import lab", {"mechlib.lab"}),
         ("try:\n    import torch\nexcept ImportError:\n    torch = None", {"torch"}),
         ("try:\n    pass\nexcept ImportError:\n    import torch", {"torch"}),
@@ -157,16 +157,26 @@ def test_a_file_reaches_only_what_its_place_allows(owner):
 @pytest.mark.parametrize(
     ("owner", "module", "planted", "caught"),
     [
-        ("mechlib.prompts", "mechlib.prompts", "import numpy as np", "numpy"),
-        ("mechlib.prompts", "mechlib.prompts", "from mechlib.circuits import Head", "mechlib.circuits"),
-        ("mechlib.estimate", "mechlib.estimate", "import mechlib.statistics", "mechlib.statistics"),
-        ("mechlib.tasks", "mechlib.tasks.induction", "from ..evidence import evidence", "mechlib.evidence"),
-        ("mechlib.tasks", "mechlib.tasks.induction", "import numpy", "numpy"),
+        ("mechlib.prompts.promptset", "mechlib.prompts.promptset", "import numpy as np", "numpy"),
+        (
+            "mechlib.prompts.promptset",
+            "mechlib.prompts.promptset",
+            "from mechlib.parts.heads import Head",
+            "mechlib.parts.heads",
+        ),
+        (
+            "mechlib.statistics.estimate",
+            "mechlib.statistics.estimate",
+            "import mechlib.statistics",
+            "mechlib.statistics",
+        ),
+        ("mechlib.tasks", "mechlib.prompts.induction", "from ..evidence import evidence", "mechlib.evidence"),
+        ("mechlib.tasks", "mechlib.prompts.induction", "import numpy", "numpy"),
         ("mechlib.statistics", "mechlib.statistics", "from scipy import stats", "scipy.stats"),
         # Around the corner: a file without a name of its own, which the named one imports.
-        ("mechlib.evidence", "mechlib.evidence.store", "from mechlib.statistics import mean", "mechlib.statistics"),
-        ("mechlib.evidence", "mechlib.evidence.store", "import pandas", "pandas"),
-        ("mechlib.report", "mechlib.record", "from mechlib import plugin", "mechlib.plugin"),
+        ("mechlib.evidence", "mechlib.evidence.files", "from mechlib.statistics import mean", "mechlib.statistics"),
+        ("mechlib.evidence", "mechlib.evidence.files", "import pandas", "pandas"),
+        ("mechlib.report", "mechlib.verdicts.record", "from mechlib import plugin", "mechlib.plugin"),
     ],
 )
 def test_a_planted_import_out_of_place_is_caught(owner, module, planted, caught):
@@ -181,7 +191,7 @@ def order(sources: dict[str, str]) -> list[str]:
 
 def test_modules_can_be_ordered_so_that_each_imports_only_from_below():
     found = order(SOURCES)
-    assert found.index("mechlib.prompts") < found.index("mechlib.plugin")
+    assert found.index("mechlib.prompts.promptset") < found.index("mechlib.plugin")
 
 
 def test_two_modules_that_import_each_other_have_no_order():
@@ -191,7 +201,14 @@ def test_two_modules_that_import_each_other_have_no_order():
 
 
 def test_the_measuring_half_does_not_know_pytest_or_the_report():
-    above = {"pytest", "mechlib.claim", "mechlib.judge", "mechlib.report", "mechlib.run", *TOP}
+    above = {
+        "pytest",
+        "mechlib.judging.claim",
+        "mechlib.judging.judge",
+        "mechlib.report",
+        "mechlib.judging.session",
+        *TOP,
+    }
     for module in SOURCES.keys() - JUDGING.keys():
         assert not {name for name in imports(SOURCES[module], module) if within(name, above)}, module
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mechlib.evidence.meaning import EvidenceRefused, check, digest, meaning, normalised, source_of
+from mechlib.evidence.code_hash import EvidenceRefused, check, meaning, source_of
+from mechlib.evidence.modules import digest, normalised
 from tests.toys import module
 
 FIXED = '''
@@ -187,7 +188,7 @@ def test_builtins_imports_helpers_and_attributes_named_like_globals_are_allowed(
     import os.path
     from collections import Counter
     from functools import cache
-    from mechlib.prompts import Prompt
+    from mechlib.prompts.promptset import Prompt
     K = 3
 
     def f(x: Counter):

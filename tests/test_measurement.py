@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from mechlib.circuits import EmptySelection, Head, Selection, heads
 from mechlib.measurement import Measurement
-from mechlib.prompts import Prompt, PromptSet
+from mechlib.parts.heads import EmptySelection, Head, Selection, heads
+from mechlib.prompts.promptset import Prompt, PromptSet
 
 GRID = Measurement(np.arange(12.0).reshape(3, 4), ("a", "b", "c"), columns=("0.0", "0.1", "1.0", "total"))
 

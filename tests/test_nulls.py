@@ -5,9 +5,9 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from mechlib.circuits import DoubleDipping, EmptySelection, Head, heads
 from mechlib.measurement import Measurement
-from mechlib.prompts import Prompt, PromptSet
+from mechlib.parts.heads import DoubleDipping, EmptySelection, Head, heads
+from mechlib.prompts.promptset import Prompt, PromptSet
 from mechlib.statistics import (
     TooFew,
     above,

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from mechlib import pictured, plots
+from mechlib.figures import data as pictured
+from mechlib.figures import plots
+from mechlib.figures.svg import charts as drawings
+from mechlib.figures.svg import elements as svg
+from mechlib.figures.svg.elements import Mark, Scale
 from mechlib.measurement import Measurement
-from mechlib.report import drawings, svg
-from mechlib.report.svg import Mark, Scale
 from mechlib.statistics import mean
 
 ROOT = Path(__file__).parent.parent
@@ -132,7 +134,7 @@ def again() -> None:
 
 
 def test_naming_a_figure_in_a_claim_imports_no_matplotlib() -> None:
-    code = "import sys; from mechlib.plots import heads_by_layer; assert 'matplotlib' not in sys.modules"
+    code = "import sys; from mechlib.figures.plots import heads_by_layer; assert 'matplotlib' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 

@@ -8,23 +8,23 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from matplotlib.patches import PathPatch
+from mechlib.figures.graph_layout import MOST_EDGES, WIDEST
 from statsmodels.stats.proportion import proportion_confint
 
-from mechlib import plots
-from mechlib.curve_layout import size_ticks, spread
-from mechlib.graph_layout import MOST_EDGES, WIDEST, Box, bends, layout
-from mechlib.graphs import Edge, Graph
+from mechlib.figures import plots
+from mechlib.figures.data import curves_of, extent
+from mechlib.figures.layouts import Box, bends, layout, size_ticks, spread
+from mechlib.figures.show import Shown, drawn, entry
+from mechlib.figures.svg import charts as drawings
+from mechlib.figures.svg.circuit_charts import HIGH
+from mechlib.figures.svg.elements import scale_for
+from mechlib.figures.svg.sheet import sheet
 from mechlib.measurement import Measurement
-from mechlib.pictured import curves_of, extent
-from mechlib.record import Record
-from mechlib.report import drawings
-from mechlib.report.drawings_circuits import HIGH
-from mechlib.report.figures import shown_figures
-from mechlib.report.sheet import sheet
-from mechlib.report.shelf import Shelf
-from mechlib.report.svg import scale_for
-from mechlib.showing import Shown, drawn, entry
+from mechlib.parts.graphs import Edge, Graph
+from mechlib.report.content.claim_figures import shown_figures
+from mechlib.report.content.evidence_files import Shelf
 from mechlib.statistics import mean
+from mechlib.verdicts.record import Record
 from tests.house import records
 
 pytest_plugins = ["pytester"]
@@ -381,7 +381,7 @@ def test_curves_of_cells_travel_through_the_record() -> None:
 
 
 CLAIMS = """
-from mechlib.plots import circuit_graph, curve
+from mechlib.figures.plots import circuit_graph, curve
 from tests.test_showing import SUMS
 
 

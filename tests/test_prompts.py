@@ -6,7 +6,7 @@ from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
-from mechlib.prompts import Prompt, PromptSet
+from mechlib.prompts.promptset import Prompt, PromptSet
 
 ROWS = tuple(Prompt(f"when {i} then", str(i), f"if {i} then", "x", "t0", (("length", "3"),)) for i in range(5))
 TOY = PromptSet("toy", "discovery", ROWS)
@@ -42,7 +42,7 @@ def test_a_set_is_its_name_its_split_its_rows_and_their_order():
 
 
 def test_fingerprints_are_the_same_in_every_process():
-    code = "from mechlib.prompts import Prompt; print(Prompt('é a', 'b', labels=(('k', 'v'),)).fingerprint)"
+    code = "from mechlib.prompts.promptset import Prompt; print(Prompt('é a', 'b', labels=(('k', 'v'),)).fingerprint)"
     theirs = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     assert theirs == Prompt("é a", "b", labels=(("k", "v"),)).fingerprint
     assert len(theirs) == 12

@@ -2,9 +2,10 @@
 
 import pytest
 
-from mechlib.circuits import EmptySelection
-from mechlib.graphs import Circuit, Graph, circuit
-from mechlib.random_circuits import inflated_circuits, random_circuits, random_knockouts
+from mechlib.parts.circuits import Circuit, circuit
+from mechlib.parts.graphs import Graph
+from mechlib.parts.heads import EmptySelection
+from mechlib.parts.random_circuits import inflated_circuits, random_circuits, random_knockouts
 
 GRAPH = Graph(3, 4)
 PATHS = circuit("input->0.1.v, 0.1->1.2.k, input->1.2.v, 1.2->mlp 1, mlp 1->logits, 1.2->logits, input->logits")

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from mechlib.evidence import store
-from mechlib.record import Record
-from mechlib.report import html_rows, names
-from mechlib.report.appendix import appendix, failures
-from mechlib.report.markdown import report_md
-from mechlib.report.shelf import Shelf
-from mechlib.report.tables import claim_rows
+from mechlib.evidence import files as store
+from mechlib.report.content import titles as names
+from mechlib.report.content.claim_rows import claim_rows
+from mechlib.report.content.evidence_files import Shelf
+from mechlib.report.outputs import pytest_html as html_rows
+from mechlib.report.outputs.appendix import appendix, failures
+from mechlib.report.outputs.markdown import report_md
+from mechlib.verdicts.record import Record
 from tests.sample_record import Sample, estimate, heads_measurement, sample
 from tests.test_report import Page
 

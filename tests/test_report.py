@@ -18,16 +18,17 @@ import pytest
 
 from mechlib import report
 from mechlib.measurement import Measurement
-from mechlib.record import WORDS, Record
-from mechlib.report import html_rows, views
-from mechlib.report.appendix import adjusted, appendix
-from mechlib.report.figures import shown_figures
-from mechlib.report.markdown import escaped, report_md
-from mechlib.report.results import as_csv, as_latex, difference, results, tex
-from mechlib.report.shelf import Shelf
-from mechlib.report.tables import SIGNS, claim_rows, headline, models_of, record_anchor, variant
-from mechlib.report.terminal import verdict_table
-from mechlib.statistics.nulls import above_null
+from mechlib.report.content import claim_views as views
+from mechlib.report.content.claim_figures import shown_figures
+from mechlib.report.content.claim_rows import SIGNS, claim_rows, headline, models_of, record_anchor, variant
+from mechlib.report.content.evidence_files import Shelf
+from mechlib.report.outputs import pytest_html as html_rows
+from mechlib.report.outputs.appendix import adjusted, appendix
+from mechlib.report.outputs.markdown import escaped, report_md
+from mechlib.report.outputs.results import as_csv, as_latex, difference, results, tex
+from mechlib.report.outputs.terminal import verdict_table
+from mechlib.statistics.circuits.nulls import above_null
+from mechlib.verdicts.record import WORDS, Record
 from tests.sample_record import HEADS, HOSTILE, MINIS, Sample, card, estimate, heads_measurement, sample, twin_entries
 
 ROOT = Path(__file__).parent.parent
@@ -575,8 +576,8 @@ import sys
 sys.path.insert(0, {root!r})
 from pathlib import Path
 from tests.sample_record import sample
-from mechlib.report.html_rows import Page
-from mechlib.report.shelf import Shelf
+from mechlib.report.outputs.pytest_html import Page
+from mechlib.report.content.evidence_files import Shelf
 
 HOUSE = Path({house!r})
 RECORDS = {{record.id: record for record in sample(HOUSE)}}

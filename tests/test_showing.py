@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mechlib import plots, showing
+from mechlib.figures import plots
+from mechlib.figures import show as showing
 from mechlib.measurement import Measurement
-from mechlib.record import Record
-from mechlib.report.figures import shown_figures
-from mechlib.report.shelf import Shelf
+from mechlib.report.content.claim_figures import shown_figures
+from mechlib.report.content.evidence_files import Shelf
+from mechlib.verdicts.record import Record
 from tests.house import records
 
 pytest_plugins = ["pytester"]
@@ -84,7 +85,7 @@ def test_more_numbers_than_a_record_carries_must_be_filed():
 
 
 CLAIMS = """
-from mechlib.plots import distribution, matrix, rates_by_column, rates_by_stratum
+from mechlib.figures.plots import distribution, matrix, rates_by_column, rates_by_stratum
 from tests.test_showing import SUMS
 
 
@@ -123,7 +124,7 @@ def test_unfiled(model):
 
 
 def _sums():
-    from mechlib.prompts import Prompt, PromptSet
+    from mechlib.prompts.promptset import Prompt, PromptSet
 
     carries = ("carry", "no carry")
     rows = tuple(Prompt(f"{a} + 9", str(a + 9), labels=(("carry", carries[a % 2]),)) for a in range(80))

@@ -6,8 +6,8 @@ from scipy import stats
 
 from mechlib.measurement import Measurement
 from mechlib.statistics import TooFew, agreement_of_halves, overlap, set_seed_offset
-from mechlib.statistics.resampling import counts
-from mechlib.statistics.stability import ranks
+from mechlib.statistics.circuits.stability import ranks
+from mechlib.statistics.intervals.resampling import counts
 from tests.samples import TEMPLATES, draws, ends, measured, shuffled
 
 NAMES = tuple(f"0.{head}" for head in range(40))

@@ -13,7 +13,7 @@ import time
 import numpy as np
 import pytest
 
-from mechlib.evidence import store
+from mechlib.evidence import files as store
 from mechlib.measurement import Measurement
 
 FULL = Measurement(
@@ -137,7 +137,7 @@ def test_a_reader_never_sees_half_a_file(tmp_path):
 HOLD = """
 import sys, time
 from pathlib import Path
-from mechlib.evidence.store import locked
+from mechlib.evidence.files import locked
 with locked(Path(sys.argv[1]), lambda: None):
     print("held", flush=True)
     time.sleep(float(sys.argv[2]))

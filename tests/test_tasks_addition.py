@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 
 from fixtures import corpus, evaluate
-from mechlib.prompts import Prompt, PromptSet
-from mechlib.tasks import world
-from mechlib.tasks.addition import addition, increment, partners, prompt, subtraction, trained
-from mechlib.tasks.wordings import wording_of
+from mechlib.prompts import world
+from mechlib.prompts.addition import addition, increment, partners, prompt, subtraction, trained
+from mechlib.prompts.promptset import Prompt, PromptSet
+from mechlib.prompts.wordings import wording_of
 
 RUN = {"cwd": Path(__file__).parents[1], "capture_output": True, "text": True, "check": True}
 SPLITS = ("discovery", "confirmation", "reference")
@@ -380,7 +380,8 @@ def test_the_prompts_are_the_same_on_every_machine_and_python():
 
 def test_the_prompts_are_the_same_whatever_the_hash_seed_of_python():
     code = (
-        "from mechlib.tasks.addition import addition, subtraction, trained; from mechlib.prompts import PromptSet;"
+        "from mechlib.prompts.addition import addition, subtraction, trained\n"
+        "from mechlib.prompts.promptset import PromptSet\n"
         "sets = addition(shots=2), addition(operands='100 to 120'), subtraction(corrupt='second');"
         "print([found.fingerprint for found in (*sets, PromptSet('trained', 'reference', trained()))])"
     )

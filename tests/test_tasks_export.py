@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from mechlib.tasks import export as exporting
-from mechlib.tasks import world
-from mechlib.tasks.addition import addition
-from mechlib.tasks.export import export
-from mechlib.tasks.greater_than import greater_than
-from mechlib.tasks.ioi import ioi
+from mechlib.prompts import export as exporting
+from mechlib.prompts import world
+from mechlib.prompts.addition import addition
+from mechlib.prompts.export import export
+from mechlib.prompts.greater_than import greater_than
+from mechlib.prompts.ioi import ioi
 from tests.test_tasks_addition import asked
 
 

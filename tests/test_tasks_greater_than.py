@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mechlib.prompts import Prompt
-from mechlib.tasks import world
-from mechlib.tasks.greater_than import greater_than
+from mechlib.prompts import world
+from mechlib.prompts.greater_than import greater_than
+from mechlib.prompts.promptset import Prompt
 
 SPLITS = ("discovery", "confirmation", "reference")
 ANSWERED = ("discovery", "confirmation")

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from mechlib.prompts import Prompt
-from mechlib.tasks import draws, world
-from mechlib.tasks.induction import induction, repeats
+from mechlib.prompts import sampling as draws
+from mechlib.prompts import world
+from mechlib.prompts.induction import induction, repeats
+from mechlib.prompts.promptset import Prompt
 
 SPLITS = ("discovery", "confirmation", "reference")
 HALF = {"discovery": "discovery", "reference": "discovery", "confirmation": "confirmation"}

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from mechlib.prompts import Prompt
-from mechlib.tasks import world
-from mechlib.tasks.ioi import ioi
+from mechlib.prompts import world
+from mechlib.prompts.ioi import ioi
+from mechlib.prompts.promptset import Prompt
 
 SPLITS = ("discovery", "confirmation", "reference")
 ANSWERED = ("discovery", "confirmation")
@@ -141,7 +141,8 @@ def test_each_template_stands_after_every_number_of_fillers(split):
 
 @pytest.mark.parametrize("extra", ["", "subject", "object"])
 def test_the_reference_has_every_template_at_every_length_that_confirmation_has(extra):
-    """Otherwise a mean or a resample by position would be missing for some prompt, see mechlib/lab/reference.py."""
+    """Otherwise a mean or a resample by position would be missing for some prompt, see
+    mechlib/lab/interventions/reference.py."""
     lengths = {
         split: {(row.cluster, len(row.clean.split())) for row in ioi(split=split, extra=extra)} for split in SPLITS
     }

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fixtures import corpus
-from mechlib.tasks import world
+from mechlib.prompts import world
 
 WORDS = world.VOCABULARY
 NUMBERS = frozenset(world.NUMBERS)

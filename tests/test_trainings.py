@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from mechlib.record import Record
-from mechlib.report import html_rows
-from mechlib.report.appendix import appendix
-from mechlib.report.markdown import report_md
-from mechlib.report.shelf import Shelf
-from mechlib.report.trainings import recipes
+from mechlib.report.content.across_trainings import recipes
+from mechlib.report.content.evidence_files import Shelf
+from mechlib.report.outputs import pytest_html as html_rows
+from mechlib.report.outputs.appendix import appendix
+from mechlib.report.outputs.markdown import report_md
+from mechlib.verdicts.record import Record
 
 OUTCOMES = {
     "everywhere": ("SUPPORTED",) * 5,

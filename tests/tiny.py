@@ -25,7 +25,7 @@ from transformers import (
     Qwen2Config,
 )
 
-from mechlib.prompts import Prompt, PromptSet, Split
+from mechlib.prompts.promptset import Prompt, PromptSet, Split
 
 FAMILIES = ("gpt2", "neox", "llama", "qwen2")
 REFUSED = (ValueError, TypeCheckError)  # a wrong word: by our check, or by the annotation where shapes are checked

@@ -11,14 +11,14 @@ from types import ModuleType
 
 import pytest
 
-from mechlib.prompts import Prompt, PromptSet, Split
+from mechlib.prompts.promptset import Prompt, PromptSet, Split
 
 HEAD = """
 import numpy as np
-from mechlib.circuits import Heads, Head, Selection
+from mechlib.parts.heads import Heads, Head, Selection
 from mechlib.evidence import evidence
 from mechlib.measurement import Measurement
-from mechlib.prompts import PromptSet
+from mechlib.prompts.promptset import PromptSet
 """
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mechlib.lab.batches import Batch
-from mechlib.lab.network import Network, forward
+from mechlib.lab.batching import Batch
+from mechlib.lab.forward.families import Network, forward
 
 
 def wide(thing: Any) -> Any:

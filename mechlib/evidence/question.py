@@ -1,7 +1,8 @@
 """A question: an evidence function with its arguments, as text to read and as a key to file under.
 
-The key says exactly what was asked: the meaning of the function and its same-file helpers, every argument,
-each prompt, the model's weights and how they are run. Change any and the key is another.
+The key says exactly what was asked: the meaning of the function and its helpers, every argument, each prompt as the
+model sees it, the model's weights, configuration and tokenizer, and how they are run. Change any and the key is
+another. What the statistics know of a prompt (its cluster, its labels) is no part of it.
 """
 
 from __future__ import annotations
@@ -12,17 +13,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mechlib import checkpoints
-from mechlib.checkpoints import Checkpoint, IncompleteModel
-from mechlib.circuits import DoubleDipping, Head, Heads, Selection
-from mechlib.evidence.meaning import EvidenceRefused, digest
-from mechlib.graphs import Circuit
-from mechlib.prompts import PromptSet
+from mechlib.checkpoints.checkpoint import Checkpoint, IncompleteModel
+from mechlib.evidence.code_hash import EvidenceRefused
+from mechlib.evidence.files import ENDING, prompts_name, rows_of
+from mechlib.evidence.modules import digest
+from mechlib.parts.circuits import Circuit
+from mechlib.parts.heads import DoubleDipping, Head, Heads, Selection
+from mechlib.prompts.promptset import PromptSet
 
+CLAIMS = "claims"
 LONGEST_NAME = 119  # of a file: Windows, and archives, dislike longer ones
 ALLOWED = "None, bool, int, finite float, str, Head, Heads, Selection, Circuit, PromptSet, and tuples of these"
 
@@ -108,16 +112,24 @@ def _exact(value: Any) -> Any:
     return value if value is None or isinstance(value, bool) else repr(value)
 
 
+class Hashes(NamedTuple):
+    """What identifies a model: its weights, its configuration, its tokenizer."""
+
+    weights: str
+    config: str
+    tokenizer: str
+
+
 @dataclass(frozen=True)
 class Question:
-    """What was asked. `arguments` are accepted ones; `weights` is "" where a mini's file is missing."""
+    """What was asked. `arguments` are accepted ones; `hashes` are "" where a mini's files are missing."""
 
     topic: str
     function: str
     meaning: str
     arguments: dict[str, Any]
     checkpoints: dict[str, Checkpoint]
-    weights: dict[str, str]
+    hashes: dict[str, Hashes]
 
     @property
     def model(self) -> str:
@@ -145,7 +157,7 @@ class Question:
         }
         for key, model in self.checkpoints.items():
             prefix = key.removesuffix("model")  # "" for the parameter `model`, "other_" for `other_model`
-            parts[f"{prefix}weights"] = self.weights[key]
+            parts |= {f"{prefix}{name}": hash_ for name, hash_ in self.hashes[key]._asdict().items()}
             parts[f"{prefix}dtype"] = model.dtype
             parts[f"{prefix}processing"] = model.processing
             parts[f"{prefix}bos"] = model.bos
@@ -155,17 +167,33 @@ class Question:
     def key(self) -> str:
         return digest(self.parts)
 
+    @cached_property
+    def sets(self) -> dict[str, PromptSet]:
+        """Every prompt set among the arguments, by the name that it is filed under."""
+        return {prompts_name(prompts): prompts for prompts in prompts_in(self.arguments)}
+
+    @cached_property
+    def labels(self) -> str:
+        """Sixteen digits for clusters and labels of all prompts, which an instrument may read; "" where there are none.
+
+        No part of the key: where they differ from those at hand when something was measured, that is flagged.
+        """
+        digests = [rows_of(prompts).digest for prompts in prompts_in(self.arguments)]
+        return digest(digests)[:16] if digests else ""
+
     @property
     def known(self) -> bool:
-        """Whether every model's weights could be hashed, so that the key is one."""
-        return all(self.weights.values())
+        """Whether every model's files could be hashed, so that the key is one."""
+        return all(all(hashes) for hashes in self.hashes.values())
 
     def assuming(self, filed: dict[str, Any]) -> Question:
-        """This question, with the weights that a filed first line names where they could not be hashed here."""
-        weights = {
-            key: value or filed.get(f"{key.removesuffix('model')}weights", "") for key, value in self.weights.items()
-        }
-        return replace(self, weights=weights)
+        """This question, with the hashes that a filed first line names where files could not be hashed here."""
+        hashes = {}
+        for key, own in self.hashes.items():
+            prefix = key.removesuffix("model")
+            said = {name: value or filed.get(f"{prefix}{name}", "") for name, value in own._asdict().items()}
+            hashes[key] = Hashes(**said)
+        return replace(self, hashes=hashes)
 
     @property
     def stem(self) -> str:
@@ -175,7 +203,7 @@ class Question:
 
     def path(self, folder: Path) -> Path:
         """Where the evidence lies: <topic>/<function>--<model>--<first 8 digits of the key>.jsonl"""
-        return folder / self.topic.removeprefix("test_") / f"{self.stem}{self.key[:8]}.jsonl"
+        return folder / self.topic / f"{self.stem}{self.key[:8]}{ENDING}"
 
     def difference(self, filed: dict[str, Any]) -> str:
         """In which parts a filed first line answers another question: "the function, the prompts"."""
@@ -195,19 +223,27 @@ def ask(topic: str, function: str, meaning: str, arguments: dict[str, Any], root
             if not isinstance(value, str):
                 raise EvidenceRefused(f"{function}: {key} is {value!r}: a parameter of this name takes a model's name")
             models[key] = checkpoints.checkpoint(value, root)
-    weights = {key: _weights(model) for key, model in models.items()}
-    return Question(topic, function, meaning, arguments, models, weights)
+    hashes = {key: _hashes(model) for key, model in models.items()}
+    return Question(topic, function, meaning, arguments, models, hashes)
 
 
 def topic_of(file: str) -> str:
-    """The topic of a claim file: its stem, as in test_induction; "notebook" where there is no such file."""
-    return re.sub(r"[^A-Za-z0-9_.-]", "-", Path(file).stem) if Path(file).is_file() else "notebook"
+    """Under which topic the evidence of a function in this file is filed.
+
+    The folder of the file below claims/, as in claims/induction/test_heads.py; the file's own name, without "test_",
+    elsewhere; "notebook" where there is no such file.
+    """
+    path = Path(file)
+    if not path.is_file():
+        return "notebook"
+    inside = path.parent.name if path.parent.parent.name == CLAIMS else path.stem.removeprefix("test_")
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", inside)
 
 
-def _weights(model: Checkpoint) -> str:
+def _hashes(model: Checkpoint) -> Hashes:
     try:
-        return checkpoints.weight_hash(model)
+        return Hashes(checkpoints.weight_hash(model), *checkpoints.config_hashes(model))
     except IncompleteModel:
         if any(file.is_file() for file in checkpoints.weight_files(model)):
             raise  # damaged: an answer on other weights must not be passed off as one on these
-        return ""
+        return Hashes("", "", "")

@@ -1,203 +1,142 @@
-"""Evidence files: one line of provenance, then one JSON line a unit. Written whole or not at all.
-
-    {"schema": 1, "question": "scores(mini-0, induction(confirmation, n=400))", ..., "sha256": "..."}
-    ["1f0c5a9be2d4", [0.912345, 0.003]]
-
-The hash in the first line covers everything else in the file, so damage anywhere is seen. Rows hold the
-unit's name, the numbers of its cluster and stratum where there are any (the first line lists their names),
-then the values, rounded to six significant digits: what is judged is what is filed.
-"""
+"""The store: where evidence is filed, and what may be done when it is missing."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
-import numpy as np
+import filelock
 
-from mechlib.measurement import Measurement
+from mechlib import checkpoints
+from mechlib.evidence import files
+from mechlib.evidence.question import Question
+from mechlib.prompts.promptset import PromptSet
 
-SCHEMA = 1
-ENDING = ".jsonl"
-_BEFORE_HASH = b'"sha256": "'
-_AFTER_HASH = b'"}'
-
-
-class DamagedEvidence(RuntimeError):
-    """An evidence file whose contents do not match its own hash. It is never used."""
+Mode = Literal["measure", "frozen", "fresh", "replace"]
+PATIENCE = 3600.0  # seconds that one process waits for another's measurement; then it goes on without the lock
 
 
-def encode(provenance: dict[str, Any], measurement: Measurement) -> bytes:
-    """The bytes of an evidence file: a pure function of what it says, the same on every machine."""
-    clusters, strata = _names(measurement.clusters), _names(measurement.strata)
-    first = {
-        "schema": SCHEMA,
-        **provenance,
-        "unit": measurement.unit,
-        "of": measurement.of,
-        "yes_no": measurement.yes_no,
-        "columns": list(measurement.columns),
-        "clusters": list(clusters),
-        "strata": list(strata),
-        "rows": len(measurement),
-    }
-    kept = [
-        (names, labels) for names, labels in ((clusters, measurement.clusters), (strata, measurement.strata)) if names
-    ]
-    lines = []
-    for row, (unit, values) in enumerate(zip(measurement.units, measurement.values.tolist(), strict=True)):
-        said = [json.dumps(unit, ensure_ascii=False), *(str(names[labels[row]]) for names, labels in kept)]
-        lines.append(f"[{','.join(said)},[{','.join(f'{value:.6g}' for value in values)}]]\n")
-    head = json.dumps(first, ensure_ascii=False, allow_nan=False)[:-1].encode() + b", " + _BEFORE_HASH
-    tail = _AFTER_HASH + b"\n" + "".join(lines).encode()
-    return head + hashlib.sha256(head + tail).hexdigest().encode() + tail
+def _print(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
-def _names(labels: tuple[str, ...]) -> dict[str, int]:
-    return {label: number for number, label in enumerate(dict.fromkeys(labels))}
+def _this_run() -> str:
+    return os.environ.get("PYTEST_XDIST_TESTRUNUID") or f"{os.getpid()}-{time.time_ns()}"
 
 
-def decode(data: bytes, name: str) -> tuple[dict[str, Any], Measurement]:
-    """The first line and the measurement of a file's bytes. Raises DamagedEvidence, naming the file."""
-    if b"\r" in data:  # a checkout on Windows may have changed the line ends; JSON has no others
-        data = data.replace(b"\r\n", b"\n")
-    start = data.find(_BEFORE_HASH) + len(_BEFORE_HASH)
-    digest, rest = data[start : start + 64], data[start + 64 :]
-    whole = hashlib.sha256(data[:start])
-    whole.update(rest)
-    if whole.hexdigest().encode() != digest:
-        raise DamagedEvidence(
-            f"{name} is damaged: its contents do not match its own hash; restore it with git, "
-            "or delete it and run `pytest` to measure again"
-        )
-    text, _, body = data.decode().partition("\n")
-    first = json.loads(text)
-    if first["schema"] != SCHEMA:
-        raise DamagedEvidence(f"{name} has schema {first['schema']}, this mechlib reads {SCHEMA}: update mechlib")
-    return first, _measurement(first, json.loads(f"[{body[:-1].replace(chr(10), ',')}]"))
+@dataclass(eq=False)
+class Store:
+    """Where evidence is filed, and what may be done when it is missing.
 
-
-def _measurement(first: dict[str, Any], rows: list[list[Any]]) -> Measurement:
-    clusters, strata = first["clusters"], first["strata"]
-    values = np.array([row[-1] for row in rows], dtype=np.float64)
-    values.flags.writeable = False  # read once and shared by every claim of the process
-    return Measurement(
-        values=values,
-        units=tuple(row[0] for row in rows),
-        unit=first["unit"],
-        columns=tuple(first["columns"]),
-        clusters=tuple(clusters[row[1]] for row in rows) if clusters else (),
-        strata=tuple(strata[row[-2]] for row in rows) if strata else (),
-        yes_no=first["yes_no"],
-        of=first["of"],
-    )
-
-
-_filed: dict[Path, tuple[tuple[int, int], dict[str, Any], Measurement]] = {}
-
-
-def load(path: Path) -> tuple[dict[str, Any], Measurement]:
-    """The first line and the measurement of an evidence file, kept in memory until the file changes.
-
-    Raises FileNotFoundError, or DamagedEvidence.
+    mode          "measure" what is missing, "frozen" nothing, "fresh" all, to compare, "replace" all, to file
+    device        as asked for on the command line, for the log of runs
+    evidence_dir  default root/artifacts/evidence
+    say           receives each line of progress; default: standard error
+    run           the same in all processes of a run, so that none measures again what another just has
+    interactive   in a notebook prompts are edited under the same name; among claims that is refused
     """
-    status = path.stat()
-    state = (status.st_mtime_ns, status.st_size)
-    kept = _filed.get(path)
-    if kept is None or kept[0] != state:
-        kept = _filed[path] = (state, *decode(path.read_bytes(), path.name))
-    return kept[1], kept[2]
 
+    root: Path
+    mode: Mode = "measure"
+    device: str | None = None
+    evidence_dir: Path | None = None
+    say: Callable[[str], None] = field(default=_print, repr=False)
+    run: str = field(default_factory=_this_run)
+    interactive: bool = False
+    _settled: set[str] = field(default_factory=set, repr=False)
+    _asked: dict[str, Any] = field(default_factory=dict, repr=False)
+    _sets: dict[str, bool] = field(default_factory=dict, repr=False)
 
-def first_line(path: Path) -> dict[str, Any]:
-    """The first line alone, not checked against the rows; {} where it is unreadable."""
-    try:
-        with path.open("rb") as file:
-            first = json.loads(file.readline())
-    except (OSError, ValueError):
-        return {}
-    return first if isinstance(first, dict) else {}
+    def __post_init__(self) -> None:
+        if self.mode not in get_args(Mode):
+            raise ValueError(f"no mode {self.mode!r}: choose one of {', '.join(get_args(Mode))}")
 
+    @property
+    def folder(self) -> Path:
+        return self.evidence_dir or self.root / "artifacts" / "evidence"
 
-def write(path: Path, data: bytes) -> None:
-    """Files bytes under a temporary name, flushes them to the disk, and renames: never half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    @property
+    def models(self) -> Path:
+        """The folder whose fixtures/ are meant, in keys and when models are loaded."""
+        named = "MECHLIB_ROOT" in os.environ or not (self.root / "fixtures").is_dir()
+        return checkpoints.repository() if named else self.root
 
+    def shown(self, path: Path) -> str:
+        """A path as messages give it: relative to the root where it lies below it."""
+        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
 
-def refuse_unwritable(folder: Path) -> None:
-    """Raises OSError unless a file can be made in this folder, which is made where it is missing."""
-    folder.mkdir(parents=True, exist_ok=True)
-    probe = folder / f".{os.getpid()}.tmp"
-    probe.touch()
-    probe.unlink()
+    # What this run has done already.
 
+    def again(self, key: str) -> bool:
+        """Whether this run still has to measure this key again, in whichever process."""
+        if self.mode not in ("fresh", "replace") or key in self._settled:
+            return False
+        mark = self._lock(key, "settled")
+        return not (mark.is_file() and mark.read_text(encoding="utf-8") == self.run)
 
-def append(path: Path, entry: dict[str, Any]) -> None:
-    """One line, in one write to a file opened for appending, so that two processes never tear each other's."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    try:
-        os.write(descriptor, (json.dumps(entry, ensure_ascii=False) + "\n").encode())
-    finally:
-        os.close(descriptor)
+    def settle(self, key: str) -> None:
+        """Remembers that this run has measured this key."""
+        self._settled.add(key)
+        if self.mode in ("fresh", "replace"):
+            with suppress(OSError):  # another process of this run then measures it once more
+                files.write(self._lock(key, "settled"), self.run.encode())
 
+    @contextmanager
+    def lock(self, question: Question) -> Iterator[None]:
+        """Holds the lock of a question, waiting for another process that measures it.
 
-@contextmanager
-def locked(path: Path, waiting: Callable[[], None], patience: float = 3600.0) -> Iterator[None]:
-    """Holds a lock file, waiting up to `patience` seconds for another process; then goes on without it.
+        Only an optimisation: who comes second reads instead of measuring again. The operating system lets go of the
+        lock when its process ends, however it ends; where files cannot be locked, nobody waits.
+        """
+        path = self._lock(question.key, "lock")
+        held = None
+        with suppress(OSError, NotImplementedError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            held = filelock.FileLock(path)
+            try:
+                held.acquire(blocking=False)
+            except filelock.Timeout:
+                self.say(f"waiting for another process, which is measuring {question.name}")
+                with suppress(filelock.Timeout):
+                    held.acquire(timeout=PATIENCE)
+        try:
+            yield
+        finally:
+            if held is not None:
+                held.release()
 
-    Only an optimisation: who comes second reads instead of measuring again. The operating system lets go of
-    the lock when its process ends, however it ends, so a stale lock cannot be met.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError:  # a folder that cannot be written to
-        yield
-        return
-    try:
-        deadline = time.monotonic() + patience
-        told = False
-        while not _grab(descriptor) and time.monotonic() < deadline:
-            if not told:
-                waiting()
-                told = True
-            time.sleep(0.05)
-        yield
-    finally:
-        os.close(descriptor)
+    def _lock(self, key: str, ending: str) -> Path:
+        return self.root / "artifacts" / ".locks" / f"{key[:16]}.{ending}"
 
+    # What may not be asked, and which prompts were.
 
-def _grab(descriptor: int) -> bool:
-    """Whether the lock is ours now. Where the file system knows no locks, it always is."""
-    try:
-        import fcntl
-    except ImportError:
-        import msvcrt
+    def refuse_namesakes(self, question: Question) -> None:
+        """Raises ValueError where two questions read the same and differ: their files would replace each other."""
+        asked = self._asked.setdefault(f"{question.topic}.{question.text}", question.parts["arguments"])
+        if asked != question.parts["arguments"] and not self.interactive:
+            raise ValueError(
+                f"{question.name}: two sets of prompts read the same, as in {question.text}: give one another name "
+                "or other settings, or the evidence for each takes the other's place"
+            )
 
-        with suppress(OSError):
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined, unused-ignore]
-            return True
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True
+    def file_prompts(self, prompts: PromptSet) -> bool:
+        """Files what the statistics know of a set of prompts, where that is not what is filed; whether it is now.
+
+        The set that a task makes today counts, whatever is filed: clusters and labels are no part of a measurement.
+        """
+        name = files.prompts_name(prompts)
+        if name not in self._sets:
+            path, data = files.prompts_path(self.folder, name), files.encode_prompts(prompts)
+            same = path.is_file() and path.read_bytes().replace(b"\r\n", b"\n") == data
+            if not same and self.mode != "frozen":
+                with suppress(OSError):  # judging goes on with the set in hand
+                    files.write(path, data)
+                    same = True
+            self._sets[name] = same
+        return self._sets[name]

@@ -1,0 +1,109 @@
+"""What measures: instruments on a loaded model and a set of prompts, each returning one value, or vector, a prompt.
+
+    models         load, describe, checkpoint_of; batches, tokens, per_prompt, in_order, run
+    behaviour      answers_correctly, logit_differences, answer_log_probs, repeat_loss
+    metrics        logit_diff, answer_log_prob, correct, loss_per_token
+    interventions  patched, zero_ablated, mean_ablated, resample_ablated, activations: a changed model, inside `with`
+    sweeps         restored_by_patching, lost_by_patching, flipped_by_patching; under_ablation, loss_under_ablation;
+                   restored_by_random_sets, under_ablation_of_random_sets; of components, layers, residual
+    attribution    direct_logit_attribution, logit_lens, attention_to, attention_by_offset, attention_pattern,
+                   attribution_patching, attribution_error, node_scores, edge_scores, copy_scores, attention_and_written
+    paths          lost_by_path_patching, restored_by_path_patching, attention_after_path_patching
+    weights        composition, copying, matching, positional_attention
+    circuits       circuit_scores, prune, grid, lost_by_part, lost_by_added_part, random_circuit_scores,
+                   under_knockouts, greedy_knockout; network, the plain forward pass that they run on
+    studies        generated, numbers_generated, numbers_given; attention_to_operand, number_structure,
+                   shares_of_each_digit; right_against_wrong, wrong_against_wrong, answers_exchanged, activation_norms;
+                   year_scores, difference_restored, difference_lost, difference_without, attention_to_start, by_noun;
+                   readers, under_other_positions, input_changed
+
+A measurement imports them inside itself, `from mechlib.lab import load, restored_by_patching`: torch is loaded only
+where something is measured.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mechlib.faces import lazily
+
+if TYPE_CHECKING:
+    from mechlib.lab.attribution.attention import attention_by_offset as attention_by_offset
+    from mechlib.lab.attribution.attention import attention_pattern as attention_pattern
+    from mechlib.lab.attribution.attention import attention_to as attention_to
+    from mechlib.lab.attribution.copying import attention_and_written as attention_and_written
+    from mechlib.lab.attribution.copying import copy_scores as copy_scores
+    from mechlib.lab.attribution.direct import direct_logit_attribution as direct_logit_attribution
+    from mechlib.lab.attribution.gradients import attribution_error as attribution_error
+    from mechlib.lab.attribution.gradients import attribution_patching as attribution_patching
+    from mechlib.lab.attribution.gradients import edge_scores as edge_scores
+    from mechlib.lab.attribution.gradients import node_scores as node_scores
+    from mechlib.lab.attribution.head_weights import composition as composition
+    from mechlib.lab.attribution.head_weights import copying as copying
+    from mechlib.lab.attribution.head_weights import matching as matching
+    from mechlib.lab.attribution.head_weights import positional_attention as positional_attention
+    from mechlib.lab.attribution.logit_lens import logit_lens as logit_lens
+    from mechlib.lab.attribution.path_patching import attention_after_path_patching as attention_after_path_patching
+    from mechlib.lab.attribution.path_patching import lost_by_path_patching as lost_by_path_patching
+    from mechlib.lab.attribution.path_patching import restored_by_path_patching as restored_by_path_patching
+    from mechlib.lab.batching import batches as batches
+    from mechlib.lab.batching import in_order as in_order
+    from mechlib.lab.batching import per_prompt as per_prompt
+    from mechlib.lab.behaviour import answer_log_probs as answer_log_probs
+    from mechlib.lab.behaviour import answers_correctly as answers_correctly
+    from mechlib.lab.behaviour import logit_differences as logit_differences
+    from mechlib.lab.behaviour import repeat_loss as repeat_loss
+    from mechlib.lab.circuits.faithfulness import circuit_scores as circuit_scores
+    from mechlib.lab.circuits.grid import grid as grid
+    from mechlib.lab.circuits.knockouts import greedy_knockout as greedy_knockout
+    from mechlib.lab.circuits.knockouts import lost_by_added_part as lost_by_added_part
+    from mechlib.lab.circuits.knockouts import lost_by_part as lost_by_part
+    from mechlib.lab.circuits.knockouts import random_circuit_scores as random_circuit_scores
+    from mechlib.lab.circuits.knockouts import under_knockouts as under_knockouts
+    from mechlib.lab.circuits.pruning import prune as prune
+    from mechlib.lab.forward.families import network as network
+    from mechlib.lab.hooks import run as run
+    from mechlib.lab.interventions.ablation import loss_under_ablation as loss_under_ablation
+    from mechlib.lab.interventions.ablation import under_ablation as under_ablation
+    from mechlib.lab.interventions.ablation import under_ablation_of_random_sets as under_ablation_of_random_sets
+    from mechlib.lab.interventions.contexts import activations as activations
+    from mechlib.lab.interventions.contexts import mean_ablated as mean_ablated
+    from mechlib.lab.interventions.contexts import patched as patched
+    from mechlib.lab.interventions.contexts import resample_ablated as resample_ablated
+    from mechlib.lab.interventions.contexts import zero_ablated as zero_ablated
+    from mechlib.lab.interventions.patching import flipped_by_patching as flipped_by_patching
+    from mechlib.lab.interventions.patching import lost_by_patching as lost_by_patching
+    from mechlib.lab.interventions.patching import restored_by_patching as restored_by_patching
+    from mechlib.lab.interventions.patching import restored_by_random_sets as restored_by_random_sets
+    from mechlib.lab.interventions.sites import components as components
+    from mechlib.lab.interventions.sites import layers as layers
+    from mechlib.lab.interventions.sites import residual as residual
+    from mechlib.lab.metrics import answer_log_prob as answer_log_prob
+    from mechlib.lab.metrics import correct as correct
+    from mechlib.lab.metrics import logit_diff as logit_diff
+    from mechlib.lab.metrics import loss_per_token as loss_per_token
+    from mechlib.lab.models.loading import checkpoint_of as checkpoint_of
+    from mechlib.lab.models.loading import describe as describe
+    from mechlib.lab.models.loading import load as load
+    from mechlib.lab.models.tokens import tokens as tokens
+    from mechlib.lab.studies.generation import generated as generated
+    from mechlib.lab.studies.generation import numbers_generated as numbers_generated
+    from mechlib.lab.studies.generation import numbers_given as numbers_given
+    from mechlib.lab.studies.greater_than import attention_to_start as attention_to_start
+    from mechlib.lab.studies.greater_than import by_noun as by_noun
+    from mechlib.lab.studies.greater_than import difference_lost as difference_lost
+    from mechlib.lab.studies.greater_than import difference_restored as difference_restored
+    from mechlib.lab.studies.greater_than import difference_without as difference_without
+    from mechlib.lab.studies.greater_than import year_scores as year_scores
+    from mechlib.lab.studies.numbers import attention_to_operand as attention_to_operand
+    from mechlib.lab.studies.numbers import number_structure as number_structure
+    from mechlib.lab.studies.numbers import shares_of_each_digit as shares_of_each_digit
+    from mechlib.lab.studies.position_embeddings import input_changed as input_changed
+    from mechlib.lab.studies.position_embeddings import readers as readers
+    from mechlib.lab.studies.position_embeddings import under_other_positions as under_other_positions
+    from mechlib.lab.studies.right_wrong import activation_norms as activation_norms
+    from mechlib.lab.studies.right_wrong import answers_exchanged as answers_exchanged
+    from mechlib.lab.studies.right_wrong import right_against_wrong as right_against_wrong
+    from mechlib.lab.studies.right_wrong import wrong_against_wrong as wrong_against_wrong
+
+__getattr__, __dir__, __all__ = lazily("mechlib.lab", globals())

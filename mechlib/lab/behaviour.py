@@ -9,15 +9,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechlib.lab.batches import Batch, batches, per_prompt
+from mechlib.lab.batching import Batch, batches, per_prompt
 from mechlib.lab.hooks import run
 from mechlib.lab.metrics import answer_log_prob, correct, logit_diff
-from mechlib.lab.models import Model
+from mechlib.lab.models.loading import Model
 from mechlib.measurement import Measurement
-from mechlib.prompts import PromptSet
+from mechlib.prompts.promptset import PromptSet
 
 
-def answers_correctly(model: Model, prompts: PromptSet, unit: str = "prompt") -> Measurement:
+def answers_correctly(model: Model, prompts: PromptSet, unit: str = "") -> Measurement:
     """1 where the answer is what the model writes next: each of its tokens the most likely one after those before it.
 
     Neither corrupted text nor distractor plays a part: what an answer shares with its distractor is judged too.
@@ -27,7 +27,7 @@ def answers_correctly(model: Model, prompts: PromptSet, unit: str = "prompt") ->
     return per_prompt(prompts, made, values, ("value",), "most likely token is the answer", unit, yes_no=True)
 
 
-def logit_differences(model: Model, prompts: PromptSet, unit: str = "prompt") -> Measurement:
+def logit_differences(model: Model, prompts: PromptSet, unit: str = "") -> Measurement:
     """Logit of the answer minus logit of the distractor, after the clean prompt and, if there is one, the corrupted.
 
     Answers of several tokens: at the first token by which the two differ, behind those that they share.
@@ -46,7 +46,7 @@ def logit_differences(model: Model, prompts: PromptSet, unit: str = "prompt") ->
     return per_prompt(prompts, made, values, columns, "logit of answer minus distractor", unit)
 
 
-def answer_log_probs(model: Model, prompts: PromptSet, unit: str = "prompt") -> Measurement:
+def answer_log_probs(model: Model, prompts: PromptSet, unit: str = "") -> Measurement:
     """Log-probability of the whole answer after the prompt, teacher-forced, in nats."""
     made = batches(model, prompts, alone=True)
     values = [_teacher_forced(model, batch, answer_log_prob) for batch in made]
@@ -73,7 +73,7 @@ def _teacher_forced(model: Model, batch: Batch, judge: Judge) -> Float[Tensor, "
     return found
 
 
-def repeat_loss(model: Model, prompts: PromptSet, unit: str = "sequence") -> Measurement:
+def repeat_loss(model: Model, prompts: PromptSet, unit: str = "") -> Measurement:
     """Loss on the repeat, from its second token on, and on the sequence's first half, in nats per token."""
     made = batches(model, prompts)
     values = []

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mechlib.lab.models import Model, checkpoint_of
+from mechlib.lab.models.loading import Model, checkpoint_of
 
 Edit: TypeAlias = Callable[[Tensor], Tensor]
 

@@ -16,7 +16,7 @@ def logit_diff(
 
     Positive where the model prefers the answer; a constant added to all logits cancels.
     Prompts must end at the same position: left-pad them, or a short prompt is read at its padding
-    (`mechlib.lab.batches` groups prompts by length, so that nothing is ever padded).
+    (`mechlib.lab.batching` groups prompts by length, so that nothing is ever padded).
 
     Source: Wang et al. 2022, arXiv:2211.00593.
     """

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mechlib.record import Record
-from mechlib.report.results import as_csv, as_latex, difference, read_results, save, write_results
-from mechlib.report.terminal import verdict_table
+from mechlib.report.outputs.results import as_csv, as_latex, difference, read_results, save, write_results
+from mechlib.report.outputs.terminal import verdict_table
+from mechlib.verdicts.record import Record
 
 __all__ = ["difference", "read_results", "verdict_table", "write", "write_results"]
 
@@ -30,8 +30,8 @@ def write(
     only (date, device, command): it goes on the page and never into a committed file. What changed since the
     results that still lie in `out_dir` is said on the page. report.html beside it is the plugin's.
     """
-    from mechlib.report.appendix import appendix
-    from mechlib.report.shelf import Shelf
+    from mechlib.report.content.evidence_files import Shelf
+    from mechlib.report.outputs.appendix import appendix
 
     shelf = Shelf(evidence_dir or root / "artifacts" / "evidence")
     former = read_results(out_dir / "results.json")
@@ -41,8 +41,8 @@ def write(
     save(out_dir / "results.csv", as_csv(records))
     save(out_dir / "table.tex", as_latex(records))
     if not partial:
-        from mechlib.report.committed import write_figures
-        from mechlib.report.markdown import report_md
+        from mechlib.report.outputs.figure_files import write_figures
+        from mechlib.report.outputs.markdown import report_md
 
         write_figures(records, root, shelf)
         save(root / "REPORT.md", report_md(records, root, shelf))

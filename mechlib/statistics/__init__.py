@@ -5,16 +5,22 @@ or a Family where a measurement has several columns. Rows are put into an order 
 that an estimate is a function of what was measured on which unit and of nothing else.
 """
 
+from mechlib.statistics.circuits.faithfulness import cmd, cpr, faithfulness, gap, share_kept
+from mechlib.statistics.circuits.hypotheses import (
+    equivalence,
+    independence,
+    minimality,
+    partial_necessity,
+    sufficiency,
+)
+from mechlib.statistics.circuits.nulls import above_null, permutation_p, sign_flip_p
+from mechlib.statistics.circuits.stability import agreement_of_halves, overlap
 from mechlib.statistics.correlations import correlation
-from mechlib.statistics.curves import cmd, cpr, faithfulness, gap, share_kept
 from mechlib.statistics.dependence import distance_correlation
 from mechlib.statistics.differences import difference
-from mechlib.statistics.hypotheses import equivalence, independence, minimality, partial_necessity, sufficiency
+from mechlib.statistics.intervals.resampling import TooFew, set_seed_offset
 from mechlib.statistics.means import RatioRefused, mean, proportion, ratio
-from mechlib.statistics.nulls import above_null, permutation_p, sign_flip_p
-from mechlib.statistics.resampling import TooFew, set_seed_offset
-from mechlib.statistics.selecting import above, circuit_above, strongest, strongest_circuit
-from mechlib.statistics.stability import agreement_of_halves, overlap
+from mechlib.statistics.selection import above, circuit_above, strongest, strongest_circuit
 from mechlib.statistics.trainings import across_seeds, exact
 
 __all__ = [

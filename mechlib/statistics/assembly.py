@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from mechlib.estimate import Distribution, Estimate, Family, plural
 from mechlib.measurement import Measurement
-from mechlib.statistics.intervals import Interval, Sample
-from mechlib.statistics.rows import by_label_and_unit
+from mechlib.statistics.estimate import Distribution, Estimate, Family, plural
+from mechlib.statistics.intervals.interval import Interval
+from mechlib.statistics.intervals.ordering import by_label_and_unit
+from mechlib.statistics.intervals.sample import Sample
 
 Strip = tuple[tuple[str, int, float], ...]
 
@@ -90,7 +91,7 @@ def strips_of(measured: Measurement, values: np.ndarray) -> list[Strip]:
     labels = measured.strata or measured.clusters
     if not labels:
         return [()] * values.shape[1]
-    order = by_label_and_unit(labels, measured.units, numbers_first=True).tolist()
+    order = by_label_and_unit(labels, measured.sorted_by, numbers_first=True).tolist()
     names, starts, counts = [], [], []
     for label, rows in groupby(range(len(order)), key=lambda place: labels[order[place]]):
         members = list(rows)
@@ -116,7 +117,9 @@ def aligned(measured: Measurement, like: Measurement) -> Measurement:
     if clusters != like.clusters:
         raise ValueError("the same units are in other clusters: two measurements of one prompt set agree on them")
     strata = tuple(measured.strata[row] for row in order) if measured.strata else ()
-    return replace(measured, values=measured.values[order], units=like.units, clusters=clusters, strata=strata)
+    return replace(
+        measured, values=measured.values[order], units=like.units, clusters=clusters, strata=strata, order=like.order
+    )
 
 
 def columns_of_difference(first: Measurement, second: Measurement) -> tuple[str, ...]:

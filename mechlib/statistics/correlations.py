@@ -6,14 +6,14 @@ from typing import Literal
 
 import numpy as np
 
-from mechlib.estimate import Estimate, plural
 from mechlib.measurement import Measurement
 from mechlib.statistics.assembly import aligned, identity, sources_of
-from mechlib.statistics.intervals import FEWEST as FEWEST_CLUSTERS
-from mechlib.statistics.intervals import Sample, sample
-from mechlib.statistics.resampling import TooFew, bca_of, left_out
-from mechlib.statistics.rows import by_label_and_unit
-from mechlib.tails import LEVEL, Z, t_quantile
+from mechlib.statistics.estimate import Estimate, plural
+from mechlib.statistics.intervals.interval import FEWEST as FEWEST_CLUSTERS
+from mechlib.statistics.intervals.ordering import by_label_and_unit
+from mechlib.statistics.intervals.resampling import TooFew, bca_of, left_out
+from mechlib.statistics.intervals.sample import Sample, sample
+from mechlib.statistics.intervals.tails import LEVEL, Z, t_quantile
 
 FEWEST = 20  # units, for an interval of a correlation
 
@@ -73,7 +73,7 @@ def paired(
         )
     drawn = sample(first, across)
     labels = first.clusters if drawn.drawn != "units" else ("",) * len(first)
-    order = by_label_and_unit(labels, first.units)
+    order = by_label_and_unit(labels, first.sorted_by)
     groups = np.unique(np.array(labels)[order], return_inverse=True)[1]
     return drawn, groups, first.array[order], second.array[order]
 

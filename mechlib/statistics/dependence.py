@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from mechlib.estimate import Estimate
 from mechlib.measurement import Measurement
 from mechlib.statistics.assembly import identity, sources_of
 from mechlib.statistics.correlations import paired
-from mechlib.statistics.intervals import FEWEST, Sample
-from mechlib.statistics.resampling import TooFew, left_out
-from mechlib.tails import LEVEL, Z, t_quantile
+from mechlib.statistics.estimate import Estimate
+from mechlib.statistics.intervals.interval import FEWEST
+from mechlib.statistics.intervals.resampling import TooFew, left_out
+from mechlib.statistics.intervals.sample import Sample
+from mechlib.statistics.intervals.tails import LEVEL, Z, t_quantile
 
 
 def distance_correlation(

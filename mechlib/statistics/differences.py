@@ -6,18 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from mechlib.estimate import Estimate, Family, plural
 from mechlib.measurement import Measurement
 from mechlib.statistics.assembly import aligned, assembled, columns_of_difference, with_sources
-from mechlib.statistics.intervals import (
-    Interval,
-    Sample,
-    interval,
-    interval_of_paired_shares,
-    interval_of_unpaired_shares,
-    sample,
-)
-from mechlib.tails import LEVEL
+from mechlib.statistics.estimate import Estimate, Family, plural
+from mechlib.statistics.intervals.interval import Interval, interval
+from mechlib.statistics.intervals.sample import Sample, sample
+from mechlib.statistics.intervals.shares import interval_of_paired_shares, interval_of_unpaired_shares
+from mechlib.statistics.intervals.tails import LEVEL
 
 
 def difference(first: Measurement, second: Measurement, across: str | None = None) -> Estimate | Family:

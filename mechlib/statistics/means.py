@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from mechlib.estimate import Estimate, Family
 from mechlib.measurement import TOTAL, Measurement
 from mechlib.statistics.assembly import aligned, assembled, identity, strips_of, with_sources
-from mechlib.statistics.intervals import interval, interval_of_share, sample
-from mechlib.tails import LEVEL
+from mechlib.statistics.estimate import Estimate, Family
+from mechlib.statistics.intervals.interval import interval
+from mechlib.statistics.intervals.sample import sample
+from mechlib.statistics.intervals.shares import interval_of_share
+from mechlib.statistics.intervals.tails import LEVEL
 
 
 class RatioRefused(ValueError):

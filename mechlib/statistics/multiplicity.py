@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mechlib.tails import LEVEL
+from mechlib.statistics.intervals.tails import LEVEL
 
 
 def holm(levels: Sequence[float]) -> list[float]:

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from mechlib.estimate import Estimate
 from mechlib.statistics.assembly import distributions_of
-from mechlib.statistics.resampling import TooFew
-from mechlib.tails import LEVEL, t_quantile
+from mechlib.statistics.estimate import Estimate
+from mechlib.statistics.intervals.resampling import TooFew
+from mechlib.statistics.intervals.tails import LEVEL, t_quantile
 
 
 def across_seeds(values: Iterable[Estimate | float]) -> Estimate:

@@ -1,0 +1,35 @@
+"""Checkpoints: which models there are, where they lie, whether they are whole, what hashes to. Loads nothing."""
+
+from mechlib.checkpoints.checkpoint import (
+    MINIS,
+    TWINS,
+    Checkpoint,
+    IncompleteModel,
+    NotPublished,
+    UnknownModel,
+    WeightsMissing,
+    parent,
+    published,
+    twins,
+)
+from mechlib.checkpoints.files import (
+    config_hashes,
+    file_hashes,
+    is_here,
+    problems,
+    require_here,
+    weight_files,
+    weight_hash,
+)
+from mechlib.checkpoints.hub import HUB, Shape
+from mechlib.checkpoints.memory import Memory, memory
+from mechlib.checkpoints.planted import RECIPE as PLANTED_RECIPE
+from mechlib.checkpoints.planted import Plan, plan
+from mechlib.checkpoints.resolve import PLANTED, checkpoint, file_name, hub_cache, plan_of, repository
+
+__all__ = [
+    "HUB", "MINIS", "PLANTED", "PLANTED_RECIPE", "TWINS", "Checkpoint", "IncompleteModel", "Memory", "NotPublished",
+    "Plan", "Shape", "UnknownModel", "WeightsMissing", "checkpoint", "config_hashes", "file_hashes", "file_name",
+    "hub_cache", "is_here", "memory", "parent", "plan", "plan_of", "problems", "published", "repository",
+    "require_here", "twins", "weight_files", "weight_hash",
+]  # fmt: skip

@@ -1,0 +1,200 @@
+"""Files of a model: which there are, whether they are whole, and the hashes by which evidence knows them.
+
+Opens no pickle, and imports neither torch nor safetensors.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from mechlib.checkpoints import planted
+from mechlib.checkpoints.checkpoint import Checkpoint, IncompleteModel, WeightsMissing
+
+RECIPE = 1  # of the twins: raise it when mechlib.lab.models makes them differently, so that their evidence is remade
+PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.ckpt")
+SAYS_NOTHING = ("transformers_version", "_name_or_path", "dtype", "torch_dtype")  # of config.json
+TOKENIZERS = (("tokenizer.json",), ("tokenizer.model",), ("vocab.json", "merges.txt"))
+
+
+def weight_files(model: Checkpoint) -> tuple[Path, ...]:
+    """The safetensors files of a model, one or several shards, whether or not they exist. Never a pickle.
+
+    A planted model has none.
+    """
+    if model.kind == "planted":
+        return ()
+    index = model.path / "model.safetensors.index.json"
+    if index.is_file():
+        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        return tuple(model.path / shard for shard in shards)
+    return (model.path / "model.safetensors",)
+
+
+def problems(model: Checkpoint) -> tuple[str, ...]:
+    """What is wrong with a model's files, one phrase each; empty where it can be loaded. Opens no pickle."""
+    if model.kind == "planted":
+        return ()
+    return _problems(model, _state(model.path))
+
+
+def _state(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Names, times and sizes of a folder's files: one cheap look that says whether anything changed."""
+    try:
+        with os.scandir(folder) as entries:
+            found = [(entry.name, entry.stat().st_mtime_ns, entry.stat().st_size) for entry in entries]
+    except OSError:
+        return ()
+    return tuple(sorted(found))
+
+
+@functools.lru_cache(maxsize=64)
+def _problems(model: Checkpoint, state: tuple[tuple[str, int, int], ...]) -> tuple[str, ...]:
+    found = [] if (model.path / "config.json").is_file() else ["config.json is missing"]
+    if not any(all((model.path / file).is_file() for file in files) for files in TOKENIZERS):
+        found.append("tokenizer.json is missing")
+    found += [
+        f"{file} is damaged: it is no JSON"
+        for file in ("config.json", "tokenizer.json")
+        if (model.path / file).is_file() and not isinstance(_json(model.path / file), dict)
+    ]
+    try:
+        files = weight_files(model)
+    except (ValueError, KeyError):
+        return (*found, "model.safetensors.index.json is damaged")
+    for file in files:
+        if not file.is_file():
+            pickles = [name for name in PICKLES if (model.path / name).exists()]
+            why = f" ({pickles[0]} is a pickle, which can run code, and is not opened)" if pickles else ""
+            found.append(f"{file.name} is missing{why}")
+        elif header(file) is None:
+            found.append(f"{file.name} is damaged or truncated")
+        elif model.kind == "mini" and (said := _sum_on_card(model)) != (seen := file_hashes(model)[file.name]) and said:
+            found.append(f"{file.name} is damaged: its sha256 begins {seen[:8]}, card.json says {said[:8]}")
+    return tuple(found)
+
+
+def _sum_on_card(model: Checkpoint) -> str:
+    """The sha256 that a mini's card gives for its weights; "" where there is no card to compare with."""
+    card = model.path / "card.json"
+    said = _json(card) if card.is_file() else None
+    return str(said.get("sha256", "")) if isinstance(said, dict) else ""
+
+
+def _json(file: Path) -> Any:
+    """What a JSON file says, read once until it changes; None where it is damaged."""
+    return _parsed(file, file.stat().st_mtime_ns, file.stat().st_size)
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed(file: Path, modified: int, size: int) -> Any:
+    try:
+        return json.loads(file.read_bytes())
+    except ValueError:
+        return None
+
+
+def is_here(model: Checkpoint) -> bool:
+    """Whether complete weights and a tokenizer of this model (of the parent, for a twin) are on this machine."""
+    return not problems(model)
+
+
+def require_here(model: Checkpoint) -> None:
+    """Nothing where the model is complete, else WeightsMissing (Hub) or IncompleteModel, with the cure."""
+    found = problems(model)
+    if not found:
+        return
+    if model.kind == "hub" and not model.path.is_dir():
+        raise WeightsMissing(f"{model.parent} is not on this machine: run `mechlib fetch {model.parent}`")
+    seen = ", ".join(found)
+    state = "damaged" if all("damaged" in problem for problem in found) else "incomplete"
+    if model.kind == "hub":
+        raise IncompleteModel(f"{model.parent} is {state}: {seen}: run `mechlib fetch {model.parent}`")
+    if model.kind == "mini":
+        raise IncompleteModel(
+            f"fixtures/{model.parent} is {state}: {seen}: restore it with `git checkout -- fixtures/{model.parent}`"
+        )
+    raise IncompleteModel(f"{model.parent} is {state}: {seen}: save it again with save_pretrained, as safetensors")
+
+
+# --- what the weights are --------------------------------------------------------------------------------------------
+
+
+def weight_hash(model: Checkpoint) -> str:
+    """What identifies a model's weights, in evidence.
+
+    The sha256 of the safetensors file, for a mini or a local model (of the shards' sums, where there are several);
+    repository and full revision for a Hub model, which pins its files and is the same where they are not here; name and
+    version of the recipe for a planted model, which its weights follow from; for a
+    twin the parent's, with the twin's name and the version of its recipe. Raises IncompleteModel where files are
+    needed and missing.
+    """
+    if model.kind == "hub":
+        base = f"{model.repo}@{model.revision}"
+    elif model.kind == "planted":
+        base = f"{model.parent}.{planted.RECIPE}"
+    else:
+        require_here(model)
+        sums = file_hashes(model)
+        base = next(iter(sums.values())) if len(sums) == 1 else _sha256(json.dumps(sums, sort_keys=True).encode())
+    return f"{base}+{model.twin}.{RECIPE}" if model.twin else base
+
+
+def config_hashes(model: Checkpoint) -> tuple[str, str]:
+    """What identifies a model's configuration and its tokenizer, in evidence.
+
+    For files that are here the sha256 of config.json, as canonical JSON without what says nothing about the model (the
+    library's version, the folder it came from, the type it was stored in), and of the tokenizer's files. A Hub model's
+    are pinned by its revision, a planted one's follow from its recipe. Raises IncompleteModel where files are missing.
+    """
+    if model.kind == "hub":
+        return model.revision, model.revision
+    if model.kind == "planted":
+        recipe = f"{model.parent}.{planted.RECIPE}"
+        return recipe, recipe
+    require_here(model)
+    config = {key: value for key, value in _json(model.path / "config.json").items() if key not in SAYS_NOTHING}
+    canonical = json.dumps(config, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    used = next(files for files in TOKENIZERS if all((model.path / file).is_file() for file in files))
+    sums = {file: _state_sha256(model.path / file) for file in used}
+    return _sha256(canonical.encode()), _sha256(json.dumps(sums, sort_keys=True).encode())
+
+
+def _state_sha256(file: Path) -> str:
+    return _file_sha256(file, file.stat().st_mtime_ns, file.stat().st_size)
+
+
+def file_hashes(model: Checkpoint) -> dict[str, str]:
+    """The sha256 of each safetensors file that is here, by file name."""
+    here = [file for file in weight_files(model) if file.is_file()]
+    return {file.name: _file_sha256(file, file.stat().st_mtime_ns, file.stat().st_size) for file in here}
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+@functools.lru_cache(maxsize=256)
+def _file_sha256(file: Path, modified: int, size: int) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def header(file: Path) -> dict[str, dict] | None:
+    """The header of a safetensors file, tensor by tensor; None where it is damaged or the file has another length."""
+    try:
+        size = file.stat().st_size
+        with file.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            if not 2 <= length <= min(size - 8, 100_000_000):
+                return None
+            header = json.loads(stream.read(length))
+        tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
+        end = max((entry["data_offsets"][1] for entry in tensors.values()), default=0)
+        return tensors if size == 8 + length + end else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None

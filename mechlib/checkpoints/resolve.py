@@ -1,0 +1,106 @@
+"""Resolving: what a model's name stands for, and where its files would lie. Nothing here downloads."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+from pathlib import Path
+
+from mechlib.checkpoints import planted
+from mechlib.checkpoints.checkpoint import MINIS, Checkpoint, UnknownModel, parent, twin_of
+from mechlib.checkpoints.hub import HUB, Hub
+
+PLANTED = tuple(f"planted-{kind}" for kind in planted.KINDS)  # of seed 0 and the smallest size; others say theirs
+_WORLD = ("What is 23 + 54 ? Answer : 77 Mary amber", (202, 203, 26, 204, 57, 205, 206, 207, 80, 341, 703))
+
+
+def checkpoint(name: str, root: Path | None = None) -> Checkpoint:
+    """What a name stands for. `root` is the repository that holds fixtures/ (default: see `repository`).
+
+    Raises UnknownModel, with the nearest name, where there is none.
+    """
+    base = parent(name)
+    twin = twin_of(name)
+    if base in MINIS:
+        path = (root or repository()) / "fixtures" / base
+        return Checkpoint(name, "mini", path, base, twin, bos="<bos>", known=_WORLD)
+    if base in HUB:
+        hub = HUB[base]
+        path = _snapshot(hub)
+        bos = "<|endoftext|>"
+        return Checkpoint(name, "hub", path, base, twin, hub.repo, hub.revision, bos=bos, known=hub.known)
+    if (plan := plan_of(base)) is not None:
+        last = len(plan.vocabulary) - 1
+        known = (f"{plan.vocabulary[2]} {plan.vocabulary[last]}", (2, last))
+        return Checkpoint(name, "planted", Path(base), base, twin, bos=planted.BOS, known=known)
+    path = Path(base).expanduser()
+    if path.is_dir():
+        return Checkpoint(name, "local", path.resolve(), base, twin, bos=_own_bos(path))
+    raise UnknownModel(_unknown(base))
+
+
+def plan_of(base: str) -> planted.Plan | None:
+    try:
+        return planted.plan(base)
+    except ValueError as error:
+        raise UnknownModel(f"no model {base!r}: {error}") from None
+
+
+def repository() -> Path:
+    """The repository whose fixtures/ are meant: MECHLIB_ROOT, else the one that this package lies in."""
+    named = os.environ.get("MECHLIB_ROOT")
+    return Path(named) if named else Path(__file__).resolve().parents[2]
+
+
+def file_name(name: str) -> str:
+    """The model in a file name: no path, no `@`, no `:`; a local directory gives its last part."""
+    base = parent(name)
+    if base not in MINIS and base not in HUB and plan_of(base) is None:
+        base = Path(base).resolve().name
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", base + (f"-{twin_of(name)}" if twin_of(name) else ""))
+
+
+def _unknown(name: str) -> str:
+    if "/" in name or os.sep in name or name.startswith("."):
+        return f"no model {name!r}: no such directory; one has config.json, model.safetensors, tokenizer.json"
+    there = (*MINIS, *HUB, *PLANTED)
+    near = difflib.get_close_matches(name, there, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else "write ./NAME for a directory."
+    return f"no model {name!r}: {hint} There are {', '.join(there)}"
+
+
+# --- where files lie -------------------------------------------------------------------------------------------------
+
+
+def hub_cache() -> Path:
+    """The Hugging Face cache of models: HF_HUB_CACHE, else HF_HOME/hub, else ~/.cache/huggingface/hub."""
+    for variable in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+        if os.environ.get(variable):
+            return Path(os.environ[variable]).expanduser()
+    if os.environ.get("HF_HOME"):
+        return Path(os.environ["HF_HOME"]).expanduser() / "hub"
+    caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(caches).expanduser() / "huggingface" / "hub"
+
+
+def _snapshot(hub: Hub) -> Path:
+    # GPT-2 is stored under either of its two names, depending on which one brought it.
+    repos = (hub.repo,) if "/" in hub.repo else (hub.repo, f"openai-community/{hub.repo}")
+    paths = [hub_cache() / f"models--{repo.replace('/', '--')}" / "snapshots" / hub.revision for repo in repos]
+    return next((path for path in paths if path.is_dir()), paths[0])
+
+
+def _own_bos(path: Path) -> str:
+    """The BOS token that a directory's tokenizer declares, else its end-of-text token, else ""."""
+    try:
+        config = json.loads((path / "tokenizer_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    for key in ("bos_token", "eos_token"):
+        token = config.get(key)
+        token = token.get("content") if isinstance(token, dict) else token
+        if token:
+            return str(token)
+    return ""

@@ -1,0 +1,117 @@
+"""Evidence: what was measured is filed under what was asked, and is read back without measuring.
+
+    @evidence
+    def restored(model: str, heads: Heads, prompts: PromptSet) -> Measurement: ...
+
+Calling such a function looks for a file under the key of the question (mechlib.evidence.question) and reads it
+(mechlib.evidence.lookup). Only where there is none does the body run, and its result is filed
+(mechlib.evidence.measuring, mechlib.evidence.files). How it was measured, the stamp of the instruments
+(mechlib.evidence.stamp), is kept beside it: where that differs today, the verdict stands and is flagged.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FunctionType
+from typing import Any, ParamSpec
+
+from mechlib import checkpoints
+from mechlib.evidence import files
+from mechlib.evidence.code_hash import EVIDENCE, EvidenceRefused, check, source_of
+from mechlib.evidence.lookup import Body, EvidenceUse
+from mechlib.evidence.measuring import answer
+from mechlib.evidence.question import accepted, ask, refuse_double_dipping
+from mechlib.evidence.store import Store
+from mechlib.measurement import Measurement
+
+P = ParamSpec("P")
+
+
+def evidence(function: Callable[P, Measurement]) -> Callable[P, Measurement]:
+    """Makes a function of plain arguments into evidence: measured once, filed, read ever after.
+
+    Parameters named `model` (or `..._model`) take names of models. Other arguments are None, bool, int, finite
+    float, str, Head, Heads, Selection (received as plain Heads), Circuit (without its history), PromptSet, and
+    tuples of these. The function returns a Measurement, one value or one small vector for each unit; it comes back
+    with `.prompts` and `.source`, its values rounded to six significant digits whether it was measured now or read.
+
+    Raises EvidenceRefused, naming the cure, for a function whose meaning its source does not show.
+    """
+    if not isinstance(function, FunctionType):
+        raise EvidenceRefused(f"@evidence takes a plain function, not {function!r}: put it directly above `def`")
+    source = source_of(function)
+    check(function, source)
+    signature = inspect.signature(function)
+    for parameter in signature.parameters.values():
+        if parameter.default is not parameter.empty:
+            accepted(parameter.default, f"the default of {parameter.name} in {function.__name__}")
+    body = Body(function, source)
+
+    @functools.wraps(function)
+    def filed(*args: P.args, **kwargs: P.kwargs) -> Measurement:
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        refuse_double_dipping(function.__name__, bound.arguments)
+        arguments = {name: accepted(value, f"{name} of {function.__name__}") for name, value in bound.arguments.items()}
+        place = current(source.file)
+        reading = answer(body, ask(body.topic, function.__name__, body.meaning, arguments, place.models), place)
+        for collected in _collectors:
+            collected.append(reading)
+        return reading.measurement
+
+    setattr(filed, EVIDENCE, True)
+    return filed
+
+
+_stores: list[Store] = []
+_collectors: list[list[EvidenceUse]] = []
+
+
+@contextmanager
+def using(chosen: Store) -> Iterator[Store]:
+    """Reads and files evidence in this store inside."""
+    _stores.append(chosen)
+    try:
+        yield chosen
+    finally:
+        _stores.remove(chosen)
+
+
+@contextmanager
+def uses() -> Iterator[list[EvidenceUse]]:
+    """Every use of evidence inside, in order, those in nested `uses` too."""
+    collected: list[EvidenceUse] = []
+    _collectors.append(collected)
+    try:
+        yield collected
+    finally:
+        # By identity, for two empty lists are equal.
+        del _collectors[next(number for number, entry in enumerate(_collectors) if entry is collected)]
+
+
+def current(file: str | Path) -> Store:
+    """The store in use; outside `using`, in a notebook or a script, that of the repository around the file."""
+    return _stores[-1] if _stores else _store_around(Path(file))
+
+
+@functools.cache
+def _store_around(file: Path) -> Store:
+    roots = [folder for folder in file.parents if (folder / "pyproject.toml").is_file()]
+    return Store(roots[0] if roots else checkpoints.repository(), interactive=True)
+
+
+def read(path: Path) -> Measurement:
+    """The measurement in an evidence file, checked by its own hash. Its prompts are not filed, only their digests.
+
+    Raises DamagedEvidence, FileNotFoundError.
+    """
+    return files.load(path)[1]
+
+
+def provenance(path: Path) -> dict[str, Any]:
+    """The first line of an evidence file, checked by its own hash. Raises DamagedEvidence, FileNotFoundError."""
+    return files.load(path)[0]

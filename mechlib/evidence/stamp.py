@@ -1,0 +1,94 @@
+"""The stamp: with which instruments a function would be measured today.
+
+Each public name that a measurement uses, by its face (mechlib.faces), stands with one hash of every module behind it:
+the one that it lies in and all that those import, wherever in mechlib they are. Import statements and docstrings do not
+count, nor do the names of modules, so that a stamp outlives moving and describing them. Read off source text and
+package metadata, so that judging stays free of torch.
+
+A stamp that differs today never changes a verdict; it is a word of caution. It is filed once and named by its hash.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from importlib import metadata
+from pathlib import Path
+from types import FunctionType
+
+from mechlib.evidence import files
+from mechlib.evidence.code_hash import Source, reached
+from mechlib.evidence.modules import PACKAGE, closure, digest, imported_names, package_folder
+from mechlib.faces import home
+
+Stamp = dict[str, str]
+LIBRARIES = ("torch", "transformer-lens", "transformers")
+_NO_INSTRUMENTS = (f"{PACKAGE}.evidence",)  # the decorator: how evidence is filed is no way to measure
+
+
+def instruments(function: FunctionType, source: Source, package: Path | None = None) -> Stamp:
+    """How a function would be measured today: a hash for each name of mechlib that it uses, and versions of libraries.
+
+    Libraries that are not installed are left out. `package` is the folder that holds mechlib (default: this one's).
+    """
+    nodes, origins = reached(function, source)
+    names = {*origins, *(name for node in nodes for name in imported_names(node, ""))}
+    used = sorted(
+        name for name in names if f"{name}.".startswith(f"{PACKAGE}.") and not name.startswith(_NO_INSTRUMENTS)
+    )
+    stamp = {name.removeprefix(f"{PACKAGE}."): behind(name, package) for name in used}
+    return stamp | {library: version for library in LIBRARIES if (version := _version(library))}
+
+
+def behind(name: str, package: Path | None = None) -> str:
+    """One hash of all modules behind a name, "mechlib.lab.load", whatever these are called."""
+    folder = package or package_folder(PACKAGE)
+    modules = closure([home(name)], lambda top: folder if top == PACKAGE else None)
+    # The package itself is behind every name; what stands in its __init__ are addresses.
+    return digest(sorted({hash_ for module, hash_ in modules.items() if module not in _ADDRESSES}))[:16]
+
+
+_ADDRESSES = {PACKAGE, f"{PACKAGE}.lab", f"{PACKAGE}.faces"}
+
+
+def older(filed: Stamp, today: Stamp) -> tuple[str, ...]:
+    """The instruments in which two stamps differ. A library that is not installed here decides nothing."""
+    names = [name for name in sorted({*filed, *today}) if name in today or name not in LIBRARIES]
+    return tuple(name for name in names if filed.get(name) != today.get(name))
+
+
+def name_of(stamp: Stamp) -> str:
+    """Sixteen digits that a stamp is filed under."""
+    return digest(stamp)[:16]
+
+
+def file_stamp(folder: Path, stamp: Stamp) -> str:
+    """Files a stamp below the evidence in `folder`, where it is not there already; what it is named."""
+    name = name_of(stamp)
+    path = _path(folder, name)
+    if not path.is_file():
+        files.write(path, (json.dumps(stamp, indent=1, sort_keys=True) + "\n").encode())
+    return name
+
+
+@functools.lru_cache(maxsize=4096)
+def filed_stamp(folder: Path, name: str) -> Stamp | None:
+    """The stamp of this name; None where it is missing or damaged, so that nobody knows how something was measured."""
+    try:
+        stamp = json.loads(_path(folder, name).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return stamp if isinstance(stamp, dict) and name_of(stamp) == name else None
+
+
+def _path(folder: Path, name: str) -> Path:
+    return folder / files.STAMPS / f"{name}.json"
+
+
+@functools.cache
+def _version(library: str) -> str:
+    """The public version of an installed library ("2.13.0" of "2.13.0+cpu"), or ""."""
+    try:
+        return metadata.version(library).partition("+")[0]
+    except metadata.PackageNotFoundError:
+        return ""

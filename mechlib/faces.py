@@ -1,0 +1,106 @@
+"""The faces: what users import from `mechlib` and from `mechlib.lab`, and the module that each name stands in.
+
+A face is an address that stays while modules move. Claims import from faces only; evidence names in its stamp what it
+was measured with by face (mechlib.evidence.stamp). Nothing inside the package imports a face, so that imports run one
+way. Names are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+FACES: dict[str, dict[str, tuple[str, ...]]] = {
+    "mechlib": {
+        "mechlib.checkpoints.checkpoint": ("published",),
+        "mechlib.figures.show": ("show",),
+        "mechlib.judging.marks": ("no_twin", "open_question", "refuted", "void"),
+        "mechlib.measurement": ("Measurement",),
+        "mechlib.parts.circuits": ("Circuit", "circuit", "circuit_of"),
+        "mechlib.parts.graphs": ("Graph",),
+        "mechlib.parts.heads": ("Head", "Heads", "Selection", "all_heads", "heads", "singly_and_jointly"),
+        "mechlib.parts.random_circuits": ("random_knockouts",),
+        "mechlib.parts.random_sets": ("random_sets",),
+        "mechlib.prompts.promptset": ("Prompt", "PromptSet"),
+        "mechlib.statistics": (
+            "TooFew", "above", "above_null", "across_seeds", "agreement_of_halves", "circuit_above", "cmd",
+            "correlation", "cpr", "difference", "distance_correlation", "equivalence", "exact", "faithfulness", "gap",
+            "independence", "mean", "minimality", "overlap", "partial_necessity", "permutation_p", "proportion",
+            "ratio", "share_kept", "strongest", "strongest_circuit", "sufficiency",
+        ),
+        "mechlib.statistics.circuits.grid": ("cells", "kept"),
+        "mechlib.statistics.estimate": ("Estimate", "every", "requires", "some"),
+    },
+    "mechlib.lab": {
+        "mechlib.lab.attribution.attention": ("attention_by_offset", "attention_pattern", "attention_to"),
+        "mechlib.lab.attribution.copying": ("attention_and_written", "copy_scores"),
+        "mechlib.lab.attribution.direct": ("direct_logit_attribution",),
+        "mechlib.lab.attribution.gradients": (
+            "attribution_error", "attribution_patching", "edge_scores", "node_scores",
+        ),
+        "mechlib.lab.attribution.head_weights": ("composition", "copying", "matching", "positional_attention"),
+        "mechlib.lab.attribution.logit_lens": ("logit_lens",),
+        "mechlib.lab.attribution.path_patching": (
+            "attention_after_path_patching", "lost_by_path_patching", "restored_by_path_patching",
+        ),
+        "mechlib.lab.batching": ("batches", "in_order", "per_prompt"),
+        "mechlib.lab.behaviour": ("answer_log_probs", "answers_correctly", "logit_differences", "repeat_loss"),
+        "mechlib.lab.circuits.faithfulness": ("circuit_scores",),
+        "mechlib.lab.circuits.grid": ("grid",),
+        "mechlib.lab.circuits.knockouts": (
+            "greedy_knockout", "lost_by_added_part", "lost_by_part", "random_circuit_scores", "under_knockouts",
+        ),
+        "mechlib.lab.circuits.pruning": ("prune",),
+        "mechlib.lab.forward.families": ("network",),
+        "mechlib.lab.hooks": ("run",),
+        "mechlib.lab.interventions.ablation": (
+            "loss_under_ablation", "under_ablation", "under_ablation_of_random_sets",
+        ),
+        "mechlib.lab.interventions.contexts": (
+            "activations", "mean_ablated", "patched", "resample_ablated", "zero_ablated",
+        ),
+        "mechlib.lab.interventions.patching": (
+            "flipped_by_patching", "lost_by_patching", "restored_by_patching", "restored_by_random_sets",
+        ),
+        "mechlib.lab.interventions.sites": ("components", "layers", "residual"),
+        "mechlib.lab.metrics": ("answer_log_prob", "correct", "logit_diff", "loss_per_token"),
+        "mechlib.lab.models.loading": ("checkpoint_of", "describe", "load"),
+        "mechlib.lab.models.tokens": ("tokens",),
+        "mechlib.lab.studies.generation": ("generated", "numbers_generated", "numbers_given"),
+        "mechlib.lab.studies.greater_than": (
+            "attention_to_start", "by_noun", "difference_lost", "difference_restored", "difference_without",
+            "year_scores",
+        ),
+        "mechlib.lab.studies.numbers": ("attention_to_operand", "number_structure", "shares_of_each_digit"),
+        "mechlib.lab.studies.position_embeddings": ("input_changed", "readers", "under_other_positions"),
+        "mechlib.lab.studies.right_wrong": (
+            "activation_norms", "answers_exchanged", "right_against_wrong", "wrong_against_wrong",
+        ),
+    },
+}  # fmt: skip
+
+
+def homes(face: str) -> dict[str, str]:
+    """The names of a face, each with the module that it stands in."""
+    return {name: module for module, names in FACES[face].items() for name in names}
+
+
+def home(dotted: str) -> str:
+    """The module behind a name that is imported from a face, as in "mechlib.lab.load"; else the name itself."""
+    face, _, name = dotted.rpartition(".")
+    return homes(face).get(name, dotted) if face in FACES else dotted
+
+
+def lazily(face: str, namespace: dict[str, Any]) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """`__getattr__`, `__dir__` and `__all__` of a face."""
+    where = homes(face)
+
+    def load(name: str) -> Any:
+        if name not in where:
+            raise AttributeError(f"module {face!r} has no attribute {name!r}")
+        value = getattr(import_module(where[name]), name)
+        namespace[name] = value
+        return value
+
+    return load, lambda: sorted({*namespace, *where}), sorted(where)

@@ -1,0 +1,296 @@
+"""What figures draw: numbers, labels and intervals, before any ink. Shared by `mechlib.figures.plots` and the pages.
+
+What is drawn is a Measurement, or for a `matrix` or a `curve` one Measurement for each cell, under (row, column).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mechlib.figures.show import Cells
+from mechlib.measurement import Measurement
+from mechlib.parts.graphs import INPUT, LOGITS, Edge, layer_of
+from mechlib.statistics import TooFew, mean, proportion
+from mechlib.statistics.estimate import Estimate, Family
+
+Ends = tuple[float, float]
+MOST_COLUMNS = 20
+
+
+@dataclass(frozen=True)
+class Point:
+    """A mean or a share with its 95 % interval, None where there are too few units for one, or nothing varied.
+
+    `outer` is the interval that holds together with those of all other columns.
+    """
+
+    label: str
+    n: int
+    value: float
+    interval: Ends | None = None
+    outer: Ends | None = None
+
+    @property
+    def reach(self) -> tuple[float, ...]:
+        return (self.value, *(self.interval or ()), *(self.outer or ()))
+
+
+def head_grid(measurement: Measurement) -> np.ndarray:
+    """Means over units, layers x heads; NaN where a head was not measured. ValueError without head columns."""
+    names = measurement.head_columns
+    if not names:
+        raise ValueError(
+            f"no column is a head ({', '.join(measurement.columns[:4])}): columns named layer.head make a head map"
+        )
+    places = [tuple(int(part) for part in name.split(".")) for name in names]
+    grid = np.full((1 + max(layer for layer, _ in places), 1 + max(head for _, head in places)), np.nan)
+    means = measurement.values.mean(axis=0)
+    for name, (layer, head) in zip(names, places, strict=True):
+        grid[layer, head] = means[measurement.columns.index(name)]
+    return grid
+
+
+def heads_and_mlps(measurement: Measurement) -> tuple[np.ndarray, np.ndarray | None]:
+    """`head_grid`, and means of the columns "mlp 0", "mlp 1", ... by layer, None where there are none.
+
+    Both have a row for every layer of either, NaN where nothing was measured.
+    """
+    grid = head_grid(measurement)
+    found = {int(name[4:]): name for name in measurement.mlp_columns if name[4:].isdecimal()}
+    if not found:
+        return grid, None
+    mlps = np.full(max(len(grid), 1 + max(found)), np.nan)
+    for layer, name in found.items():
+        mlps[layer] = measurement[name].array.mean()
+    return np.concatenate([grid, np.full((len(mlps) - len(grid), grid.shape[1]), np.nan)]), mlps
+
+
+def strata_means(measurement: Measurement) -> list[tuple[str, int, np.ndarray]]:
+    """(label, n, means by column) for each stratum, else for each cluster."""
+    return [(label, len(part), part.values.mean(axis=0)) for label, part in _by_stratum(measurement)]
+
+
+def _by_stratum(measurement: Measurement) -> list[tuple[str, Measurement]]:
+    labels = measurement.strata or measurement.clusters
+    if not labels:
+        raise ValueError(f"no strata and no clusters: there is nothing to split this {measurement.unit} data by")
+    if not measurement.strata:  # inside one cluster units are independent
+        measurement = replace(measurement, strata=labels, clusters=())
+    return [(label, measurement.stratum(label)) for label in in_order(labels)]
+
+
+def in_order(labels: Iterable[str]) -> list[str]:
+    """Each label once: by their numbers where all have one ("length 8" before "length 12"), else as they appear."""
+    distinct = list(dict.fromkeys(labels))
+    numbers = [[int(digits) for digits in re.findall(r"\d+", label)] for label in distinct]
+    return sorted(distinct, key=dict(zip(distinct, numbers, strict=True)).__getitem__) if all(numbers) else distinct
+
+
+def stratum_points(measurement: Measurement) -> list[Point]:
+    """The first column in each stratum (else cluster): share or mean with the interval of that stratum alone."""
+    first = measurement[measurement.columns[:1]]
+    return [_point(label, part) for label, part in _by_stratum(first)]
+
+
+def column_points(measurement: Measurement) -> list[Point]:
+    """The columns farthest from their median, at most 20, from the highest to the lowest.
+
+    Where many are alike (heads that restore nothing, heads without which all goes on) the others are shown. `outer` is
+    simultaneous over all columns of the measurement, those left out too.
+    """
+    names = measurement.columns
+    together: dict[str, Ends | None] = {}
+    if len(names) > 1:
+        with suppress(TooFew):
+            family = (proportion if measurement.yes_no else mean)(measurement)
+            assert isinstance(family, Family)
+            together = {estimate.name: _ends_of(estimate) for estimate in family}
+    found = [replace(_point(name, measurement[name]), outer=together.get(name)) for name in names]
+    middle = float(np.median([point.value for point in found]))
+    shown = sorted(found, key=lambda point: -abs(point.value - middle))[:MOST_COLUMNS]
+    return sorted(shown, key=lambda point: -point.value)
+
+
+def not_shown(measurement: Measurement) -> str:
+    """What `column_points` left out: "17 more, 0.00 to 0.01"; empty where nothing was."""
+    shown = {point.label for point in column_points(measurement)}
+    values = [float(measurement[name].values.mean()) for name in measurement.columns if name not in shown]
+    return f"{len(values)} more, {min(values):.2f} to {max(values):.2f}" if values else ""
+
+
+def spans(measurement: Measurement) -> list[Ends | None]:
+    """The line of each column of `by_column`: quartiles over units, or of shares (whose quartiles are 0 and 1) the
+    95 % interval."""
+    if measurement.yes_no:
+        return [_point(name, measurement[name]).interval for name in measurement.columns]
+    low, high = np.quantile(measurement.values, (0.25, 0.75), axis=0)
+    return [(float(a), float(b)) for a, b in zip(low, high, strict=True)]
+
+
+def _point(label: str, measurement: Measurement) -> Point:
+    try:
+        estimate = (proportion if measurement.yes_no else mean)(measurement)
+    except TooFew:
+        return Point(label, len(measurement), float(measurement.values.mean()))
+    assert isinstance(estimate, Estimate)
+    return Point(label, len(measurement), estimate.value, _ends_of(estimate))
+
+
+def _ends_of(estimate: Estimate) -> Ends | None:
+    return None if estimate.method == "constant" else (estimate.low, estimate.high)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Rows, columns and cells of a matrix; a cell that was not measured is missing."""
+
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    cells: Mapping[tuple[str, str], Point]
+
+
+def grid_of(drawn: Measurement | Cells) -> Grid:
+    """Cells of a matrix: a Measurement's values as they are (units down, columns across), or of one Measurement a
+    cell its mean or share with an interval. ValueError where a cell has several columns."""
+    if isinstance(drawn, Measurement):
+        values = {
+            (unit, column): Point("", 1, float(drawn.values[row, place]))
+            for row, unit in enumerate(drawn.units)
+            for place, column in enumerate(drawn.columns)
+        }
+        return Grid(drawn.units, drawn.columns, values)
+    for (row, column), cell in drawn.items():
+        if len(cell.columns) != 1:
+            raise ValueError(f"the cell {row}, {column} has {len(cell.columns)} columns: choose one")
+    cells = {key: _point("", cell) for key, cell in drawn.items()}
+    return Grid(tuple(dict.fromkeys(r for r, _ in drawn)), tuple(dict.fromkeys(c for _, c in drawn)), cells)
+
+
+@dataclass(frozen=True)
+class SizePoint(Point):
+    """A point of a curve: `label` is the size as written, `x` its place on a log axis, in powers of ten."""
+
+    x: float = 0.0
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line of a figure of curves, from the smallest size on."""
+
+    label: str
+    points: tuple[SizePoint, ...]
+
+
+def curves_of(drawn: Measurement | Cells) -> list[Series]:
+    """The lines of a `curve`: one of a Measurement whose columns are sizes, or one a row of cells under (row, size).
+
+    A size of 0, which has no logarithm, stands half a power of ten before the smallest. ValueError for a column that is
+    no size, for a cell of several columns, and where there is neither.
+    """
+    cells = {("", name): drawn[name] for name in drawn.columns} if isinstance(drawn, Measurement) else drawn
+    points = grid_of(cells).cells
+    if not points:
+        raise ValueError("a curve of no sizes: there is nothing to draw")
+    sizes = {size: _size(size) for _, size in points}
+    smallest = min((size for size in sizes.values() if size > 0), default=1.0)
+    return [
+        Series(row, tuple(
+            SizePoint(size, point.n, point.value, point.interval, x=math.log10(number or smallest / math.sqrt(10)))
+            for size, number in sorted(sizes.items(), key=lambda item: item[1])
+            if (point := points.get((row, size)))
+        ))
+        for row in dict.fromkeys(row for row, _ in points)
+    ]  # fmt: skip
+
+
+def _size(name: str) -> float:
+    with suppress(ValueError):
+        if 0 <= (size := float(name)) < math.inf:
+            return size
+    raise ValueError(f"{name!r} is no size: the columns of a curve are numbers, as in '1', '2', '5'")
+
+
+def extent(plot: str, measurements: Iterable[Measurement | Cells]) -> Ends:
+    """Where the axis (or the colour) of a figure ends if it is to hold all of these measurements."""
+    reached = np.concatenate([np.ravel(_reach(plot, measurement)) for measurement in measurements])
+    return float(np.nanmin(reached)), float(np.nanmax(reached))
+
+
+def _reach(plot: str, drawn: Measurement | Cells) -> np.ndarray:
+    if plot == "matrix":
+        return np.array([cell.value for cell in grid_of(drawn).cells.values()])
+    if plot == "curve":
+        reached = [end for one in curves_of(drawn) for point in one.points for end in point.reach]
+        return np.array([*reached, 0.0, 1.0])
+    if not isinstance(drawn, Measurement):
+        raise ValueError("draws one measurement: several, one a cell, make a matrix or a curve")
+    if plot == "circuit_graph":
+        return np.array(list(effects(drawn).values()))
+    if plot == "heads_by_layer":
+        grid, mlps = heads_and_mlps(drawn)
+        return grid if mlps is None else np.concatenate([grid.ravel(), mlps])
+    if plot == "attention_pattern":
+        return np.array([0.0, 1.0])
+    if plot == "by_stratum":
+        return np.array([means[0] for *_, means in strata_means(drawn)])
+    if plot == "by_column":
+        ends = [end for span in spans(drawn) if span for end in span]
+        return np.concatenate([ends, drawn.values.mean(axis=0), [0.0, 1.0] if drawn.yes_no else [0.0]])
+    if plot in ("rates_by_stratum", "rates_by_column"):
+        points = stratum_points(drawn) if plot == "rates_by_stratum" else column_points(drawn)
+        whole = [0.0, 1.0] if drawn.yes_no else [0.0]
+        return np.array([end for point in points for end in point.reach] + whole)
+    return np.append(histogram(drawn.values[:, 0])[1], 0.0)
+
+
+def effects(measurement: Measurement) -> dict[str, float]:
+    """Mean over units of each column that is named as an edge. ValueError without one, and for an edge written wrongly
+    or leading to no later node."""
+    means = measurement.values.mean(axis=0)
+    found = {name: float(value) for name, value in zip(measurement.columns, means, strict=True) if "->" in name}
+    if not found:
+        some = ", ".join(measurement.columns[:4]) or "there are none"
+        raise ValueError(f"no column is an edge ({some}): columns named source->target make a circuit graph")
+    for edge in map(Edge.parse, found):
+        if rank(edge.source) >= rank(edge.target):
+            raise ValueError(f"'{edge}' leads to no later node: an edge goes from the input towards the logits")
+    return found
+
+
+def rank(node: str) -> tuple[float, bool]:
+    """Rows from the input up: an MLP is above the heads of its layer."""
+    if node in (INPUT, LOGITS):
+        return (-1.0 if node == INPUT else math.inf), False
+    return float(layer_of(node)), node.startswith("mlp")
+
+
+def farthest(ends: Ends) -> float:
+    """How far the colours reach from zero, or 1 where all is zero."""
+    return max(abs(ends[0]), abs(ends[1])) or 1.0
+
+
+def histogram(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Counts and edges with about the square root of n bins, at most 30; one bin for constant data."""
+    if float(np.ptp(values)) == 0.0:
+        return np.array([len(values)]), np.array([values[0] - 0.5, values[0] + 0.5])
+    counts, edges = np.histogram(values, bins=min(30, max(5, math.isqrt(len(values)))))
+    return counts, edges
+
+
+def short(value: float) -> str:
+    """A number for a cell of 24 pixels: ".43", "-.05", "1.0", "12"."""
+    if abs(value) >= 9.95:
+        return f"{value:.0f}"
+    text = f"{value:.1f}" if abs(value) >= 0.995 else f"{value:.2f}".replace("0.", ".", 1)
+    return "0" if text in (".00", "-.00") else text
+
+
+def clipped(text: str, n: int) -> str:
+    """At most n characters, the rest as an ellipsis."""
+    return text if len(text) <= n else text[: n - 1] + "…"

@@ -1,0 +1,138 @@
+"""Collection: what is not a claim is refused before anything runs.
+
+Only functions below `claims/` are claims; every other test is left to pytest. A claim's topic is the folder that its
+file lies in; its id, "topic.function[case]", says nothing of the file, so that files can be cut and moved.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mechlib.judging import claim as claims
+from mechlib.judging.marks import MARKS
+
+CLAIM = pytest.StashKey[claims.Claim]()
+ROOM = "claims"
+_ID = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+def _is_claim_file(config: pytest.Config, path: Path) -> bool:
+    return path.is_relative_to(config.rootpath / ROOM)
+
+
+def topic_of(item: pytest.Item) -> str:
+    """The folder of a claim below claims/; of a file that lies there by itself its name without "test_"."""
+    inside = item.path.relative_to(item.config.rootpath / ROOM)
+    return inside.parts[0] if len(inside.parts) > 1 else inside.stem.removeprefix("test_")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    models = metafunc.config.getoption("model")
+    if not models or not _is_claim_file(metafunc.config, metafunc.definition.path):
+        return
+    for mark in [mark for mark in metafunc.definition.own_markers if mark.name == "parametrize"]:
+        names = (
+            [name.strip() for name in mark.args[0].split(",")] if isinstance(mark.args[0], str) else list(mark.args[0])
+        )
+        if "model" not in names:
+            continue
+        rows = [(row if isinstance(row, (tuple, list)) else (row,)) for row in mark.args[1]]
+        place = names.index("model")
+        swapped = dict.fromkeys((*row[:place], model, *row[place + 1 :]) for row in rows for model in models)
+        values = [row if len(names) > 1 else row[0] for row in swapped]
+        new = pytest.mark.parametrize(",".join(names), values, ids=[_readable_id(row) for row in swapped]).mark
+        metafunc.definition.own_markers[metafunc.definition.own_markers.index(mark)] = new
+
+
+def _readable_id(row: tuple[Any, ...]) -> str:
+    return "-".join(re.sub(r"[^A-Za-z0-9_.-]+", "-", str(value)).strip("-") for value in row)
+
+
+@functools.cache
+def _parsed(function: Any) -> claims.Claim:
+    return claims.Claim(function)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> Generator[None, Any, Any]:
+    items = yield
+    if not items or not _is_claim_file(collector.config, collector.path):
+        return items
+    if isinstance(items, pytest.Class):
+        raise collector.CollectError(f"{name} is a class: a claim is a function, and its file is the topic")
+    functions = [item for item in (items if isinstance(items, list) else [items]) if isinstance(item, pytest.Function)]
+    for item in functions:
+        try:
+            _check(item, functions)
+        except claims.NoClaim as error:
+            raise collector.CollectError(str(error)) from None
+    return items
+
+
+def _check(item: pytest.Function, siblings: list[pytest.Function]) -> None:
+    """Raises NoClaim for whatever is no claim, or is marked for what the claim is not about."""
+    item.stash[CLAIM] = claim = _parsed(item.function)
+    arguments = item.callspec.params if hasattr(item, "callspec") else {}
+    claims.check_arguments(claim, [name for name in item.fixturenames if name != "request"], arguments)
+    if arguments and not _ID.fullmatch(item.callspec.id):
+        raise claims.NoClaim(f"{claim.name} has the id {item.callspec.id!r}: use letters, digits, and _ . - only")
+    foreign = sorted({mark.name for mark in item.iter_markers()} - {"parametrize", "no_twin", *MARKS})
+    if foreign:
+        raise claims.NoClaim(f"{claim.name} is marked {', '.join(foreign)}: pytest's own marks would hide its verdict")
+    if not item.config.getoption("model"):
+        claim.check_marks(*_models_and_cases(siblings))
+
+
+def _models_and_cases(functions: list[pytest.Function]) -> tuple[set[str], set[str]]:
+    specs = [item.callspec for item in functions if hasattr(item, "callspec")]
+    return {str(spec.params["model"]) for spec in specs if "model" in spec.params}, {spec.id for spec in specs}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, Any]:
+    report = yield
+    if report.failed and isinstance(collector, pytest.Module) and _is_claim_file(collector.config, collector.path):
+        report.longrepr = _one_line(report.call.excinfo.value) or report.longrepr
+    if report.skipped and isinstance(collector, pytest.Module) and _is_claim_file(collector.config, collector.path):
+        report.outcome = "failed"
+        report.longrepr = f"{collector.path.name} skips itself: its claims would vanish without a verdict"
+    return report
+
+
+def _one_line(error: BaseException) -> str:
+    """What is wrong with a file that Python or pytest refuse to read; "" for errors inside of what it runs."""
+    cause = error.__cause__
+    if isinstance(cause, SyntaxError):
+        where = f"{Path(cause.filename or '').name}, line {cause.lineno}"
+        return f"{where}: `{(cause.text or '').strip()}` is no Python: {cause.msg}"
+    if "not found in `markers`" in str(error):
+        return f"{error}: outcomes are marked @refuted, @open_question or @void, opting out of twins @no_twin"
+    return ""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuses two claims of one name in a topic; under --model, leaves out claims that name no model."""
+    _refuse_namesakes([item for item in items if CLAIM in item.stash])
+    if not config.getoption("model"):
+        return
+    idle = [item for item in items if CLAIM in item.stash and "model" not in getattr(item, "fixturenames", ())]
+    if idle:
+        config.hook.pytest_deselected(items=idle)
+        items[:] = [item for item in items if item not in idle]
+
+
+def _refuse_namesakes(items: list[pytest.Item]) -> None:
+    """A claim's id does not say its file, so a topic has each function once."""
+    files: dict[tuple[str, str], Path] = {}
+    for item in items:
+        name = (topic_of(item), getattr(item, "originalname", item.name))
+        if files.setdefault(name, item.path) != item.path:
+            first, second = (path.relative_to(item.config.rootpath).as_posix() for path in (files[name], item.path))
+            raise pytest.UsageError(f"{first} and {second} both claim {name[1]}: in a topic a claim's name is its id")

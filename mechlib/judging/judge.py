@@ -1,0 +1,219 @@
+"""Judging one claim: run it on the model, run it on the twins, and say in one word what came out."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mechlib.checkpoints.checkpoint import NotPublished, twins
+from mechlib.evidence import EvidenceUse, NoEvidence, uses
+from mechlib.figures.show import Shown, collecting_figures, entry
+from mechlib.judging.claim import Claim
+from mechlib.parts.heads import EmptySelection
+from mechlib.statistics import RatioRefused, TooFew
+from mechlib.statistics.estimate import Gated, Inconclusive, Refuted, Verdict, judging
+from mechlib.verdicts.record import Record
+
+# What a network without the learned structure may run into, without that being a fault of the claim.
+_SILENT = (RatioRefused, TooFew, EmptySelection)
+
+
+@dataclass
+class Attempt:
+    """One call of a claim function: the word it ended with, and everything that it compared and read."""
+
+    word: str
+    message: str = ""
+    asserted: Verdict | None = None
+    gates: list[Verdict] = field(default_factory=list)
+    others: list[Verdict] = field(default_factory=list)
+    read: list[EvidenceUse] = field(default_factory=list)
+    shown: list[Shown] = field(default_factory=list)
+    trace: str = ""
+
+
+def attempt(claim: Claim, arguments: dict[str, Any], gates_open: bool = False) -> Attempt:
+    """Calls the claim once. Everything but Ctrl-C ends in a word; an unforeseen exception in "ERROR"."""
+    with judging(claim.chained, gates_open) as judged, uses() as read, collecting_figures() as shown:
+        word, message, trace = _call(claim, arguments)
+    asserted = judged.asserted
+    if word == "SUPPORTED" and asserted is None:
+        word = "ERROR"
+        message = f"{claim.name} judged nothing: what its assert compares is no Estimate (or a number out of one)"
+    elif word == "SUPPORTED" and asserted is not None:
+        word, message = "SUPPORTED", str(asserted)
+        if asserted.word != "SUPPORTED":
+            word, message = "ERROR", f"{message}: this was {asserted.word}, and something caught it on its way"
+    others = [verdict for verdict in judged.verdicts if verdict is not asserted and verdict not in judged.gates]
+    return Attempt(word, message, asserted, list(judged.gates), others, list(read), list(shown), trace)
+
+
+def _call(claim: Claim, arguments: dict[str, Any]) -> tuple[str, str, str]:
+    try:
+        claim.function(**arguments)
+    except Refuted as error:
+        return "REFUTED", str(error), ""
+    except Inconclusive as error:
+        return "INCONCLUSIVE", str(error), ""
+    except Gated as error:
+        return "GATED", str(error), ""
+    except _SILENT as error:
+        return "silent", str(error), ""
+    except NoEvidence as error:
+        return ("NOT RUN" if error.not_run else "ERROR"), str(error), ""
+    except NotPublished as error:
+        return "NOT RUN", str(error), ""
+    except (pytest.skip.Exception, pytest.fail.Exception, pytest.xfail.Exception) as error:
+        return "ERROR", f"something it calls ended the claim with pytest's own {type(error).__name__}: {error}", ""
+    except Exception as error:
+        return "ERROR", *_told(error)
+    return "SUPPORTED", "", ""
+
+
+def _told(error: Exception) -> tuple[str, str]:
+    """The line of an error, and its traceback: none for what mechlib refuses itself, in a line with the cure."""
+    line = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    ours = Path(last.filename).is_relative_to(Path(__file__).parents[1]) and (last.line or "").startswith("raise ")
+    if ours and type(error) is not AssertionError:
+        return line, ""
+    frames = error.__traceback__.tb_next if error.__traceback__ else None  # without the call above
+    return f"{type(error).__name__}: {line}", "".join(traceback.format_exception(type(error), error, frames))
+
+
+def judge(claim: Claim, arguments: dict[str, Any], identity: dict[str, Any]) -> tuple[Record, str]:
+    """The record of a claim on one model with its twins, and the traceback of an ERROR ("" otherwise).
+
+    Twins are called whatever the first outcome, but not where nothing was asked of the model: a closed gate,
+    missing weights or an error says nothing that a twin could confirm.
+    """
+    start = time.perf_counter()
+    first = attempt(claim, arguments)
+    if first.word == "silent":
+        first.word = "ERROR"  # a refused ratio or an empty selection is informative on twins only
+    record = _record(claim, first, str(arguments.get("model", "")), identity)
+    trace = first.trace
+    read_by_twins: list[EvidenceUse] = []
+    answered = first.word in ("SUPPORTED", "REFUTED", "INCONCLUSIVE")
+    if claim.without_twins:
+        record.twin, record.twin_reason = "opted out", claim.without_twins
+    elif answered and record.model:
+        read_by_twins, twin_trace = _judge_twins(claim, arguments, record)
+        trace = trace or twin_trace
+    elif answered and record.models:
+        names = ", ".join(entry["name"] for entry in record.models)
+        record.verdict = "ERROR"
+        record.message = (
+            f"{claim.name} reads evidence of {names} but takes no `model`, so that it has no twins: "
+            "name the parameter `model`, or give the reason in @no_twin"
+        )
+    record.twin_evidence = _paths(read_by_twins)
+    record.flags = sorted({*record.flags, *_flags(read_by_twins)})
+    record.measured = sum(reading.measured for reading in [*first.read, *read_by_twins])
+    record.ok = _is_fine(record)
+    record.seconds = round(time.perf_counter() - start, 3)
+    return record, trace
+
+
+def _record(claim: Claim, first: Attempt, model: str, identity: dict[str, Any]) -> Record:
+    """What is known before any twin was asked."""
+    record = Record(
+        sentence=claim.sentence,
+        source=claim.source,
+        details=claim.details,
+        code=claim.code,
+        model=model,
+        verdict=first.word,
+        message=first.message,
+        comparison=_plain(first.asserted),
+        gates=[verdict.to_dict() for verdict in first.gates],
+        others=[verdict.to_dict() for verdict in first.others],
+        evidence=_paths(first.read),
+        models=_models(first.read),
+        flags=_flags(first.read),
+        **identity,
+    )
+    record.expected, record.why = claim.mark(model, record.id.partition("[")[2].removesuffix("]"))
+    filed = {reading.path: reading.measurement for reading in first.read}
+    try:
+        record.shown = [entry(shown, filed) for shown in first.shown]
+    except ValueError as error:
+        if first.word not in ("ERROR", "NOT RUN"):
+            first.word = record.verdict = "ERROR"
+            record.message = str(error)
+    return record
+
+
+def _judge_twins(claim: Claim, arguments: dict[str, Any], record: Record) -> tuple[list[EvidenceUse], str]:
+    """Adds the twins' outcomes to the record and lets them decide whether the claim is VOID."""
+    read: list[EvidenceUse] = []
+    trace = ""
+    for twin in twins(record.model):
+        outcome = attempt(claim, {**arguments, "model": twin}, gates_open=True)
+        read += outcome.read
+        trace = trace or outcome.trace
+        comparison = _plain(outcome.asserted)
+        record.twins.append({"model": twin, "word": outcome.word, "reason": outcome.message, "comparison": comparison})
+    words = [twin["word"] for twin in record.twins]
+    missing = [twin for twin in record.twins if twin["word"] == "NOT RUN"]
+    broken = [twin for twin in record.twins if twin["word"] == "ERROR"]
+    if missing or broken:
+        worst = (broken or missing)[0]
+        record.verdict = worst["word"]
+        record.message = f"on the twin {worst['model']}: {worst['reason']}"
+    elif "SUPPORTED" in words:
+        record.twin = "void"
+        if record.verdict == "SUPPORTED":
+            record.verdict = "VOID"
+            held = next(twin for twin in record.twins if twin["word"] == "SUPPORTED")
+            also = f"but also {held['reason']} on {held['model']}"
+            record.message = f"{record.message}; {also}: the claim does not need what was learned"
+    elif "silent" in words:
+        record.twin = "silent"
+    else:
+        record.twin = "controlled"
+    return read, trace
+
+
+def _is_fine(record: Record) -> bool:
+    """Whether the exit status may be 0: as claimed, as marked, gated, or not run."""
+    if record.verdict in ("NOT RUN",):
+        return True
+    if record.expected:
+        return record.verdict == record.expected
+    return record.verdict in ("SUPPORTED", "GATED")
+
+
+def _plain(verdict: Verdict | None) -> dict[str, Any] | None:
+    return None if verdict is None else verdict.to_dict()  # a verdict is true or raises: never ask it in passing
+
+
+def _paths(read: Iterable[EvidenceUse]) -> list[str]:
+    return list(dict.fromkeys(reading.path for reading in read))
+
+
+def _flags(read: Iterable[EvidenceUse]) -> list[str]:
+    return sorted({flag for reading in read for flag in reading.flags})
+
+
+def _models(read: Iterable[EvidenceUse]) -> list[dict[str, Any]]:
+    found = {}
+    for reading in read:
+        if reading.model:
+            kept = {
+                name: reading.provenance.get(name)
+                for name in ("weights", "config", "tokenizer", "dtype", "processing", "bos")
+            }
+            found[reading.model] = {"name": reading.model, **kept}
+    return list(found.values())
+
+
+def keys(read: Iterable[str]) -> tuple[str, ...]:
+    """The eight digits of each evidence file's name, by which the register of bounds knows it."""
+    return tuple(sorted({path.rsplit("--", 1)[-1].removesuffix(".jsonl") for path in read}))

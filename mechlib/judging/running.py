@@ -1,0 +1,71 @@
+"""Running: one claim is judged in place of being called, and its word is what pytest reports."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mechlib.evidence import using
+from mechlib.judging.collection import CLAIM, topic_of
+from mechlib.judging.judge import judge
+from mechlib.judging.marks import MARKS
+from mechlib.judging.options import STORE
+from mechlib.judging.session import QUESTION, RECORD, record_of
+from mechlib.report.content import titles
+from mechlib.verdicts.record import WORDS, Record
+
+_LETTERS = dict(zip(WORDS, "SRIVGNE", strict=True))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    claim = pyfuncitem.stash.get(CLAIM, None)
+    if claim is None:
+        return None
+    file, line, _ = pyfuncitem.location
+    arguments = dict(pyfuncitem.callspec.params) if hasattr(pyfuncitem, "callspec") else {}
+    topic = topic_of(pyfuncitem)
+    identity = {
+        "id": f"{topic}.{claim.name}{pyfuncitem.nodeid[len(pyfuncitem.nodeid.partition('[')[0]) :]}",
+        "topic": topic,
+        "function": claim.name,
+        "file": file,
+        "line": (line or 0) + 1,
+        "place": titles.place(pyfuncitem.config.rootpath, file, (line or 0) + 1),
+    }
+    with using(pyfuncitem.config.stash[STORE]):
+        record, trace = judge(claim, arguments, identity)
+    pyfuncitem.user_properties.append((RECORD, record.to_json()))
+    pyfuncitem.user_properties.append((QUESTION, claim.question))
+    if record.verdict in ("GATED", "NOT RUN") and record.ok:
+        pytest.skip(f"{record.verdict}: {record.message}")
+    if not record.ok:
+        pytest.fail(_failure(record, trace), pytrace=False)
+    return True
+
+
+def _failure(record: Record, trace: str) -> str:
+    lines = [record.sentence, f"{record.verdict}: {record.message}"]
+    if record.expected:
+        lines.append(f"marked {record.expected} ({record.why}), but it came out {record.verdict}")
+        if record.verdict == "SUPPORTED":
+            lines.append("if that is right, remove the mark and say in CHANGELOG.md what changed")
+    elif record.verdict in MARKS.values():
+        mark = next(name for name, word in MARKS.items() if word == record.verdict)
+        reason = f'{{"{record.model}": "why"}}' if record.model else '"why"'
+        known = "if it is true of any network, claim a difference to the twin, or" if record.verdict == "VOID" else "if"
+        lines.append(f"{known} the prediction simply failed, keep it and mark it: @{mark}({reason})")
+    return "\n".join([*lines, trace] if trace else lines)
+
+
+def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -> tuple[str, str, Any] | None:
+    record = record_of(report) if report.when == "call" else None
+    if record is None:
+        return None
+    colour = {"SUPPORTED": "green", "GATED": "yellow", "NOT RUN": "yellow"}.get(
+        record.verdict, "yellow" if record.ok else "red"
+    )
+    category = {"SUPPORTED": "passed"}.get(record.verdict, record.verdict.lower()) if record.ok else "failed"
+    word = f"{record.verdict} (as marked)" if record.ok and record.expected else record.verdict
+    return category, _LETTERS[record.verdict] if record.verdict != "SUPPORTED" else ".", (word, {colour: True})

@@ -1,0 +1,252 @@
+"""The record of one run: kept by the process that the user started, flushed as verdicts come in."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mechlib.evidence.files import refuse_unwritable
+from mechlib.judging.judge import keys
+from mechlib.verdicts.record import WORDS, Record
+from mechlib.verdicts.register import REGISTER, DamagedRegister, Judgement, Register
+
+RECORD = "mechlib_record"
+QUESTION = "mechlib_question"
+NOTHING_JUDGED = 5  # pytest's own status for "no tests ran"
+
+
+def record_of(report: pytest.TestReport) -> Record | None:
+    """The record that travelled with a test report, from whichever process judged it."""
+    return next((Record.from_json(str(value)) for name, value in report.user_properties if name == RECORD), None)
+
+
+# Options that leave something out, or shift a number: their report is not that of the record.
+_SELECTING = ("keyword", "markexpr", "model", "lf", "ff", "deselect", "ignore", "ignore_glob", "seed")
+
+
+def is_partial(config: pytest.Config) -> bool:
+    """Whether this run judges a selection of the claims only."""
+    whole = {str(config.rootpath / "claims"), "claims", "claims/"}
+    by_path = config.args_source == pytest.Config.ArgsSource.ARGS and not set(config.args) <= whole
+    return by_path or any(config.getoption(name, None) for name in _SELECTING)
+
+
+def report_folder(config: pytest.Config) -> Path:
+    """Where the report of this run goes: a selection never overwrites the report of the whole record."""
+    folder = config.rootpath / "artifacts" / "report"
+    return folder / "partial" if is_partial(config) else folder
+
+
+class Run:
+    """Hooks that collect the records of one run, and write what was asked for when it ends."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        writable = not (config.getoption("frozen") or config.getoption("model"))
+        try:
+            self.register = Register(config.rootpath / REGISTER, writable)
+        except DamagedRegister as error:
+            raise pytest.UsageError(str(error)) from None
+        self.records: list[Record] = []
+        self.asked = 0
+        self.interrupted = False
+        self.started = time.time()
+        self.path = self._records_path()
+        page = self.folder / "report.html" if config.getoption("report") else None
+        for option, path in (("report", page), ("records", self.path), ("results", self._results_path())):
+            if path is not None:
+                _refuse_unwritable(path, option)
+        if self.path is not None:
+            self.path.write_text("")
+
+    def _records_path(self) -> Path | None:
+        if self.config.getoption("records"):
+            return Path(self.config.getoption("records"))
+        return report_folder(self.config) / "records.jsonl" if self.config.getoption("report") else None
+
+    def _results_path(self) -> Path | None:
+        return Path(self.config.getoption("results")) if self.config.getoption("results") else None
+
+    # How much was asked for: a run that ends early is no report of the whole record.
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self._ask(item.nodeid for item in session.items)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        self._ask(ids)
+
+    def _ask(self, ids: Iterable[str]) -> None:
+        self.asked = max(self.asked, sum(name.startswith("claims/") for name in ids))
+
+    @property
+    def partial(self) -> bool:
+        """Whether this is less than the whole record: a selection, or a run that ended early."""
+        return is_partial(self.config) or len(self.records) < self.asked
+
+    @property
+    def folder(self) -> Path:
+        """Where the report goes, as far as is known by now."""
+        folder = self.config.rootpath / "artifacts" / "report"
+        return folder / "partial" if self.partial else folder
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        self.interrupted = type(excinfo.value) is KeyboardInterrupt  # pytest's own ways to stop are derived from it
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self, config: pytest.Config) -> None:
+        terminal: Any = config.pluginmanager.get_plugin("terminalreporter")
+        if self.interrupted and terminal is not None:
+            terminal.write_line(self._how_to_go_on())
+
+    def _how_to_go_on(self) -> str:
+        seen = f"interrupted: {len(self.records)} of {self.asked} claims judged"
+        if self.config.getoption("frozen"):
+            return f"{seen}; run the same command again"
+        if self.config.getoption("fresh") or self.config.getoption("replace"):
+            return f"{seen}; all evidence is whole; the same command begins again with the first claim"
+        return f"{seen}; what was measured is filed; run the same command to go on"
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        record = record_of(report) if report.when == "call" else None
+        if record is None:
+            return
+        question = next(str(value) for name, value in report.user_properties if name == QUESTION)
+        self._register(record, question)
+        self.records.append(record)
+        if self.path is not None:
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(record.to_json() + "\n")
+
+    def _register(self, record: Record, question: str) -> None:
+        """Holds the judgement against the register of bounds."""
+        if record.comparison is None or self.config.getoption("model"):
+            return
+        bound = record.comparison["bound"]
+        entry = Judgement(record.id, bound, question, keys(record.evidence), record.comparison["word"])
+        record.history, known = self.register.add(entry)
+        if not known and (self.config.getoption("frozen") or self.register.unwritten):
+            record.flags = [*record.flags, "NOT REGISTERED"]
+
+    @property
+    def judged(self) -> int:
+        """How many claims got an answer of their own."""
+        return sum(record.verdict in ("SUPPORTED", "REFUTED", "INCONCLUSIVE", "VOID") for record in self.records)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        self._move_page()
+        if self.records and not self.judged and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = NOTHING_JUDGED
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        if not self.records:
+            return
+        from mechlib.report import read_results, verdict_table
+
+        self.records.sort(key=lambda record: record.id)
+        terminalreporter.section("verdicts", sep="-")
+        former = read_results(self.config.rootpath / "artifacts" / "report" / "results.json")
+        terminalreporter.write_line(verdict_table(self.records, former, partial=self.partial))
+        for line in (*self._cautions(), *self._write()):
+            terminalreporter.write_line(line)
+
+    def _cautions(self) -> list[str]:
+        lines = []
+        unwritten = f"artifacts/register.jsonl cannot be written to ({self.register.unwritten}): make it writable"
+        unknown = "artifacts/register.jsonl does not know this judgement: run `pytest` and commit it"
+        counted = Counter(flag for record in self.records for flag in record.flags if flag.isupper())
+        for flag, count in sorted(counted.items()):
+            cure = {
+                "OLDER INSTRUMENTS": "measured with an older version of the instruments: `pytest --fresh` settles it",
+                "NOT REGISTERED": unwritten if self.register.unwritten else unknown,
+            }.get(flag, "")
+            lines.append(f"{flag}: {count} of {len(self.records)} claims {cure}".rstrip())
+        if not self.judged:
+            words = Counter(record.verdict for record in self.records)
+            lines.append("no claim was judged: " + ", ".join(f"{words[word]} {word}" for word in WORDS if words[word]))
+        return lines
+
+    @property
+    def _evidence(self) -> Path:
+        return self.config.rootpath / "artifacts" / ("local" if self.config.getoption("model") else "evidence")
+
+    def page(self) -> Any:
+        """The hooks that make pytest-html's page report.html."""
+        from mechlib.report.content.evidence_files import Shelf
+        from mechlib.report.outputs.pytest_html import Page
+
+        folder = report_folder(self.config)
+        self._page = Page(
+            self.records,
+            record_of,
+            Shelf(self._evidence),
+            folder,
+            is_partial(self.config),
+            self._meta,
+            self.config.rootpath,
+        )
+        return self._page
+
+    def _move_page(self) -> None:
+        """A run that ended early leaves the page of the whole record alone."""
+        page = getattr(self, "_page", None)
+        if page is not None and page.partial != self.partial:
+            page.partial, page.folder = self.partial, self.folder
+            page.folder.mkdir(parents=True, exist_ok=True)
+            for plugin in self.config.pluginmanager.get_plugins():
+                if type(plugin).__module__.startswith("pytest_html"):
+                    plugin._report_path = page.folder / "report.html"
+
+    def _write(self) -> list[str]:
+        lines = []
+        if self.config.getoption("report"):
+            from mechlib import report
+
+            folder = self.folder
+            report.write(self.records, self.config.rootpath, folder, self.partial, self._meta(), self._evidence)
+            lines.append(f"report: {_shortest(folder / 'report.html')}, with appendix.html beside it")
+        results = self._results_path()
+        if results is not None:
+            from mechlib import report
+
+            report.write_results(self.records, results)
+            lines.append(f"results: {results}")
+        return lines
+
+    def _meta(self) -> dict[str, Any]:
+        """What is true of this run and not of the record: never written into a committed file."""
+        mode = next((name for name in ("frozen", "fresh", "replace") if self.config.getoption(name)), "measure")
+        return {
+            "started": time.strftime("%Y-%m-%d %H:%M", time.localtime(self.started)),
+            "seconds": round(time.time() - self.started, 1),
+            "python": sys.version.split()[0],
+            "device": self.config.getoption("device") or "cpu",
+            "mode": mode,
+            "seed": self.config.getoption("seed"),
+            "command": " ".join(["pytest", *map(str, self.config.invocation_params.args)]),
+        }
+
+
+def _refuse_unwritable(path: Path, option: str) -> None:
+    """Before an hour of measuring rather than behind it."""
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(0, "it is a folder")
+        refuse_unwritable(path.parent)
+    except OSError as error:
+        cure = "make it writable" if option == "report" else f"name a file in a folder that can, as --{option} PATH"
+        raise pytest.UsageError(f"{path} cannot be written to ({error.strerror or error}): {cure}") from None
+
+
+def _shortest(path: Path) -> str:
+    relative = os.path.relpath(path)
+    return relative if len(relative) < len(str(path)) else str(path)

@@ -1,0 +1,244 @@
+"""Whether the committed record is whole: its evidence sound and read by some claim, its report what the evidence says.
+
+Which evidence the claims read is not guessed from names: they are judged once, frozen, in a process of their own.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from mechlib.checkpoints.checkpoint import parent
+from mechlib.checkpoints.hub import HUB
+from mechlib.evidence import files
+from mechlib.evidence.lookup import OLDER, UNFILED
+from mechlib.evidence.stamp import filed_stamp
+from mechlib.verdicts.record import Record
+from mechlib.verdicts.register import BEFORE_ROOMS, FORMER, REFILED, REGISTER, Register, refiled
+
+LIMIT, ENOUGH = 80_000_000, 72_000_000  # bytes of artifacts/evidence: more is refused, more is a word of caution
+# Until everything is measured again after the move into rooms: instruments that are older are counted and not refused.
+ONLY_COUNTED = True
+_FIGURE = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")
+
+
+class NotJudged(RuntimeError):
+    """The claims could not be judged, so nothing can be said about what they read."""
+
+
+def verify(root: Path, records: Path | None = None) -> list[str]:
+    """Everything that is wrong with the record at `root`, one line each; empty where it is whole.
+
+    records   one Record a line, as `pytest --report` writes; without it the claims are judged now (seconds)
+
+    Raises NotJudged.
+    """
+    return checked(root, records)[0]
+
+
+def checked(root: Path, records: Path | None = None) -> tuple[list[str], list[str]]:
+    """What is wrong with the record at `root`, as `verify` says it, and what is not wrong yet."""
+    folder = root / "artifacts" / "evidence"
+    found = [*damaged(folder), *register(root)]
+    judged = read_records(records) if records else judge_frozen(root)
+    found += [
+        *over_budget(folder, judged),
+        *unreadable(judged),
+        *withdrawn(root, judged),
+        *([] if ONLY_COUNTED else outdated(judged)),
+        *unfiled(judged),
+        *orphans(folder, judged),
+        *report(root, judged),
+    ]
+    return found, cautions(root, judged)
+
+
+def cautions(root: Path, judged: Sequence[Record]) -> list[str]:
+    """What is not wrong yet: evidence that nears its budget, instruments that are older where these only count."""
+    folder = root / "artifacts" / "evidence"
+    size = sum(_sizes(folder).values())
+    found = []
+    if ENOUGH < size <= LIMIT:
+        found.append(f"artifacts/evidence has {_megabytes(size)} of {_megabytes(LIMIT)}; {dearest(folder, judged)}")
+    old = list(outdated(judged)) if ONLY_COUNTED else []
+    if old:
+        found.append(f"{len(old)} of {len(judged)} claims rest on {OLDER}: `pytest --fresh` settles it")
+    return found
+
+
+def damaged(folder: Path) -> Iterator[str]:
+    """Evidence files that their own hash gives away, and files that are no evidence."""
+    for path in _files(folder):
+        name = path.relative_to(folder.parents[1]).as_posix()
+        kind = path.relative_to(folder).parts[0]
+        if path.suffix != (".json" if kind == files.STAMPS else files.ENDING):
+            why = "was left by a run that was killed" if path.suffix == ".tmp" else "is no evidence"
+            yield f"{name} {why}: delete it"
+            continue
+        try:
+            if kind == files.PROMPTS:
+                files.load_prompts(folder, path.stem)
+            elif kind == files.STAMPS:
+                if filed_stamp(folder, path.stem) is None:
+                    yield f"{name} is damaged: it is not what its name says; restore it with git"
+            else:
+                files.load(path)
+        except files.DamagedEvidence as error:
+            yield str(error).replace(path.name, name, 1)
+
+
+def over_budget(folder: Path, judged: Sequence[Record]) -> Iterator[str]:
+    """One line where the evidence has outgrown its budget, with the claims that are dearest."""
+    size = sum(_sizes(folder).values())
+    if size > LIMIT:
+        yield (
+            f"artifacts/evidence has {_megabytes(size)}, the budget is {_megabytes(LIMIT)}: file one row a cluster for "
+            f"null sets and grids; {dearest(folder, judged)}"
+        )
+
+
+def dearest(folder: Path, judged: Sequence[Record], n: int = 5) -> str:
+    """The claims whose evidence is largest, over all their models and twins, each with its size."""
+    sizes = _sizes(folder)
+    read: dict[str, set[str]] = {}
+    for record in judged:
+        read.setdefault(f"{record.topic}.{record.function}", set()).update(record.evidence, record.twin_evidence)
+    each = {name: sum(sizes.get(folder / path, 0) for path in paths) for name, paths in read.items()}
+    most = sorted(each, key=lambda name: each[name], reverse=True)[:n]
+    return "dearest are " + ", ".join(f"{name} {_megabytes(each[name])}" for name in most)
+
+
+def _sizes(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_size for path in _files(folder)}
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"
+
+
+def register(root: Path) -> Iterator[str]:
+    """One line where the register of bounds, or the map of keys, cannot be read, and where a former one is back."""
+    try:
+        Register(root / REGISTER, writable=False)
+        refiled(root / REFILED)
+    except ValueError as error:
+        yield str(error)
+    if (root / FORMER).exists():
+        yield (
+            f"{FORMER.as_posix()} is the register from before topics had folders: translate what it has beyond "
+            f"{BEFORE_ROOMS.as_posix()} (mechlib.verdicts.register.translated), append it to {REGISTER.as_posix()}, "
+            "and delete it"
+        )
+
+
+def unreadable(judged: Sequence[Record]) -> Iterator[str]:
+    """Claims that ended in ERROR: what they would have read is unknown."""
+    for record in judged:
+        if record.verdict == "ERROR":
+            yield f"{record.id} ended in ERROR ({record.message}): run `pytest --frozen` on it"
+
+
+def withdrawn(root: Path, judged: Sequence[Record]) -> Iterator[str]:
+    """Judgements of the register whose claim is gone: a prediction stays, whatever came out."""
+    try:
+        filed = Register(root / REGISTER, writable=False).latest
+    except ValueError:
+        return  # said by `register`
+    claimed = {record.id for record in judged}
+    for claim, judgement in filed.items():
+        if claim not in claimed:
+            yield (
+                f"{claim} was judged {judgement.verdict} at {judgement.bound} and is claimed no longer: bring it back, "
+                "marked as it came out"
+            )
+
+
+def outdated(judged: Sequence[Record]) -> Iterator[str]:
+    """Claims on models that ship whose evidence was measured with other instruments than today's.
+
+    A Hub model's weights may be elsewhere, so there the flag stays a flag.
+    """
+    for record in judged:
+        hub = any(parent(entry["name"]) in HUB for entry in record.models)
+        if OLDER in record.flags and not hub:
+            yield f"{record.id} rests on {OLDER}: run `pytest --fresh` on it and commit the new stamps"
+
+
+def unfiled(judged: Sequence[Record]) -> Iterator[str]:
+    """One line where clusters or labels of prompts are not what is filed: pages would show those that are."""
+    found = [record.id for record in judged if UNFILED in record.flags]
+    if found:
+        yield (
+            f"artifacts/evidence/{files.PROMPTS} is not what the tasks make today ({len(found)} claims, first "
+            f"{found[0]}): run `pytest` and commit what it files"
+        )
+
+
+def orphans(folder: Path, judged: Sequence[Record]) -> Iterator[str]:
+    """Evidence that no claim reads, neither for its model nor for a twin."""
+    read = {path for record in judged for path in (*record.evidence, *record.twin_evidence)}
+    unsure = " (or a claim that ended in ERROR would)" if any(record.verdict == "ERROR" for record in judged) else ""
+    for path in _files(folder):
+        name = path.relative_to(folder).as_posix()
+        kind = path.relative_to(folder).parts[0]
+        if path.suffix == files.ENDING and kind != files.PROMPTS and name not in read:
+            yield f"artifacts/evidence/{name} is read by no claim{unsure}: delete it"
+    named = [files.first_line(folder / name) for name in read]
+    for kind, field, ending in ((files.PROMPTS, "prompts", files.ENDING), (files.STAMPS, "stamp", ".json")):
+        wanted = {first.get(field) for first in named}
+        for path in sorted((folder / kind).glob(f"*{ending}")):
+            if path.stem not in wanted:
+                yield f"artifacts/evidence/{kind}/{path.name} is named by no evidence{unsure}: delete it"
+
+
+def report(root: Path, judged: Sequence[Record]) -> Iterator[str]:
+    """One line where REPORT.md is not what the evidence says, and one for each figure that it lacks."""
+    from mechlib.report.outputs.markdown import report_md
+
+    cure = "run `pytest --report`, read it, commit it"
+    try:
+        filed = (root / "REPORT.md").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        yield f"REPORT.md is missing: {cure}"
+        return
+    wanted = report_md(sorted(judged, key=lambda record: record.id), root)
+    if filed != wanted:
+        lines = zip(f"{filed}\n".splitlines(), f"{wanted}\n".splitlines(), strict=False)
+        first = next((number for number, (is_, should) in enumerate(lines, start=1) if is_ != should), None)
+        where = f"from line {first} on" if first else "at its end"
+        yield f"REPORT.md is not what the evidence says, {where}: {cure}"
+    for figure in dict.fromkeys(_FIGURE.findall(filed)):
+        if not (root / figure).is_file():
+            yield f"REPORT.md shows {figure}, which is missing: {cure}"
+
+
+def judge_frozen(root: Path) -> list[Record]:
+    """The records of all claims at `root`, judged now on filed evidence alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "records.jsonl"
+        command = [sys.executable, "-m", "pytest", "--frozen", "-q", "-p", "no:cacheprovider", f"--records={path}"]
+        environment = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+        run = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+        if run.returncode not in (0, 1) or not path.is_file():
+            last = "\n".join((run.stdout + run.stderr).strip().splitlines()[-12:])
+            raise NotJudged(
+                f"the claims cannot be judged, `pytest --frozen` ends with status {run.returncode}:\n{last}"
+            )
+        return read_records(path)
+
+
+def read_records(path: Path) -> list[Record]:
+    """The records in a file, one a line. Raises NotJudged where it is missing or damaged."""
+    try:
+        return [Record.from_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError, TypeError) as error:
+        raise NotJudged(f"{path} holds no records ({error}): `pytest --frozen --records {path}` writes them") from error
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,203 @@
+"""Pairs of runs and their gradients: what attribution patching and EAP are sums of products of.
+
+The clean and the corrupted run of some prompts agree up to the first token in which they differ, so both start there.
+One of them, or runs between them, are recorded, and the metric's gradient is taken in each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, TypeAlias
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mechlib.lab.batching import Batch
+from mechlib.lab.forward.cache import Kept, keep
+from mechlib.lab.forward.families import Network, Norm
+from mechlib.lab.forward.recording import Tape, by_head_times, embedded, first_difference, memory, record
+from mechlib.lab.interventions.contexts import Positions, replaced
+from mechlib.lab.interventions.patching import CLEAN, CORRUPTED, Side
+from mechlib.lab.interventions.sites import Places
+
+Method = Literal["EAP", "EAP-IG"]
+Metric: TypeAlias = Callable[[Tensor, Batch], Tensor]  # of logits at the last position, [batch d_vocab]: one a prompt
+BUDGET = 2**30  # bytes that a run, its gradients and what all nodes write may take
+
+
+class BadGradient(ValueError):
+    """A gradient is NaN or infinite: no score follows from it."""
+
+
+class Pair:
+    """The clean and the corrupted run of a batch, one of them recorded: from where they differ, or `least`, on."""
+
+    def __init__(self, net: Network, batch: Batch, recorded: Side, least: int = 0) -> None:
+        if batch.corrupted is None:
+            raise ValueError(
+                f"{batch.prompts[0].clean!r} has no corrupted text: there is no second run to compare with"
+            )
+        self.net, self.batch, self.recorded = net, batch, recorded
+        runs = {CLEAN: batch.tokens, CORRUPTED: batch.corrupted}
+        self.tokens = runs.pop(recorded)
+        (self.others,) = runs.values()
+        first = first_difference(self.tokens, self.others)
+        self.start = max(first, least)
+        with torch.no_grad():
+            self.other = keep(net, self.others, self.start, only_last=True)
+            before = self.other if self.start == first else keep(net, self.tokens[:, : self.start])
+        self.past = memory(before, self.start)
+        self.own: Tape | Kept | None = None
+
+    def tape(self, share: float = 1.0) -> Tape:
+        """The recorded run; with a smaller share, one whose embeddings lie so far on the way to it from the other's."""
+        stream, other = (embedded(self.net, tokens, self.start) for tokens in (self.tokens, self.others))
+        made = record(self.net, torch.lerp(other, stream, share).requires_grad_(), self.past)
+        if share == 1:
+            self.own = made
+        return made
+
+    def tapes(self, method: Method, steps: int) -> Iterator[tuple[Tape, float]]:
+        """The runs in which gradients are taken, and the weight of each."""
+        if method == "EAP":
+            yield self.tape(), 1.0
+            return
+        with torch.no_grad():
+            self.own = keep(self.net, self.tokens, self.start, self.start, self.other, only_last=True)
+        for step in range(steps):
+            yield self.tape((step + 0.5) / steps), 1 / steps
+
+    def difference(self, name: str, length: int) -> Tensor:
+        """Clean less corrupted activation of this hook name, at the last `length` positions."""
+        assert self.own is not None
+        found = self.own[name][:, -length:].detach() - self.other[name][:, -length:]
+        return found if self.recorded == CLEAN else -found
+
+    def products(
+        self, tape: Tape, sets: Sequence[Places], metric: Metric | None = None, positions: Positions = "all"
+    ) -> Float[Tensor, "batch sets"]:
+        """For each set of places, difference times gradient, added up over its places at these positions."""
+        names = list(dict.fromkeys(name for own in sets for name in own))
+        where = replaced(torch.zeros(1, self.tokens.shape[1]), torch.ones(1, self.tokens.shape[1]), positions)
+        found = {}
+        gradients = self._gradients(tape, [tape[name] for name in names], names, metric)
+        for name, gradient in zip(names, gradients, strict=True):
+            product = (self.difference(name, gradient.shape[1]) * gradient).sum(-1)
+            found[name] = torch.einsum("bp...,p->b...", product, where[0, -gradient.shape[1] :].to(product))
+        columns = [torch.stack([_of_heads(found[name], heads) for name, heads in own.items()]) for own in sets]
+        return torch.stack([column.sum(0) for column in columns], dim=1)
+
+    def along_edges(self, tape: Tape, metric: Metric | None) -> Float[Tensor, " edges"]:
+        """For each edge of the graph, what its source writes (clean less corrupted) times the gradient of what its
+        target alone sees, added up over prompts and positions."""
+        net, graph, layers = self.net, self.net.graph, range(self.net.n_layers)
+        inputs = [one for layer in layers for one in (*tape.ports[layer], tape.reads[layer])]
+        names = [f"layer {layer}" for layer in layers for _ in range(4)]
+        gradients = self._gradients(tape, [*inputs, tape.end], [*names, "the logits"], metric)
+        written, found = self._written(tape), []
+        for layer, block in enumerate(net.blocks):
+            *ports, read = gradients[4 * layer : 4 * layer + 4]
+            sources = written[: graph.before(f"{layer}.0")]
+            seen = tape.streams[layer].detach()
+            heads = [
+                _along(_to_stream(block.ln1, seen, gradient, net.port_weights(block, port)), sources)
+                for port, gradient in zip("qkv", ports, strict=True)
+            ]
+            found.append(torch.stack(heads, dim=1).flatten())
+            found.append(_along(read.unsqueeze(0), written[: graph.before(f"mlp {layer}")]).flatten())
+        return torch.cat([*found, _along(gradients[-1].unsqueeze(0), written).flatten()])
+
+    def metric(self, end: Float[Tensor, "batch one d_model"], metric: Metric | None) -> Float[Tensor, " batch"]:
+        """The metric of what the logits read at the last position."""
+        if metric is not None:
+            return metric(self.net.unembed(end[:, -1]), self.batch)
+        words = torch.stack([self.batch.answer, self.batch.distractor], dim=1)
+        answer, distractor = self.net.answer_logits(end[:, -1], words).unbind(-1)
+        return answer - distractor
+
+    def total(self) -> Float[Tensor, " batch"]:
+        """Exactly, metric(clean) - metric(corrupted)."""
+        assert self.own is not None
+        last = f"blocks.{self.net.n_layers - 1}.hook_resid_post"
+        own, other = (self.metric(run[last][:, -1:].detach(), None) for run in (self.own, self.other))
+        return own - other if self.recorded == CLEAN else other - own
+
+    def _written(self, tape: Tape) -> Float[Tensor, "source batch pos d_model"]:
+        """What every node writes, clean less corrupted. Only the last position of the last layer is ever read."""
+        net, graph, embeddings = self.net, self.net.graph, "blocks.0.hook_resid_pre"
+        made = torch.zeros(len(graph.sources), *tape.streams[0].shape, device=net.W_E.device)
+        made[0] = self.difference(embeddings, made.shape[2])
+        for layer, block in enumerate(net.blocks):
+            length, first = tape.z[layer].shape[1], graph.before(f"{layer}.0")
+            z = self.difference(f"blocks.{layer}.attn.hook_z", length)
+            made[first : first + net.n_heads, :, -length:] = by_head_times(z, block.W_O)
+            made[first + net.n_heads, :, -length:] = self.difference(f"blocks.{layer}.hook_mlp_out", length)
+        return made
+
+    def _gradients(
+        self, tape: Tape, inputs: Sequence[Tensor], names: Sequence[str], metric: Metric | None
+    ) -> tuple[Tensor, ...]:
+        found = torch.autograd.grad(
+            self.metric(tape.end, metric).sum(), inputs, allow_unused=True, materialize_grads=True
+        )
+        for name, gradient in reversed(list(zip(names, found, strict=True))):
+            if not gradient.sum().isfinite():
+                self._refuse(name, gradient)
+        return found
+
+    def _refuse(self, name: str, gradient: Tensor) -> None:
+        bad = (~gradient.flatten(1).isfinite()).any(1).nonzero()
+        if len(bad):
+            prompt = self.batch.prompts[int(bad[0])]
+            raise BadGradient(
+                f"the gradient at {name} is NaN or infinite for prompt {prompt.fingerprint} ({prompt.clean!r}): no "
+                "score follows from it; look for activations too large for float32"
+            )
+
+
+def _of_heads(product: Float[Tensor, "batch ..."], heads: tuple[int, ...] | None) -> Float[Tensor, " batch"]:
+    return product if heads is None else product[:, list(heads)].sum(1)
+
+
+def _to_stream(
+    norm: Norm,
+    seen: Float[Tensor, "batch pos d_model"],
+    gradient: Float[Tensor, "batch last head_index d_head"],
+    weights: Float[Tensor, "head_index d_head d_model"],
+) -> Float[Tensor, "head_index batch last d_model"]:
+    """The gradient of what each head alone sees at the last positions, from that of its queries, keys or values."""
+    back = by_head_times(gradient, weights)
+    if norm.kind == "none":
+        return back
+    x = seen[:, -gradient.shape[1] :]
+    if norm.kind == "LN":
+        x = x - x.mean(-1, keepdim=True)
+    scale = (x.square().mean(-1, keepdim=True) + norm.eps).rsqrt()
+    x = x * scale
+    back = back if norm.weight is None else back * norm.weight
+    if norm.kind == "LN":
+        back = back - back.mean(-1, keepdim=True)
+    return (back - x * (back * x).mean(-1, keepdim=True)) * scale
+
+
+def _along(
+    gradient: Float[Tensor, "target batch last d_model"], written: Float[Tensor, "source batch pos d_model"]
+) -> Float[Tensor, "target source"]:
+    return gradient.flatten(1) @ written[:, :, -gradient.shape[2] :].flatten(1).T
+
+
+def least_of(positions: Positions, length: int) -> int:
+    """The first of these positions, from the start."""
+    where = replaced(torch.zeros(1, length), torch.ones(1, length), positions)[0].nonzero()
+    return int(where[0]) if len(where) else 0
+
+
+def parts(net: Network, batch: Batch) -> Iterator[Batch]:
+    """The rows of a batch in portions that fit the budget."""
+    block, width = net.blocks[0], net.W_E.shape[1]
+    inner = 0 if block.into is None else len(block.into)
+    floats = net.n_layers * (16 * width + 4 * inner) + (len(net.graph.sources) + 3 * net.n_heads) * width
+    step = max(1, BUDGET // (4 * floats * batch.tokens.shape[1]))
+    for start in range(0, len(batch.tokens), step):
+        yield batch.part(slice(start, start + step))

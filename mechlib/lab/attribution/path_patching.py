@@ -1,0 +1,255 @@
+"""Path patching: what one component says to another, replaced; everything else stays as it was.
+
+A *sender* (heads, MLPs, the embeddings) gets the output that it has in the other run, but only its *receivers* see
+that: the logits, an MLP, or a head's query, key or value. On the way from sender to receiver all other heads are
+frozen, and MLPs too: the direct path along the residual stream. With `through_mlps` MLPs on the way are computed anew,
+as Wang et al. do. Behind the receivers everything is computed anew, receivers of later layers included: what they see
+of a sender is replaced, what they see of earlier receivers follows.
+
+Exact: norms and attention of the receivers are computed from what they then see.
+
+Sources: Wang et al. 2022, arXiv:2211.00593, appendix B; Goldowsky-Dill et al. 2023, arXiv:2304.05969.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, TypeAlias, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mechlib.lab.attribution.attention import Target, target_key
+from mechlib.lab.batching import Batch, batches, per_prompt
+from mechlib.lab.forward.cache import keep
+from mechlib.lab.forward.families import Network, check_readers, network, ports
+from mechlib.lab.forward.recording import by_head, first_difference, memory, record
+from mechlib.lab.hooks import NothingChanged, differs
+from mechlib.lab.interventions.ablation import INTACT
+from mechlib.lab.interventions.contexts import Where, places
+from mechlib.lab.interventions.patching import CLEAN, CORRUPTED, Side
+from mechlib.lab.interventions.sites import Sets, named
+from mechlib.lab.models.loading import Model
+from mechlib.measurement import TOTAL, Measurement
+from mechlib.parts.graphs import INPUT, LOGITS, layer_of
+from mechlib.parts.heads import Head
+from mechlib.prompts.promptset import PromptSet
+
+Shift: TypeAlias = Float[Tensor, "batch pos d_model"]
+Senders: TypeAlias = frozenset[str]  # nodes: "0.3", "mlp 1", "input"
+
+
+def lost_by_path_patching(
+    model: Model,
+    prompts: PromptSet,
+    senders: Sets,
+    receivers: Sequence[str] = (LOGITS,),
+    through_mlps: bool = False,
+    unit: str = "",
+) -> Measurement:
+    """How much of the logit difference goes when receivers of the clean run see the senders' corrupted output.
+
+    senders       a column for each: heads, MLPs (`Site("mlp", 1)`), the embeddings (`Site("resid_pre", 0)`), or sets of
+                  them, replaced together, as in `mechlib.lab.interventions.patching`
+    receivers     who sees it, all at once: "logits", "mlp 2", "1.0.q", "1.0.k" or "1.0.v"
+    through_mlps  whether MLPs on the way are computed anew; else the path is direct
+
+    In logits; the last column, "total", is metric(clean) - metric(corrupted). Raises ValueError where a sender writes
+    for none of the receivers, NothingChanged where clean and corrupted agree on what all senders write.
+    """
+    return _patched(model, prompts, senders, receivers, through_mlps, CLEAN, unit)
+
+
+def restored_by_path_patching(
+    model: Model,
+    prompts: PromptSet,
+    senders: Sets,
+    receivers: Sequence[str] = (LOGITS,),
+    through_mlps: bool = False,
+    unit: str = "",
+) -> Measurement:
+    """How much of it comes back when receivers of the corrupted run see the senders' clean output: the other way."""
+    return _patched(model, prompts, senders, receivers, through_mlps, CORRUPTED, unit)
+
+
+def attention_after_path_patching(
+    model: Model,
+    prompts: PromptSet,
+    senders: Sets,
+    receiver: Head,
+    port: Literal["q", "k"],
+    target: Target,
+    through_mlps: bool = False,
+    into: Side = CLEAN,
+    unit: str = "",
+) -> Measurement:
+    """Attention probability of one head on a target when its query or key sees the senders' output of the other run.
+
+    receiver, port  the head, and through which of its inputs it sees that; its values do not decide where it looks
+    target          where in the clean text, as in `attention_to`
+    into            the run that is patched; the senders' output comes from the other
+
+    Columns: each sender, and last "intact". K-composition with a previous-token head shows as a fall of attention to
+    the token "after previous occurrence" when what that head writes to the key is replaced.
+    """
+    if target not in get_args(Target):
+        raise ValueError(f"no target {target!r}: choose one of {', '.join(get_args(Target))}")
+    if not isinstance(receiver, Head):
+        raise ValueError(f"receiver {receiver!r} is no head: write Head(1, 0)")
+    if target == "previous token":
+        raise ValueError("'previous token' is an average over all tokens: name one that the last token looks at")
+    if port not in ("q", "k"):
+        raise ValueError(f"port {port!r} does not decide where a head looks: choose q or k")
+    net, every, made, values = network(model), named(senders), batches(model, prompts), []
+    reader, moved = f"{receiver}.{port}", False
+    check_readers(net, (reader,))
+    sent = [_senders(model, net, where, (reader,)) for where in every.values()]
+    for batch in made:
+        runs = _Runs(net, batch, into)
+        shifts = [runs.shifts(nodes, (reader,), through_mlps)[reader] for nodes in sent]
+        moved = moved or any(map(runs.moves, shifts))
+        shifts.append(torch.zeros_like(shifts[0]))
+        key = target_key(batch, target).unsqueeze(1)
+        values.append(torch.cat([runs.attention(receiver, port, shift).gather(1, key) for shift in shifts], dim=1))
+    _check_moved(moved, every)
+    of = f"attention of head {receiver} to the {target}, as its {port} sees senders of the other run"
+    return per_prompt(prompts, made, values, (*every, INTACT), of, unit)
+
+
+def _patched(
+    model: Model,
+    prompts: PromptSet,
+    senders: Sets,
+    receivers: Sequence[str],
+    through_mlps: bool,
+    into: Side,
+    unit: str,
+) -> Measurement:
+    net, every, made, values, moved = network(model), named(senders), batches(model, prompts), [], False
+    if not receivers:
+        raise ValueError("no receivers: name at least one, as in ('logits',) or ('1.0.k',)")
+    check_readers(net, receivers)
+    sent = [_senders(model, net, where, receivers) for where in every.values()]
+    for batch in made:
+        runs = _Runs(net, batch, into, only_last=tuple(receivers) == (LOGITS,))
+        columns = []
+        for nodes in sent:
+            shifts = runs.shifts(nodes, receivers, through_mlps)
+            moved = moved or any(map(runs.moves, shifts.values()))
+            columns.append(runs.difference(runs.end(shifts)))
+        own, other = runs.difference(runs.own.streams[-1][:, -1:]), runs.difference(runs.other.streams[-1][:, -1:])
+        sign = 1 if into == CLEAN else -1
+        values.append(torch.stack([*((own - column) * sign for column in columns), (own - other) * sign], dim=1))
+    _check_moved(moved, every)
+    what = "lost" if into == CLEAN else "restored"
+    how = "MLPs on the way computed anew" if through_mlps else "direct"
+    of = f"logit difference {what} by patching paths to {', '.join(receivers)} ({how}), in logits"
+    return per_prompt(prompts, made, values, (*every, TOTAL), of, unit)
+
+
+class _Runs:
+    """The run that is patched and the other one, kept from where they differ on."""
+
+    def __init__(self, net: Network, batch: Batch, into: Side, only_last: bool = False) -> None:
+        if batch.corrupted is None:
+            raise ValueError(f"{batch.prompts[0].clean!r} has no corrupted text: there is no run to take a path from")
+        self.net, self.batch = net, batch
+        tokens, others = (batch.tokens, batch.corrupted) if into == CLEAN else (batch.corrupted, batch.tokens)
+        start = first_difference(tokens, others)
+        with torch.no_grad():
+            self.own = keep(net, tokens, start)
+            self.other = keep(net, others, start, start, self.own)
+        self.past = memory(self.own, start)
+        self.length = 1 if only_last else tokens.shape[1] - start
+
+    def shifts(self, senders: Senders, receivers: Sequence[str], through_mlps: bool) -> dict[str, Shift]:
+        """By receiver, how far what it sees moves, at the last `length` positions."""
+        net, found = self.net, dict[str, Shift]()
+        shift = self._moved(INPUT) * (INPUT in senders)
+        for layer, block in enumerate(net.blocks):
+            found |= {name: shift for name in receivers if name.startswith(f"{layer}.")}
+            heads = [f"{layer}.{head}" for head in range(net.n_heads)]
+            after = sum((self._moved(head) for head in heads if head in senders), start=shift)
+            seen, mlp = shift if net.parallel else after, f"mlp {layer}"
+            if mlp in receivers:
+                found[mlp] = seen
+            shift = after
+            if mlp in senders:
+                shift = shift + self._moved(mlp)
+            elif through_mlps and bool(seen.any()):
+                read = (self.own.streams if net.parallel else self.own.middles)[layer][:, -self.length :]
+                shift = shift + net.mlp(block, block.ln2(read + seen)) - self.own.mlps[layer][:, -self.length :]
+        return found | ({LOGITS: shift} if LOGITS in receivers else {})
+
+    def end(self, shifts: Mapping[str, Shift]) -> Float[Tensor, "batch one d_model"]:
+        """What the logits read at the last position, where receivers see what they see moved."""
+        if set(shifts) == {LOGITS}:
+            return self.own.streams[-1][:, -1:] + shifts[LOGITS][:, -1:]
+        first = min(layer_of(node_of(name)) for name in shifts if name != LOGITS)
+        return record(self.net, self.own.streams[first], self.past, shifts, first).end
+
+    def difference(self, end: Float[Tensor, "batch one d_model"]) -> Float[Tensor, " batch"]:
+        """Logit of answer minus distractor."""
+        words = torch.stack([self.batch.answer, self.batch.distractor], dim=1)
+        answer, distractor = self.net.answer_logits(end[:, -1], words).unbind(-1)
+        return answer - distractor
+
+    def attention(self, receiver: Head, port: str, shift: Shift) -> Float[Tensor, "batch key"]:
+        """Where a head looks from the last position, as its query or key sees the stream moved."""
+        net, (layer, head) = self.net, receiver
+        q, k, _ = ports(net, layer, self.own.streams[layer], {f"{receiver}.{port}": shift})
+        start = 0 if self.past is None else self.past[layer].keys.shape[1]
+        positions = torch.arange(start, start + q.shape[1], device=q.device)
+        q = net.rotated(q[:, -1:, head : head + 1], positions[-1:])
+        k = net.rotated(by_head(net, k)[:, :, head : head + 1], positions)
+        if self.past is not None:
+            group = head * net.n_groups // net.n_heads
+            k = torch.cat([self.past[layer].keys[:, :, group : group + 1], k], dim=1)
+        return (torch.einsum("bqhd,bkhd->bk", q, k) / net.d_head**0.5).softmax(-1)
+
+    def moves(self, shift: Shift) -> bool:
+        """Whether a shift is more than the rounding of two runs."""
+        embedded = self.own.streams[0][:, -self.length :]
+        return differs(embedded + shift, embedded)
+
+    def _moved(self, node: str) -> Shift:
+        """What a node writes in the other run less what it writes in this one, at the last `length` positions."""
+        if node == INPUT:
+            return self._less("blocks.0.hook_resid_pre")
+        if node.startswith("mlp"):
+            return self._less(f"blocks.{layer_of(node)}.hook_mlp_out")
+        layer, head = map(int, node.split("."))
+        return self._less(f"blocks.{layer}.attn.hook_z")[:, :, head] @ self.net.blocks[layer].W_O[head]
+
+    def _less(self, name: str) -> Tensor:
+        return self.other[name][:, -self.length :] - self.own[name][:, -self.length :]
+
+
+def node_of(reader: str) -> str:
+    """The node that a reader belongs to: "0.3" of "0.3.q"."""
+    return reader[:-2] if reader.endswith((".q", ".k", ".v")) else reader
+
+
+def _senders(model: Model, net: Network, where: Where, receivers: Sequence[str]) -> Senders:
+    """The senders as nodes. ValueError for one that is no node, or writes for no receiver."""
+    found = []
+    for name, heads in places(model, where).items():
+        layer = name.split(".")[1]
+        if heads is not None:
+            found += [f"{layer}.{head}" for head in heads]
+        elif name == "blocks.0.hook_resid_pre":
+            found.append(INPUT)
+        elif name.endswith("hook_mlp_out"):
+            found.append(f"mlp {layer}")
+        else:
+            raise ValueError(f"{name} is no sender: give heads, MLPs, or the embeddings, Site('resid_pre', 0)")
+    for sender in found:
+        if not any(sender in net.graph.sources[: net.graph.before(node_of(name))] for name in receivers):
+            raise ValueError(f"{sender} writes nothing for {', '.join(receivers)}: give senders that come before")
+    return frozenset(found)
+
+
+def _check_moved(moved: bool, senders: Iterable[str]) -> None:
+    if not moved:
+        raise NothingChanged(f"clean and corrupted agree on all that {', '.join(senders)} write: no path was patched")

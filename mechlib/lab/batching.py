@@ -1,0 +1,166 @@
+"""Batches: prompts as token ids, grouped by equal length, so that no padding is ever needed.
+
+Padding is where positions, attention masks and "the last token" go wrong silently. Prompts of one length run
+together; `in_order` puts what was measured back into the order of the prompt set.
+
+An answer may have several tokens, and begin as its distractor does: a model that writes digits has [" ", "7", "7"]
+against [" ", "7", "4"]. What the two share is put behind the texts, so that the last position is the one that decides.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from mechlib.lab.models.loading import Model
+from mechlib.lab.models.tokens import Ids, ids_of
+from mechlib.measurement import Measurement
+from mechlib.prompts.promptset import Prompt, PromptSet
+
+BUDGET = 256 * 2**20  # bytes of activations that one forward pass may keep
+LARGEST = 256  # prompts in a batch: more at once brings no speed
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Prompts of one token length.
+
+    rows        where each prompt stands in the prompt set
+    tokens      the clean texts, BOS first where the model has one, each followed by what its answer and distractor
+                share, so that the last position is the one after which they differ
+    corrupted   the corrupted texts, followed by the same tokens and of the same length; None where there are none
+    answers     the ids of each whole answer, with what it shares; () where it is empty
+    distractors likewise
+    shared      how many tokens answer and distractor of each row share: the first of `answers`, the last of `tokens`
+    """
+
+    rows: tuple[int, ...]
+    prompts: tuple[Prompt, ...]
+    tokens: Int[Tensor, "batch pos"]
+    corrupted: Int[Tensor, "batch pos"] | None
+    answers: tuple[tuple[int, ...], ...]
+    distractors: tuple[tuple[int, ...], ...]
+    shared: int = 0
+
+    @property
+    def answer(self) -> Int[Tensor, " batch"]:
+        """The token by which each answer first differs from its distractor: the one that the last position predicts."""
+        return self._deciding(self.answers, "answer")
+
+    @property
+    def distractor(self) -> Int[Tensor, " batch"]:
+        """The token by which each distractor first differs from its answer."""
+        return self._deciding(self.distractors, "distractor")
+
+    def part(self, which: slice) -> Batch:
+        """Some of its rows, as a batch of their own."""
+        return replace(
+            self,
+            rows=self.rows[which],
+            prompts=self.prompts[which],
+            tokens=self.tokens[which],
+            corrupted=None if self.corrupted is None else self.corrupted[which],
+            answers=self.answers[which],
+            distractors=self.distractors[which],
+        )
+
+    def _deciding(self, ids: tuple[tuple[int, ...], ...], what: str) -> Int[Tensor, " batch"]:
+        for prompt, own in zip(self.prompts, ids, strict=True):
+            if not own:
+                raise ValueError(f"prompt {prompt.fingerprint} ({prompt.clean!r}) has no {what}: this metric needs one")
+        return torch.tensor([own[self.shared] for own in ids], device=self.tokens.device)
+
+
+def batches(model: Model, prompts: PromptSet, size: int | None = None, alone: bool = False) -> tuple[Batch, ...]:
+    """All prompts as batches of equal token length, at most `size` each (default: what fits the memory budget).
+
+    alone   only clean texts and answers, for what has nothing to do with corruption: no answer is begun for the model
+
+    Raises ValueError, naming the prompt: where clean and corrupted differ in length (with both token lists); where
+    no token tells answer and distractor apart, as one begins with the whole of the other (with the ids); where the
+    vocabulary lacks a word; where a prompt with its answer is longer than the model's context.
+    """
+    groups: dict[tuple[int, bool, int], list[tuple[int, Prompt, Ids]]] = defaultdict(list)
+    for row, prompt in enumerate(prompts):
+        ids = ids_of(model, replace(prompt, corrupted="", distractor="") if alone else prompt)
+        groups[len(ids.clean), bool(ids.corrupted), ids.shared].append((row, prompt, ids))
+    made = []
+    for (length, *_), members in sorted(groups.items()):
+        step = size or _fitting(model, length)
+        made += [_batch(model, members[start : start + step]) for start in range(0, len(members), step)]
+    return tuple(made)
+
+
+def require_finite(batch: Batch, values: Float[Tensor, "batch ..."], name: str) -> None:
+    """ValueError, with the prompt, where what a model computes is no number."""
+    bad = (~values.flatten(1).isfinite()).any(1).nonzero()
+    if len(bad):
+        prompt = batch.prompts[int(bad[0])]
+        raise ValueError(
+            f"{name} computes NaN or infinity for prompt {prompt.fingerprint} ({prompt.clean!r}): look for damaged "
+            "weights, or activations too large for float32"
+        )
+
+
+def in_order(made: Iterable[Batch], values: Iterable[Tensor]) -> np.ndarray:
+    """What was measured batch by batch, in the order of the prompt set; float64, prompts first."""
+    pairs = list(zip(made, values, strict=True))
+    n = sum(len(batch.rows) for batch, _ in pairs)
+    out = np.full((n, *pairs[0][1].shape[1:]), np.nan)
+    for batch, value in pairs:
+        out[list(batch.rows)] = value.detach().cpu().double().numpy()
+    return out
+
+
+def per_prompt(
+    prompts: PromptSet,
+    made: Iterable[Batch],
+    values: Iterable[Tensor],
+    columns: Iterable[str],
+    of: str,
+    unit: str = "",
+    yes_no: bool = False,
+) -> Measurement:
+    """What was measured on each prompt, as a Measurement. `unit` is what a row is called, by default as the set says.
+
+    Clusters are the prompts' own. The first label that all prompts have gives the strata.
+    """
+    shared = [key for key, _ in prompts.rows[0].labels if all(key in dict(row.labels) for row in prompts)]
+    return Measurement(
+        values=in_order(made, values),
+        units=tuple(row.fingerprint for row in prompts),
+        order=tuple(row.sort_key for row in prompts),
+        unit=unit or prompts.unit,
+        columns=tuple(columns),
+        clusters=tuple(row.cluster for row in prompts) if all(row.cluster for row in prompts) else (),
+        strata=tuple(row.label(shared[0]) for row in prompts) if shared else (),
+        yes_no=yes_no,
+        of=of,
+    )
+
+
+def _batch(model: Model, members: list[tuple[int, Prompt, Ids]]) -> Batch:
+    device = model.cfg.device
+    ids = [own for _, _, own in members]
+    return Batch(
+        rows=tuple(row for row, _, _ in members),
+        prompts=tuple(prompt for _, prompt, _ in members),
+        tokens=torch.tensor([own.clean for own in ids], device=device),
+        corrupted=torch.tensor([own.corrupted for own in ids], device=device) if ids[0].corrupted else None,
+        answers=tuple(tuple(own.answer) for own in ids),
+        distractors=tuple(tuple(own.distractor) for own in ids),
+        shared=ids[0].shared,
+    )
+
+
+def _fitting(model: Model, length: int) -> int:
+    """How many prompts of this length fit the budget: residual stream and MLP, attention, logits."""
+    shape = model.cfg
+    per_token = 16 * shape.n_layers * shape.d_model + 2 * shape.d_vocab + 3 * shape.n_layers * shape.n_heads * length
+    return max(1, min(LARGEST, BUDGET // (4 * length * per_token)))

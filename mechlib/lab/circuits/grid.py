@@ -1,0 +1,98 @@
+"""The grid of R21 in one call: a circuit under every replacement, direction, metric and corruption."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import get_args
+
+import numpy as np
+
+from mechlib.lab.batching import in_order
+from mechlib.lab.circuits.faithfulness import Direction, How, Judge, Metric, kind_of
+from mechlib.lab.models.loading import Model
+from mechlib.measurement import Measurement
+from mechlib.parts.circuits import Circuit
+from mechlib.prompts.promptset import PromptSet
+from mechlib.statistics.circuits.grid import CIRCUIT, EMPTY, MODEL, column
+
+HOWS: tuple[How, ...] = get_args(How)
+DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
+METRICS: tuple[Metric, ...] = get_args(Metric)
+
+
+def grid(
+    model: Model,
+    prompts: Mapping[str, PromptSet],
+    circuit: Circuit,
+    reference: PromptSet | None = None,
+    hows: Sequence[How] = HOWS,
+    directions: Sequence[Direction] = DIRECTIONS,
+    metrics: Sequence[Metric] = METRICS,
+    seed: int = 0,
+) -> Measurement:
+    """F of the model, of the empty circuit and of the circuit in every cell; `mechlib.statistics.circuits.grid.cells`
+    takes them out.
+
+    prompts  by the name of their corruption, which makes a difference where something of the corrupted prompt stands
+             outside; with means, resamples and zeros, cells of the same clean texts are copies of each other:
+             {"other name": ioi(...), "three names": ioi(..., corruption=...)}
+
+    One row a cluster (template), its mean, where all prompts have clusters, so that intervals are across them; else one
+    row a prompt, under the fingerprint that it has in the first set. Other arguments and errors as in `circuit_scores`;
+    ValueError also where the sets do not have the same clusters or, without clusters, the same clean texts in the same
+    order.
+    """
+    if not (hows and directions and metrics):
+        raise ValueError("a grid without cells: give at least one of hows, of directions and of metrics")
+    names, groups = _rows(prompts)
+    columns: dict[str, np.ndarray] = {}
+    kind = kind_of([circuit])
+    for corruption, own in prompts.items():
+        for how in hows:
+            for direction in directions:
+                judge = Judge(model, own, how, reference, direction, seed)
+                found = judge.all_values([judge.mask((), kind), judge.mask(circuit, kind)], metrics)
+                for metric in metrics:
+                    values = in_order(judge.batches, found[metric])
+                    for place, part in enumerate((MODEL, EMPTY, CIRCUIT)):
+                        rows = [values[members, place].mean() for members in groups[corruption]]
+                        columns[column(how, direction, metric, corruption, part)] = np.array(rows)
+    return Measurement(
+        values=np.stack(list(columns.values()), axis=1),
+        units=names,
+        unit="template" if _clustered(prompts) else "prompt",
+        columns=tuple(columns),
+        clusters=names if _clustered(prompts) else (),
+        order=() if _clustered(prompts) else tuple(row.sort_key for row in next(iter(prompts.values()))),
+        of="metric of model, empty circuit and circuit",
+    )
+
+
+def _clustered(prompts: Mapping[str, PromptSet]) -> bool:
+    return all(row.cluster for own in prompts.values() for row in own)
+
+
+def _rows(prompts: Mapping[str, PromptSet]) -> tuple[tuple[str, ...], dict[str, list[list[int]]]]:
+    """The units, and by corruption which prompts each of them has."""
+    if not isinstance(prompts, Mapping):
+        raise ValueError(f"{prompts!r} is one set: give the sets by the name of their corruption, {{'other': ...}}")
+    if not prompts:
+        raise ValueError("a grid without prompts: give at least one corruption, by name")
+    first = next(iter(prompts))
+    if not _clustered(prompts):
+        for name, own in prompts.items():
+            if [row.clean for row in own] != [row.clean for row in prompts[first]]:
+                raise ValueError(
+                    f"the clean texts of {name!r} are not those of {first!r}: without clusters, corruptions are "
+                    "compared prompt by prompt"
+                )
+        units = tuple(row.fingerprint for row in prompts[first])
+        return units, {name: [[row] for row in range(len(own))] for name, own in prompts.items()}
+    clusters = {name: tuple(sorted({row.cluster for row in own})) for name, own in prompts.items()}
+    for name, known in clusters.items():
+        if known != clusters[first]:
+            raise ValueError(f"{name!r} and {first!r} do not have the same clusters: take the same templates for both")
+    return clusters[first], {
+        name: [[row for row, prompt in enumerate(own) if prompt.cluster == cluster] for cluster in clusters[first]]
+        for name, own in prompts.items()
+    }

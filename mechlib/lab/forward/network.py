@@ -1,0 +1,197 @@
+"""The steps of a transformer's forward pass on plain tensors: embed, norm, attend, write, unembed.
+
+A `Network` holds a model's weights and shape; `mechlib.lab.forward.families` makes it from a loaded model and runs the
+steps in order. Every step is a differentiable function of tensors and knows nothing of hooks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from mechlib.parts.graphs import Graph
+
+Edit: TypeAlias = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Norm:
+    """LayerNorm, RMSNorm, or none."""
+
+    kind: Literal["LN", "RMS", "none"]
+    weight: Float[Tensor, " d_model"] | None = None
+    bias: Float[Tensor, " d_model"] | None = None
+    eps: float = 1e-5
+
+    def __call__(self, x: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_model"]:
+        if self.kind == "none":
+            return x
+        if self.kind == "LN":
+            return F.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)
+        return F.rms_norm(x, x.shape[-1:], self.weight, self.eps)
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """One layer. Matrices stand as `torch.nn.functional.linear` takes them: output dimensions first.
+
+    qkv      queries of all heads, then keys and values of all key/value heads; d_model to (heads + 2 groups) * d_head
+    W_O      by head, as written in the papers: [head_index, d_head, d_model]
+    gate     of a gated MLP, else None; `into` and `out` are the MLP's matrices. None all three where there is no MLP
+    """
+
+    ln1: Norm
+    ln2: Norm
+    qkv: Float[Tensor, "qkv d_model"]
+    b_qkv: Float[Tensor, " qkv"] | None
+    W_O: Float[Tensor, "head_index d_head d_model"]
+    b_O: Float[Tensor, " d_model"] | None
+    into: Float[Tensor, "d_mlp d_model"] | None
+    b_in: Float[Tensor, " d_mlp"] | None
+    gate: Float[Tensor, "d_mlp d_model"] | None
+    out: Float[Tensor, "d_model d_mlp"] | None
+    b_out: Float[Tensor, " d_model"] | None
+    b_gate: Float[Tensor, " d_mlp"] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """Weights and shape of a model, and the steps of its forward pass. Axis words are TransformerLens's."""
+
+    name: str
+    blocks: tuple[Block, ...]
+    W_E: Float[Tensor, "d_vocab d_model"]
+    W_pos: Float[Tensor, "n_ctx d_model"] | None
+    rotary: tuple[Float[Tensor, "n_ctx d_rotary"], Float[Tensor, "n_ctx d_rotary"]] | None
+    ln_final: Norm
+    W_U: Float[Tensor, "d_vocab d_model"]
+    b_U: Float[Tensor, " d_vocab"] | None
+    n_heads: int
+    n_groups: int
+    d_head: int
+    act: Edit
+    parallel: bool
+
+    @property
+    def n_layers(self) -> int:
+        return len(self.blocks)
+
+    @property
+    def graph(self) -> Graph:
+        """Its nodes and edges."""
+        return Graph(self.n_layers, self.n_heads, self.parallel)
+
+    def embed(
+        self, tokens: Int[Tensor, "batch pos"], positions: Int[Tensor, "*rows pos"] | None = None
+    ) -> Float[Tensor, "batch pos d_model"]:
+        """Tokens, and positions where they are learned (by default 0, 1, ...)."""
+        stream = F.embedding(tokens, self.W_E)
+        if self.W_pos is None:
+            return stream
+        if positions is None:
+            positions = torch.arange(tokens.shape[1], device=tokens.device)
+        return stream + self.W_pos[positions]
+
+    def split(
+        self, block: Block, x: Float[Tensor, "batch pos d_model"]
+    ) -> tuple[
+        Float[Tensor, "batch pos head_index d_head"],
+        Float[Tensor, "batch pos groups d_head"],
+        Float[Tensor, "batch pos groups d_head"],
+    ]:
+        """Queries, keys and values of a stream that has been normed, before rotation."""
+        made = F.linear(x, block.qkv, block.b_qkv).unflatten(-1, (-1, self.d_head))
+        return made.split((self.n_heads, self.n_groups, self.n_groups), dim=-2)
+
+    def port_weights(self, block: Block, port: str) -> Float[Tensor, "head_index d_head d_model"]:
+        """W_Q, W_K or W_V of each head, the group's repeated for its heads."""
+        found = self._port(block.qkv, port)
+        assert found is not None
+        return found
+
+    def port_bias(self, block: Block, port: str) -> Float[Tensor, "head_index d_head"] | None:
+        """b_Q, b_K or b_V of each head likewise; None where there is none."""
+        return self._port(block.b_qkv, port)
+
+    def _port(self, joint: Tensor | None, port: str) -> Tensor | None:
+        if joint is None:
+            return None
+        sizes = (self.n_heads, self.n_groups, self.n_groups)
+        own = joint.unflatten(0, (-1, self.d_head)).split(sizes)["qkv".index(port)]
+        return own.repeat_interleave(self.n_heads // len(own), 0)
+
+    def rotated(
+        self, x: Float[Tensor, "batch pos heads d_head"], positions: Int[Tensor, "*rows pos"]
+    ) -> Float[Tensor, "batch pos heads d_head"]:
+        """Queries or keys with rotary positions; unchanged where positions are learned."""
+        if self.rotary is None:
+            return x
+        cos, sin = (table[positions].unsqueeze(-2) for table in self.rotary)
+        turned, rest = x[..., : cos.shape[-1]], x[..., cos.shape[-1] :]
+        first, second = turned.chunk(2, dim=-1)
+        turned = turned * cos + torch.cat([-second, first], dim=-1) * sin
+        return torch.cat([turned, rest], dim=-1)
+
+    def attend(
+        self,
+        q: Float[Tensor, "batch query head_index d_head"],
+        k: Float[Tensor, "batch key groups d_head"],
+        v: Float[Tensor, "batch key groups d_head"],
+        allowed: Bool[Tensor, "*rows query key"] | None = None,
+    ) -> Float[Tensor, "batch query head_index d_head"]:
+        """Each head's z. Queries are the last of the keys' positions, and see none after them.
+
+        allowed  instead of that, which keys each query sees: [query key], or [batch 1 query key]
+        """
+        queries, keys = q.shape[1], k.shape[1]
+        if allowed is None and 1 < queries < keys:
+            allowed = torch.ones(queries, keys, dtype=torch.bool, device=q.device).tril(keys - queries)
+        made = F.scaled_dot_product_attention(
+            q.transpose(1, 2),
+            k.transpose(1, 2),
+            v.transpose(1, 2),
+            attn_mask=allowed,
+            is_causal=allowed is None and queries == keys and queries > 1,
+            enable_gqa=k.shape[2] != q.shape[2],
+        )
+        return made.transpose(1, 2)
+
+    def written(
+        self, block: Block, z: Float[Tensor, "batch pos head_index d_head"]
+    ) -> Float[Tensor, "batch pos d_model"]:
+        """What all heads of a layer write, with the layer's bias."""
+        made = z.flatten(-2) @ block.W_O.flatten(0, 1)
+        return made if block.b_O is None else made + block.b_O
+
+    def written_by_head(
+        self, block: Block, z: Float[Tensor, "batch pos head_index d_head"]
+    ) -> Float[Tensor, "batch pos head_index d_model"]:
+        """What each head writes; the layer's bias belongs to none of them."""
+        return torch.einsum("bphd,hdm->bphm", z, block.W_O)
+
+    def mlp(self, block: Block, x: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_model"]:
+        """What an MLP writes, its bias included, given its normed input; zeros where the layer has none."""
+        if block.into is None or block.out is None:
+            return torch.zeros_like(x)
+        hidden = F.linear(x, block.into, block.b_in)
+        hidden = self.act(hidden) if block.gate is None else self.act(F.linear(x, block.gate, block.b_gate)) * hidden
+        return F.linear(hidden, block.out, block.b_out)
+
+    def unembed(self, stream: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_vocab"]:
+        """Logits of the last residual stream."""
+        return F.linear(self.ln_final(stream), self.W_U, self.b_U)
+
+    def answer_logits(
+        self, stream: Float[Tensor, "batch ... d_model"], tokens: Int[Tensor, "batch words"]
+    ) -> Float[Tensor, "batch ... words"]:
+        """Logits of a few words for each row, without those of the rest of the vocabulary."""
+        made = torch.einsum("b...m,bwm->b...w", self.ln_final(stream), self.W_U[tokens])
+        if self.b_U is None:
+            return made
+        return made + self.b_U[tokens].view(len(tokens), *[1] * (made.ndim - 2), -1)

@@ -1,0 +1,44 @@
+"""Readouts: what a metric asks of a run, so that no more is computed than it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from mechlib.lab.batching import Batch
+from mechlib.lab.behaviour import loss_on_repeat
+from mechlib.lab.metrics import correct
+
+Read: TypeAlias = Float[Tensor, "batch read words"]
+
+
+@dataclass(frozen=True, eq=False)
+class Readout:
+    """A metric, one number for each prompt, and the logits that it reads.
+
+    value   from these logits to the number
+    words   whose logits at the last position are read, for each prompt; all words where None
+    whole   whether logits of every position are read, not of the last alone
+    """
+
+    value: Callable[[Read, Batch], Float[Tensor, " batch"]]
+    words: Callable[[Batch], Int[Tensor, "batch words"]] | None = None
+    whole: bool = False
+
+    def of(self, logits: Float[Tensor, "batch pos d_vocab"], batch: Batch) -> Read:
+        """What it reads of all logits of a run."""
+        logits = logits if self.whole else logits[:, -1:]
+        return logits if self.words is None else logits.gather(-1, self.words(batch).unsqueeze(1))
+
+
+LOGIT_DIFFERENCE = Readout(
+    value=lambda read, batch: read[:, -1, 0] - read[:, -1, 1],
+    words=lambda batch: torch.stack([batch.answer, batch.distractor], dim=1),
+)
+ANSWERED = Readout(value=lambda read, batch: correct(read, batch.answer))
+REPEAT_LOSS = Readout(value=loss_on_repeat, whole=True)

@@ -1,0 +1,111 @@
+"""Sets of places, each with a name, and what a sweep over them gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from mechlib.lab.interventions.contexts import Site, Where
+from mechlib.lab.models.loading import Model
+from mechlib.measurement import Measurement
+from mechlib.parts.heads import EmptySelection, Head, Heads, all_heads
+from mechlib.parts.random_sets import RandomSets, random_sets
+
+Sets: TypeAlias = Heads | Mapping[str, Where] | Iterable[Where]
+Places: TypeAlias = Mapping[str, tuple[int, ...] | None]
+Source: TypeAlias = Int[Tensor, "..."] | Mapping[str, Tensor] | None
+Logits: TypeAlias = Float[Tensor, "batch pos d_vocab"]
+
+
+@dataclass(frozen=True, eq=False)
+class Swept:
+    """A metric on each prompt of a batch: of the run as it is, after replacing each set, and of the source run.
+
+    source    None where the source was no run
+    changed   whether replacing the set changed some activation by more than rounding
+    """
+
+    intact: Float[Tensor, " batch"]
+    after: Float[Tensor, "batch sets"]
+    source: Float[Tensor, " batch"] | None
+    changed: Bool[Tensor, " sets"]
+
+    @classmethod
+    def joined(cls, parts: list[Swept]) -> Swept:
+        """Of a batch that was swept in parts."""
+        sources = [part.source for part in parts if part.source is not None]
+        return cls(
+            intact=torch.cat([part.intact for part in parts]),
+            after=torch.cat([part.after for part in parts]),
+            source=torch.cat(sources) if sources else None,
+            changed=torch.stack([part.changed for part in parts]).any(0),
+        )
+
+
+# --- sets ---------------------------------------------------------------------------------------------------------
+
+
+def components(model: Model) -> dict[str, Where]:
+    """Every head ("0.0", ...) and every MLP ("mlp 0", ...), each a set of its own: the places of a sweep."""
+    return {str(one): one for layer in layers(model).values() for one in _members(layer)}
+
+
+def layers(model: Model) -> dict[str, Where]:
+    """The heads of each layer together ("attention 0", ...) and its MLP ("mlp 0", ...)."""
+    heads = all_heads(model.cfg.n_layers, model.cfg.n_heads)
+    found: dict[str, Where] = {}
+    for layer in range(model.cfg.n_layers):
+        found[f"attention {layer}"] = heads.in_layer(layer)
+        found[f"mlp {layer}"] = Site("mlp", layer)
+    return found
+
+
+def residual(model: Model) -> dict[str, Where]:
+    """The residual stream: "embeddings", then "after layer 0" and so on."""
+    after: dict[str, Where] = {f"after layer {layer}": Site("resid_post", layer) for layer in range(model.cfg.n_layers)}
+    return {"embeddings": Site("resid_pre", 0), **after}
+
+
+def named(sets: Sets) -> dict[str, tuple[Head | Site, ...]]:
+    """The sets by name: a name of their own, or their members' (as "0.1 1.3"); each member of `Heads` is a set.
+
+    Raises EmptySelection where there is no set, or a set has no member.
+    """
+    if isinstance(sets, Mapping):
+        found = {name: _members(where) for name, where in sets.items()}
+    else:
+        found = {" ".join(map(str, members)): members for members in map(_members, sets)}
+    if not found or not all(found.values()):
+        raise EmptySelection("a set without heads: there is nothing to patch or ablate in it")
+    return found
+
+
+def union(sets: Mapping[str, tuple[Head | Site, ...]]) -> tuple[Head | Site, ...]:
+    """Every place that some set has, once."""
+    return tuple(dict.fromkeys(one for members in sets.values() for one in members))
+
+
+def _members(where: Where) -> tuple[Head | Site, ...]:
+    return (where,) if isinstance(where, (Head, Site, str)) else tuple(where)  # a text is refused as no place
+
+
+def drawn_sets(model: Model, heads: Heads, n: int) -> RandomSets:
+    """Random sets of heads, matched to these, as controls for what they do."""
+    return random_sets(heads, all_heads(model.cfg.n_layers, model.cfg.n_heads), n)
+
+
+def one_row_each(drawn: RandomSets, columns: Mapping[str, np.ndarray], of: str) -> Measurement:
+    """What random sets did, one row a set, with how they were matched."""
+    return Measurement(
+        values=np.stack(list(columns.values()), axis=1),
+        units=tuple(map(str, drawn)),
+        unit="set of heads",
+        columns=tuple(columns),
+        of=f"{of} ({drawn.matched})",
+    )

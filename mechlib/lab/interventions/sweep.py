@@ -1,0 +1,271 @@
+"""Exact sweeps: each of many sets of places replaced in turn, and a metric on every prompt for each, at full speed.
+
+Nothing is approximated. What a replacement cannot have changed is taken from the run as it is: positions before the
+first replaced one, layers below it, and, where the source is a run that begins with the same tokens, all positions
+up to the first that differs (there, what would be put in is there already). Of the last layer and the vocabulary only
+what the metric reads is computed. `mechlib.lab.forward.cache` has the runs, `mechlib.lab.interventions.readout` the
+metrics.
+
+Every sweep computes a few of its sets again through hooks (`mechlib.lab.interventions.through_hooks`), and raises if
+the logits differ.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from tqdm import tqdm
+
+from mechlib.lab.batching import Batch, require_finite
+from mechlib.lab.forward.cache import Kept, Resumed, joins, keep
+from mechlib.lab.forward.families import Network, network
+from mechlib.lab.hooks import SAME
+from mechlib.lab.interventions import through_hooks as hooked
+from mechlib.lab.interventions.contexts import Positions, Where, indices, places
+from mechlib.lab.interventions.readout import Read, Readout
+from mechlib.lab.interventions.sites import Places, Source, Swept
+from mechlib.lab.models.loading import Model
+from mechlib.parts.heads import EmptySelection
+
+MEMORY = 512 * 2**20  # bytes for what is kept of a batch and for the sets that run side by side
+TOGETHER = 2048  # tokens that run side by side: more bring no speed on a CPU, and leave its cache
+CHECKED = 2  # sets of each sweep that are computed again through hooks, on one prompt
+# Float32 rounds both computations: on the models of this record they meet to about 2e-6 of the largest logit. A wrong
+# position, mask or key moves logits by a visible part of their spread over the vocabulary.
+TOLERANCE = 1e-4
+ROUNDING = 1e-6
+SOON = 5.0  # seconds after which a sweep that is not over yet shows a bar, on a terminal
+
+
+class Disagreement(RuntimeError):
+    """An exact sweep gave other logits than the hooked model."""
+
+
+def sweep(
+    model: Model,
+    batch: Batch,
+    sets: Sequence[Where],
+    source: Source,
+    positions: Positions,
+    reading: Readout,
+    memory: int = MEMORY,
+    bar: Any = None,
+) -> Swept:
+    """A metric on each prompt of a batch, as it is and with each set of places replaced.
+
+    sets       heads, MLPs or the residual stream, alone or together
+    source     what they hold instead: token ids of another run, of which `Swept.source` then has the metric; or
+               activations by hook name, as [batch pos ...]; or None for zeros
+    positions  one, negative from the end; a tuple of several; or "all"
+    reading    the metric: LOGIT_DIFFERENCE, ANSWERED or REPEAT_LOSS of `mechlib.lab.interventions.readout`, or one's
+    own
+    memory     bytes for activations; weights are not counted
+    bar        of `progress`, where one is shown for several batches together
+
+    Raises UnsupportedModel for an architecture that `network` does not know (`hooked.sweep` takes the same arguments
+    and any model), ValueError where the memory is too little for one prompt, Disagreement where the hooked model
+    gives other logits.
+    """
+    own = tuple(_places(model, where) for where in sets)
+    if not all(own):
+        raise EmptySelection("a set without heads: there is nothing to patch or ablate in it")
+    job = _Sweep(model, network(model), tuple(sets), own, positions, reading)
+    rows, together = job.room(batch.tokens, source, memory)
+    parts = []
+    with progress(0) if bar is not None else progress(len(batch.tokens) * len(own)) as alone:
+        for start in range(0, len(batch.tokens), rows):
+            which = slice(start, start + rows)
+            parts.append(job.part(batch.part(which), _rows(source, which), together, alone if bar is None else bar))
+    return Swept.joined(parts)
+
+
+def sweep_each(
+    model: Model,
+    several: Sequence[Batch],
+    sets: Sequence[Where],
+    source: Callable[[Batch], Source],
+    positions: Positions,
+    reading: Readout,
+    through_hooks: bool = False,
+) -> list[Swept]:
+    """The sweep of each batch from its source, under one bar; `through_hooks` for models that `network` refuses."""
+    if through_hooks:
+        return [hooked.sweep(model, batch, sets, source(batch), positions, reading) for batch in several]
+    with progress(sum(len(batch.tokens) for batch in several) * len(sets)) as bar:
+        return [sweep(model, batch, sets, source(batch), positions, reading, bar=bar) for batch in several]
+
+
+def progress(total: int) -> Any:
+    """A bar for so many runs, seen where they take long and standard error is a terminal."""
+    return tqdm(total=total, desc="sweep", unit="run", delay=SOON, disable=None, leave=False)
+
+
+@dataclass(frozen=True, eq=False)
+class _Sweep:
+    model: Model
+    net: Network
+    sets: tuple[Where, ...]
+    places: tuple[Places, ...]
+    positions: Positions
+    reading: Readout
+
+    def part(self, batch: Batch, source: Source, together: int, bar: Any) -> Swept:
+        """The sweep of as many prompts as fit the memory."""
+        first, began, at = self.span(batch.tokens, source)
+        base, other = keep(self.net, batch.tokens, first), None
+        new: Mapping[str, Tensor] | None = None
+        if isinstance(source, Tensor):
+            other = keep(self.net, source, first, began, base)
+            new = {name: other[name] for name in self.names}
+        elif source is not None:
+            new = {name: source[name][:, first:] for name in self.names}
+        resumed = Resumed(self.net, base, new, at, base.streams[0].shape[1] if self.reading.whole else 1)
+        checked = _Checked(self, batch, source)
+        intact = self.read(base.streams[-1].unsqueeze(1), batch)[:, 0]
+        after = self.reading.value(intact, batch).unsqueeze(1).repeat(1, len(self.places))
+        changed, touched = self.moved(base, new, at)
+        order = sorted(torch.nonzero(touched).flatten().tolist(), key=lambda number: joins(self.places[number]))
+        for start in range(0, len(order), together):
+            numbers = order[start : start + together]
+            reads = self.read(resumed([self.places[number] for number in numbers]), batch)
+            for number, own in zip(numbers, reads.unbind(1), strict=True):
+                after[:, number] = self.reading.value(own, batch)
+                checked.see(number, own)
+            bar.update(len(numbers) * len(batch.tokens))
+        checked.check(intact)
+        theirs = None if other is None else self.read(other.streams[-1].unsqueeze(1), batch)[:, 0]
+        return Swept(
+            intact=self.reading.value(intact, batch),
+            after=after,
+            source=None if theirs is None else self.reading.value(theirs, batch),
+            changed=changed,
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every activation that some set replaces."""
+        return tuple(dict.fromkeys(name for own in self.places for name in own))
+
+    def span(self, tokens: Int[Tensor, "batch pos"], source: Source) -> tuple[int, int, tuple[int, ...]]:
+        """The first position that is computed again, where the source run begins, and what is replaced from the first.
+
+        Where clean and corrupted tokens agree up to some position, what they hold before it is the same.
+        """
+        length = tokens.shape[1]
+        began, at = 0, sorted(set(indices(self.positions, length)))
+        if isinstance(source, Tensor):
+            if source.shape != tokens.shape:
+                raise ValueError(
+                    f"the source run has shape {tuple(source.shape)}, the run {tuple(tokens.shape)}: source and run "
+                    "must have the same rows and positions"
+                )
+            other = (source != tokens).any(0).nonzero()
+            began = int(other[0]) if len(other) else length
+            at = [position for position in at if position >= began]
+        if self.reading.whole:
+            return 0, 0, tuple(at)
+        first = at[0] if at else length - 1
+        return first, min(began, first), tuple(position - first for position in at)
+
+    def read(self, streams: Float[Tensor, "batch sets pos d_model"], batch: Batch) -> Float[Tensor, "batch sets at w"]:
+        """The logits that the metric reads."""
+        streams = streams if self.reading.whole else streams[:, :, -1:]
+        if self.reading.words is None:
+            return self.net.unembed(streams)
+        return self.net.answer_logits(streams, self.reading.words(batch))
+
+    def moved(
+        self, base: Kept, new: Mapping[str, Tensor] | None, at: tuple[int, ...]
+    ) -> tuple[Bool[Tensor, " sets"], Bool[Tensor, " sets"]]:
+        """Whether each set puts something else into the run than it has there: by more than rounding, and at all."""
+        by_head: dict[str, tuple[Tensor, Tensor]] = {}
+        for name in self.names:
+            old = base[name]
+            off = (old if new is None else new[name] - old).abs()[:, list(at)]
+            largest = SAME * old.abs().max()  # as `hooks.differs` has it
+            by_head[name] = (_any(off > largest), _any(off > 0))
+        found = [
+            [any(bool(by_head[name][how][list(heads or (0,))].any()) for name, heads in own.items()) for how in (0, 1)]
+            for own in self.places
+        ]
+        changed, touched = torch.tensor(found).T
+        return changed, touched
+
+    def room(self, tokens: Int[Tensor, "batch pos"], source: Source, memory: int) -> tuple[int, int]:
+        """How many prompts are swept at once, and how many sets side by side."""
+        net, length = self.net, tokens.shape[1]
+        first, began, _ = self.span(tokens, source)
+        width, inside = net.W_E.shape[1], net.n_heads * net.d_head
+        hidden = max((len(block.into) for block in net.blocks if block.into is not None), default=0)
+        reads = (length if self.reading.whole else 1) * (2 * len(net.W_U) if self.reading.words is None else 8)
+        group = 2 * net.n_groups * net.d_head
+        runs = length - first + (length - began if isinstance(source, Tensor) else 0)
+        kept = net.n_layers * (length * group + runs * (3 * width + inside + group))
+        one = (length - first) * (8 * width + 3 * inside + 2 * group + 2 * hidden + 3 * net.n_heads * length) + reads
+        whole = length * (8 * width + 3 * inside + 2 * group + 2 * hidden)
+        needed = 4 * (kept + max(one, whole))
+        rows = min(len(tokens), memory // needed)
+        if rows < 1:
+            raise ValueError(
+                f"a memory budget of {memory / 2**20:.3g} MiB is too small for one prompt of {length} tokens: "
+                f"{net.name} needs {needed / 2**20:.3g} MiB for it; allow more, or shorten the prompts"
+            )
+        fitting = max(1, (memory - 4 * rows * kept) // (4 * rows * one))
+        if tokens.device.type == "cpu":
+            fitting = min(fitting, max(1, TOGETHER // (rows * (length - first))))
+        return rows, fitting
+
+
+class _Checked:
+    """A few sets, on one prompt, of which the logits are compared with those of the hooked model."""
+
+    def __init__(self, job: _Sweep, batch: Batch, source: Source) -> None:
+        rng = random.Random(f"{batch.rows} {len(job.sets)} {job.positions}")
+        self.job, self.row = job, rng.randrange(len(batch.tokens))
+        self.numbers = rng.sample(range(len(job.sets)), min(CHECKED, len(job.sets)))
+        one = slice(self.row, self.row + 1)
+        self.batch, self.source = batch.part(one), _rows(source, one)
+        self.seen: dict[int, Tensor] = {}
+
+    def see(self, number: int, read: Read) -> None:
+        """The logits with this set replaced."""
+        if number in self.numbers:
+            self.seen[number] = read[self.row].clone()
+
+    def check(self, intact: Read) -> None:
+        """Disagreement where the hooked model has others."""
+        job, sets = self.job, [self.job.sets[number] for number in self.numbers]
+        runs = hooked.on_one_prompt(job.model, self.batch.tokens, sets, self.source, job.positions)
+        for number, logits in zip(self.numbers, runs.unsqueeze(1), strict=True):
+            own = self.seen.get(number, intact[self.row])
+            off = float((own - job.reading.of(logits, self.batch)[0]).abs().max())
+            allowed = TOLERANCE * float(logits.std(-1).max()) + ROUNDING * float(logits.abs().max())
+            if not off <= allowed:
+                require_finite(self.batch, own.unsqueeze(0), job.net.name)
+                raise Disagreement(
+                    f"with {', '.join(job.places[number])} replaced at position {job.positions} of {job.net.name}, "
+                    f"exact sweep and hooked model differ by {off:.2g} in a logit, {allowed:.2g} allowed: one of the "
+                    "two is wrong; report it, and sweep through hooks alone with hooked=True"
+                )
+
+
+def _places(model: Model, where: Where) -> Places:
+    """Hook names, each with its heads once, however often they are named."""
+    return {name: heads and tuple(dict.fromkeys(heads)) for name, heads in places(model, where).items()}
+
+
+def _any(moved: Bool[Tensor, "batch pos ..."]) -> Bool[Tensor, " heads"]:
+    """By head, or one entry for an activation that has none."""
+    return moved.any(0).any(0).any(-1).reshape(-1).cpu()
+
+
+def _rows(source: Source, which: slice) -> Source:
+    if source is None or isinstance(source, Tensor):
+        return None if source is None else source[which]
+    return {name: activation[which] for name, activation in source.items()}

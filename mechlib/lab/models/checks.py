@@ -1,0 +1,66 @@
+"""Checks at loading: no weight is damaged, and the tokenizer belongs to the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerBase
+
+from mechlib.checkpoints.checkpoint import Checkpoint, IncompleteModel
+from mechlib.checkpoints.files import weight_files
+
+
+def check_weights(described: Checkpoint) -> None:
+    """Read every tensor once; IncompleteModel names the first file and tensor that is damaged, NaN or infinite."""
+    for file in weight_files(described):
+        try:
+            with safe_open(file, framework="pt") as tensors:
+                for name in tensors.keys():
+                    tensor = tensors.get_tensor(name)
+                    if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+                        bad = int((~torch.isfinite(tensor)).sum())
+                        raise IncompleteModel(
+                            f"{_place(file)}: {name} has {bad} NaN or infinite of {tensor.numel()} entries: "
+                            "the file is damaged, or the training diverged; restore it"
+                        )
+        except SafetensorError as error:
+            raise IncompleteModel(f"{_place(file)} is damaged: {error}: restore it") from None
+
+
+def check_tokenizer(described: Checkpoint, tokenizer: PreTrainedTokenizerBase | None) -> None:
+    """A missing or foreign tokenizer gives wrong ids without an error: compare a known text."""
+    if tokenizer is None:
+        raise IncompleteModel(f"{described.name} has no tokenizer: save one beside its weights")
+    text, wanted = described.known
+    if wanted:
+        seen = tuple(_plain_ids(tokenizer, text))
+        if seen != wanted:
+            raise IncompleteModel(
+                f"{_place(described.path)}: the tokenizer gives {list(seen)} for {text!r}, not {list(wanted)}: "
+                "it belongs to another model; restore tokenizer.json"
+            )
+    if described.bos and not _knows(described.path / "tokenizer.json", tokenizer, described.bos):
+        raise IncompleteModel(
+            f"{_place(described.path)}: the tokenizer does not know {described.bos!r}, put before every prompt: "
+            "it belongs to another model; restore tokenizer.json"
+        )
+
+
+def _knows(file: Path, tokenizer: PreTrainedTokenizerBase, token: str) -> bool:
+    # A special token that the vocabulary lacks is added to it on loading, with an id that was never trained: so the
+    # file is asked, not what was loaded from it.
+    if file.is_file():
+        return Tokenizer.from_file(str(file)).token_to_id(token) is not None
+    return token in tokenizer.get_vocab()
+
+
+def _place(path: Path) -> str:
+    """The last two parts of a path: "mini-0/model.safetensors"."""
+    return "/".join(path.parts[-2:])
+
+
+def _plain_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    return tokenizer(text, add_special_tokens=False)["input_ids"]

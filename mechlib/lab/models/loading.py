@@ -1,0 +1,215 @@
+"""Models: loaded from this machine, checked, and described. The only file that names TransformerLens's classes.
+
+Nothing here downloads: a Hub model is read from its snapshot in the cache, by path. Weights are read from
+safetensors only, computed with in float32, and refused where they are damaged, NaN or infinite.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import warnings
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeAlias
+from weakref import WeakKeyDictionary
+
+# Before transformers is imported: it reads this once, and would otherwise ask the Hub about local directories.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
+from transformer_lens.config import TransformerBridgeConfig
+from transformer_lens.model_bridge import TransformerBridge
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers.utils import logging as transformers_logging
+
+from mechlib.checkpoints.checkpoint import Checkpoint
+from mechlib.checkpoints.files import require_here, weight_files
+from mechlib.checkpoints.memory import memory
+from mechlib.checkpoints.planted import BOS, UNK, Plan, plan
+from mechlib.checkpoints.resolve import checkpoint
+from mechlib.lab.models import planted_weights as planted
+from mechlib.lab.models.checks import check_tokenizer, check_weights
+from mechlib.lab.models.twins import SEED, permuted, shuffled, untrained
+
+Model: TypeAlias = TransformerBridge
+
+SMALL = 10_000_000  # parameters below which a second thread costs more than it brings
+KEPT = 4 * 2**30  # bytes of loaded models kept for the next measurement
+
+_DESCRIBED: WeakKeyDictionary[Model, Checkpoint] = WeakKeyDictionary()
+_LOADED: OrderedDict[tuple[object, ...], tuple[Model, int]] = OrderedDict()
+_THREADS = torch.get_num_threads()
+
+
+def load(name: str, device: str | None = None, folded: bool = False) -> Model:
+    """The model of this name, in float32, in evaluation mode, checked.
+
+    device   "cpu", "cuda", "mps"; default MECHLIB_DEVICE, else cpu
+    folded   False: weights as stored. True: LayerNorm folded, writing weights and unembedding centred, as in the
+             literature (direct attribution, logit lens and residual norms differ between the two)
+
+    Loading the same name again gives the same object while its file is unchanged and nobody wrote to its weights.
+    Raises UnknownModel, WeightsMissing (a Hub model that is not here), IncompleteModel (files missing, damaged, NaN);
+    ValueError for a planted model folded, which has no norms to fold.
+    """
+    described = checkpoint(name)
+    require_here(described)
+    device = _device(device)
+    modified = tuple((str(file), file.stat().st_mtime_ns) for file in weight_files(described))
+    key = (name, modified, device, folded)
+    torch.set_num_threads(_threads(memory(described).parameters))
+    if key in _LOADED:
+        model, written = _LOADED.pop(key)
+        if written == _writes(model):
+            model.reset_hooks()
+            _LOADED[key] = (model, written)
+            return model
+    model = _boot(described, device, folded)
+    _LOADED[key] = (model, _writes(model))
+    _forget_oldest()
+    return model
+
+
+def checkpoint_of(model: Model) -> Checkpoint:
+    """What a loaded model is: its name, BOS and weight processing ("raw" or "folded")."""
+    try:
+        return _DESCRIBED[model]
+    except (KeyError, TypeError):  # of what is no model, no weak reference can be made
+        raise ValueError(
+            "this model was not loaded by mechlib: use load(name) or describe(model, checkpoint)"
+        ) from None
+
+
+def describe(model: Model, described: Checkpoint) -> Model:
+    """Say what a model is that was made in memory. Checks its tokenizer as `load` does."""
+    check_tokenizer(described, model.tokenizer)
+    _DESCRIBED[model] = described
+    return model
+
+
+def _device(asked: str | None) -> str:
+    device = asked or os.environ.get("MECHLIB_DEVICE") or "cpu"
+    here = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    kind = device.partition(":")[0]
+    if kind not in here:
+        raise ValueError(f"no device {device!r}: choose one of {', '.join(here)}")
+    if not here[kind]:
+        raise ValueError(f"device {device!r} is not on this machine: use --device cpu, or unset MECHLIB_DEVICE")
+    return device
+
+
+def _threads(parameters: int) -> int:
+    """One for small models and for xdist's workers: sums then have one order, so evidence is the same to the bit."""
+    return 1 if parameters < SMALL or "PYTEST_XDIST_WORKER" in os.environ else _THREADS
+
+
+def _writes(model: Model) -> int:
+    """Counts in-place changes of the weights since they were made."""
+    return sum(parameter._version for parameter in model.parameters())
+
+
+def _forget_oldest() -> None:
+    def held() -> int:
+        return sum(4 * parameter.numel() for model, _ in _LOADED.values() for parameter in model.parameters())
+
+    while len(_LOADED) > 1 and (len(_LOADED) > 8 or held() > KEPT):
+        _LOADED.popitem(last=False)
+
+
+def _boot(described: Checkpoint, device: str, folded: bool) -> Model:
+    planned = plan(described.parent)
+    if planned is not None:
+        return _boot_planted(described, planned, device, folded)
+    path = str(described.path)
+    check_weights(described)
+    with _quiet(), torch.random.fork_rng(devices=[]):
+        tokenizer = _tokenizer(path)
+        check_tokenizer(described, tokenizer)
+        made: Any = None  # the untwinned model is read by boot_transformers itself
+        if described.twin is not None:
+            made = (untrained(path) if described.twin == "untrained" else permuted(path)).to(device)
+        model = Model.boot_transformers(path, device=device, dtype=torch.float32, tokenizer=tokenizer, hf_model=made)
+        # The library exchanges the tokenizer for one that it makes from the family's name. Its public setter would
+        # do so again, and change the recorded vocabulary.
+        model._tokenizer = tokenizer
+        if model.tokenizer is not tokenizer:
+            raise RuntimeError("transformer-lens keeps its tokenizer elsewhere now: load it as the file has it")
+        model.cfg.tokenizer_prepends_bos = bool(tokenizer("")["input_ids"])
+        if folded:
+            model.enable_compatibility_mode(disable_warnings=True)
+    model.eval().requires_grad_(False)
+    _DESCRIBED[model] = replace(described, processing="folded" if folded else "raw")
+    return model
+
+
+def _boot_planted(described: Checkpoint, planned: Plan, device: str, folded: bool) -> Model:
+    if folded:
+        raise ValueError(f"{described.name} has no norms to fold: load it raw")
+    words = {word: number for number, word in enumerate(planned.vocabulary)}
+    made = Tokenizer(WordLevel(words, unk_token=UNK))
+    made.pre_tokenizer = WhitespaceSplit()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=made, bos_token=BOS, unk_token=UNK)
+    shape = TransformerBridgeConfig(
+        d_model=planned.d_model,
+        d_head=planned.d_head,
+        n_heads=planned.n_heads,
+        n_layers=planned.n_layers,
+        n_ctx=planned.n_ctx,
+        d_mlp=planned.d_mlp,
+        d_vocab=len(words),
+        act_fn="relu",
+        normalization_type=None,
+        seed=SEED,
+        default_prepend_bos=True,
+    )
+    with _quiet():
+        model = Model.boot_native(shape, device=device, model_name=described.parent)
+    model._tokenizer = tokenizer  # given to boot_native, it would be read from disk again
+    if described.twin != "untrained":
+        _write(model, planned, permuted=described.twin == "permuted")
+    model.eval().requires_grad_(False)
+    return describe(model, described)
+
+
+def _write(model: Model, planned: Plan, permuted: bool) -> None:
+    """The weights of a plan, into the modules that they are named after."""
+    with torch.no_grad():
+        for name, tensor in planted.weights(planned).items():
+            module, _, kind = name.rpartition(".")
+            parameter = getattr(model.get_submodule(module).original_component, kind)
+            parameter.copy_(shuffled(name, tensor) if permuted else tensor)
+
+
+def _tokenizer(path: str) -> PreTrainedTokenizerBase:
+    """What tokenizer.json says, whatever the family: its own class would rebuild it, and give a Qwen2 with a word
+    tokenizer no ids at all. The older files need that class."""
+    if (Path(path) / "tokenizer.json").is_file():
+        return PreTrainedTokenizerFast.from_pretrained(path, local_files_only=True)
+    return AutoTokenizer.from_pretrained(path, local_files_only=True)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence other people's progress bars and notices while they load; nothing of ours is said here."""
+    verbosity = transformers_logging.get_verbosity()
+    bars = transformers_logging.is_progress_bar_enabled()
+    disabled = logging.root.manager.disable
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()

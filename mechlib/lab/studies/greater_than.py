@@ -1,0 +1,151 @@
+"""Years: how much probability a model gives to those after a start, and which parts of it decide.
+
+A prompt's label `year` is its start, of two digits; every number of two digits (00 to 09 written so where the answer
+follows without a space) is a year, and those above the start are right. Each must be one token behind the prompt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from mechlib.lab.batching import Batch, batches, per_prompt
+from mechlib.lab.hooks import run
+from mechlib.lab.interventions.ablation import Ablation, under_ablation
+from mechlib.lab.interventions.contexts import Positions
+from mechlib.lab.interventions.patching import lost_by_patching, restored_by_patching
+from mechlib.lab.interventions.readout import Readout
+from mechlib.lab.interventions.sites import Sets
+from mechlib.lab.models.loading import Model, checkpoint_of
+from mechlib.measurement import Measurement
+from mechlib.parts.heads import all_heads
+from mechlib.prompts.promptset import PromptSet
+
+N = 100  # numbers that count as years of a century: 0 to 99
+DIFFERENCE = "probability of years above the start less that of others,"
+START = -5  # where the start stands, from the end: "start to the year century"
+
+
+def year_scores(model: Model, prompts: PromptSet) -> Measurement:
+    """Three numbers for each prompt, from what the model gives the years at its last position.
+
+    difference  probability of the years above the start less that of all others: from -1 to 1
+    sharpness   probability of the year after the start less that of the year before it: how steep the cutoff is
+    top         1 where the most likely of all tokens is a year above the start, else 0
+
+    Source: Hanna et al. 2023, arXiv:2305.00586, for the first two.
+    """
+    made = batches(model, prompts, alone=True)
+    values = []
+    for batch in made:
+        logits = run(model, batch.tokens)[0]
+        chances, right, start = _chances(model, batch, logits), _right(batch), _starts(batch)
+        sharp = (chances.gather(1, start + 1) - chances.gather(1, start - 1)).squeeze(1)
+        top = logits[:, -1].argmax(-1, keepdim=True) == _years(model, batch)
+        values.append(torch.stack([_difference(model, batch, logits), sharp, (top & right).any(1).float()], dim=1))
+    columns = ("difference", "sharpness", "top")
+    return per_prompt(prompts, made, values, columns, "what is given to the years")
+
+
+def difference_restored(model: Model, prompts: PromptSet, sets: Sets, positions: Positions = -1) -> Measurement:
+    """How much of the probability difference comes back when places of the corrupted run hold what the clean has.
+
+    Arguments and errors as of `mechlib.lab.interventions.patching.restored_by_patching`. Years are right or wrong by
+    the clean start throughout. A column for each set, and last "total", what there is to restore: clean less
+    corrupted.
+    """
+    found = restored_by_patching(model, prompts, sets, positions, reading=_reading(model))
+    return replace(found, of=f"{DIFFERENCE} restored by patching")
+
+
+def difference_lost(model: Model, prompts: PromptSet, sets: Sets, positions: Positions = -1) -> Measurement:
+    """How much of it goes when places of the clean run hold what the corrupted has: the other direction."""
+    found = lost_by_patching(model, prompts, sets, positions, reading=_reading(model))
+    return replace(found, of=f"{DIFFERENCE} lost by patching")
+
+
+def difference_without(
+    model: Model, prompts: PromptSet, sets: Sets, how: Ablation, reference: PromptSet, seed: int = 0
+) -> Measurement:
+    """The probability difference with each set ablated at every position, and last "intact".
+
+    Arguments and errors as of `mechlib.lab.interventions.ablation.under_ablation`.
+    """
+    found = under_ablation(model, prompts, sets, how, reference, metric=_reading(model), seed=seed)
+    return replace(found, of=f"{DIFFERENCE} under {how} ablation")
+
+
+def _reading(model: Model) -> Readout:
+    return Readout(value=lambda read, batch: _difference(model, batch, read))
+
+
+def attention_to_start(model: Model, prompts: PromptSet) -> Measurement:
+    """Attention probability of every head from the last token to the start; between 0 and 1, one column a head."""
+    made = batches(model, prompts, alone=True)
+    names = [f"blocks.{layer}.attn.hook_pattern" for layer in range(model.cfg.n_layers)]
+    values = []
+    for batch in made:
+        _check_place(model, batch)
+        kept = run(model, batch.tokens, keep=names)[1]
+        values.append(torch.cat([kept[name][:, :, -1, START] for name in names], dim=1))
+    heads = map(str, all_heads(model.cfg.n_layers, model.cfg.n_heads))
+    return per_prompt(prompts, made, values, heads, "attention from the last word to the start")
+
+
+def by_noun(measured: Measurement) -> Measurement:
+    """The mean over the prompts of each noun, which is all that an interval across nouns makes use of."""
+    nouns = sorted(set(measured.clusters))
+    if not nouns:
+        raise ValueError(f"these {measured.unit} data have no clusters: measure prompts that have nouns")
+    rows = [[own == noun for own in measured.clusters] for noun in nouns]
+    values = np.array([measured.values[own].mean(axis=0) for own in rows])
+    return Measurement(values, tuple(nouns), "noun", measured.columns, tuple(nouns), of=measured.of)
+
+
+def _difference(model: Model, batch: Batch, logits: Float[Tensor, "batch pos d_vocab"]) -> Float[Tensor, " batch"]:
+    """Probability of the years above the start less that of all others."""
+    return (_chances(model, batch, logits) * (2.0 * _right(batch) - 1)).sum(1)
+
+
+def _chances(model: Model, batch: Batch, logits: Float[Tensor, "batch pos d_vocab"]) -> Float[Tensor, "batch years"]:
+    """Probability of each year, from 0 to 99, at the last position, among all words."""
+    return logits[:, -1].softmax(-1)[:, _years(model, batch)]
+
+
+def _right(batch: Batch) -> Bool[Tensor, "batch years"]:
+    return torch.arange(N, device=batch.tokens.device) > _starts(batch)
+
+
+def _starts(batch: Batch) -> Int[Tensor, "batch one"]:
+    starts = [int(prompt.label("year")) for prompt in batch.prompts]
+    for start, prompt in zip(starts, batch.prompts, strict=True):
+        if not 0 < start < N - 1:
+            raise ValueError(f"{prompt.clean!r} starts in the year {start}: choose one of 1 to {N - 2}")
+    return torch.tensor(starts, device=batch.tokens.device).unsqueeze(1)
+
+
+def _years(model: Model, batch: Batch) -> Int[Tensor, " years"]:
+    """The ids of the years 0 to 99, as they would follow these prompts."""
+    glue = batch.prompts[0].glue
+    texts = [f"{glue}{year}" if glue else f"{year:02d}" for year in range(N)]
+    ids = model.tokenizer(texts, add_special_tokens=False)["input_ids"]
+    for text, own in zip(texts, ids, strict=True):
+        if len(own) != 1 or own == [model.tokenizer.unk_token_id]:
+            raise ValueError(
+                f"{text!r} is {own} in {checkpoint_of(model).name}, not one token: choose a model whose years are"
+            )
+    return torch.tensor([own[0] for own in ids], device=batch.tokens.device)
+
+
+def _check_place(model: Model, batch: Batch) -> None:
+    years = _years(model, batch)[_starts(batch)[:, 0]]
+    for prompt, seen, wanted in zip(batch.prompts, batch.tokens[:, START].tolist(), years.tolist(), strict=True):
+        if seen != wanted:
+            raise ValueError(
+                f"{prompt.clean!r} has no start {prompt.label('year')} at the fifth token from its end: "
+                "this reads sentences that end in `start to the year century`"
+            )

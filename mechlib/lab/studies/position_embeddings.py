@@ -1,0 +1,162 @@
+"""Positions: who reads the position embedding directly, and what is lost where the readers see another one.
+
+An MLP or an attention layer reads the residual stream, to which the position embedding was added at the start. Here one
+reader alone is given another position's embedding: its input, before the norm, is shifted by the embedding of the other
+position less that of the own; the norm is computed again on what results, and nothing else is touched, neither what
+other readers see nor what earlier layers made of positions. That is the edge from the position embedding to the reader,
+by itself: a position that reaches an MLP through a head still reaches it.
+
+Position 0 keeps its own embedding: the beginning of the text stands there in every prompt and no word ever does. Other
+positions, and the mean over positions, are those that the prompts have, so that no untrained embedding comes in.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping
+from typing import Literal, TypeAlias
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from mechlib.lab.batching import Batch, batches, per_prompt
+from mechlib.lab.hooks import NothingChanged, differs, run
+from mechlib.lab.interventions.ablation import INTACT
+from mechlib.lab.interventions.contexts import check_silent
+from mechlib.lab.metrics import logit_diff
+from mechlib.lab.models.loading import Model, checkpoint_of
+from mechlib.measurement import Measurement
+from mechlib.prompts.promptset import PromptSet
+
+How = Literal["resample", "mean"]
+Readers: TypeAlias = Mapping[str, Iterable[str]]
+OUTPUT = "output"
+
+
+def readers(model: Model) -> dict[str, tuple[str, ...]]:
+    """Sets of readers by name: each "mlp 0" and "attention 0", all "mlps", all "attentions", and those but the first
+    ("later attentions")."""
+    mlps, attentions = (tuple(f"{kind} {n}" for n in range(model.cfg.n_layers)) for kind in ("mlp", "attention"))
+    joint = {"mlps": mlps, "attentions": attentions, "later attentions": attentions[1:]}
+    return {name: (name,) for name in (*mlps, *attentions)} | {name: own for name, own in joint.items() if own}
+
+
+def under_other_positions(
+    model: Model, prompts: PromptSet, sets: Readers, how: How = "resample", seed: int = 0, unit: str = ""
+) -> Measurement:
+    """Logit of the answer less the distractor's where readers see other positions: a column a set, last "intact".
+
+    sets  what is shifted together: "mlp 0", "attention 1" (its queries, keys and values), "output" (the final norm)
+    how   "resample": at each position the embedding of another position, drawn anew for each prompt and position with
+          `seed`, the same for every reader; "mean": the mean embedding over positions
+
+    Raises ValueError for models whose positions are not embeddings (rotary), for unknown readers, and NothingChanged
+    where a shift changes no input.
+    """
+    require_learned(model)
+    made = batches(model, prompts)
+    values = []
+    for batch in made:
+        shift = _shift(model, batch, _positions(made), how, seed)
+        runs = [with_shifted_inputs(model, batch.tokens, shift, own) for own in (*sets.values(), ())]
+        values.append(torch.stack([logit_diff(logits, batch.answer, batch.distractor) for logits in runs], dim=1))
+    of = f"logit of answer minus distractor, other positions seen ({how})"
+    return per_prompt(prompts, made, values, (*sets, INTACT), of, unit)
+
+
+def input_changed(
+    model: Model, prompts: PromptSet, how: How = "resample", seed: int = 0, unit: str = ""
+) -> Measurement:
+    """How much of what each reader sees is position: the change of its normed input, as a share of that input's length.
+
+    0 where positions are lost among what else the stream holds; about 1.4 where nothing is left as it was. Averaged
+    over the positions of a prompt but the first; a column a reader. The norm's gain and bias are left out.
+    """
+    require_learned(model)
+    made, names = batches(model, prompts), [name for name, own in readers(model).items() if own == (name,)]
+    values = []
+    for batch in made:
+        shift = _shift(model, batch, _positions(made), how, seed)
+        kept = run(model, batch.tokens, keep=[_hook(model, name) for name in names])[1]
+        seen = [kept[_hook(model, name)][:, 1:] for name in names]
+        changed = [(_normed(x + shift[:, 1:]) - _normed(x)).norm(dim=-1) / _normed(x).norm(dim=-1) for x in seen]
+        values.append(torch.stack([one.mean(1) for one in changed], dim=1))
+    return per_prompt(prompts, made, values, names, f"share of the input that changes with positions ({how})", unit)
+
+
+def with_shifted_inputs(
+    model: Model, tokens: Int[Tensor, "batch pos"], shift: Float[Tensor, "batch pos d_model"], own: Iterable[str]
+) -> Float[Tensor, "batch pos d_vocab"]:
+    """Logits where these readers, and they alone, see the residual stream with `shift` added; as it is without any.
+
+    Raises ValueError for unknown readers, NothingChanged where the shift changes no input.
+    """
+    hooks = [_hook(model, name) for name in own]
+    check_silent(model, tokens[:1], hooks)
+    changed = []
+
+    def edit(seen: Tensor) -> Tensor:
+        made = seen + shift
+        changed.append(differs(made, seen))
+        return made
+
+    logits, _ = run(model, tokens, dict.fromkeys(hooks, edit))
+    if hooks and not any(changed):
+        raise NothingChanged(f"the shift changes nothing that {', '.join(own)} of {checkpoint_of(model).name} sees")
+    return logits
+
+
+def require_learned(model: Model) -> None:
+    """ValueError for a model that adds no position embedding to its stream."""
+    kind = model.cfg.positional_embedding_type
+    if kind != "standard":
+        raise ValueError(
+            f"{checkpoint_of(model).name} has {kind} positions: they turn queries and keys inside attention and are no "
+            "part of the residual stream, so there is no edge from them to an MLP; choose a model that learns "
+            "position embeddings, as GPT-2 does"
+        )
+
+
+def _hook(model: Model, reader: str) -> str:
+    """Where a reader's input stands before its norm; the residual stream itself does not pass there."""
+    kind, _, number = reader.partition(" ")
+    if reader == OUTPUT:
+        return "ln_final.hook_in"
+    if kind not in ("mlp", "attention") or not number.isdigit() or int(number) >= model.cfg.n_layers:
+        raise ValueError(
+            f"{checkpoint_of(model).name} has no reader {reader!r}: write 'mlp 0' or 'attention 0', up to "
+            f"{model.cfg.n_layers - 1}, or {OUTPUT!r}"
+        )
+    return f"blocks.{number}.{'ln2' if kind == 'mlp' else 'ln1'}.hook_in"
+
+
+def _positions(made: tuple[Batch, ...]) -> int:
+    """The number of positions that the longest prompt has."""
+    return max(batch.tokens.shape[1] for batch in made)
+
+
+def _shift(model: Model, batch: Batch, n: int, how: How, seed: int) -> Float[Tensor, "batch pos d_model"]:
+    """The embedding of the other position less that of the own, for each prompt and position; 0 at position 0."""
+    table = model.pos_embed.weight.detach()
+    length = batch.tokens.shape[1]
+    if how == "mean":
+        other = table[1:n].mean(0).expand(len(batch.rows), length - 1, -1)
+    elif how == "resample":
+        other = table[torch.tensor([_drawn(ids, n, seed) for ids in batch.tokens.tolist()], device=table.device)]
+    else:
+        raise ValueError(f"no replacement {how!r}: choose resample or mean")
+    shift = torch.zeros(len(batch.rows), length, table.shape[1], device=table.device)
+    shift[:, 1:] = other - table[1:length]
+    return shift
+
+
+def _drawn(ids: list[int], n: int, seed: int) -> list[int]:
+    """Another of the positions 1 to n - 1 for each position of a prompt but the first."""
+    stream = random.Random(f"{seed} {ids}")
+    steps = [1 + int(stream.random() * (n - 2)) for _ in ids[1:]]
+    return [1 + (own - 1 + step) % (n - 1) for own, step in enumerate(steps, start=1)]
+
+
+def _normed(x: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_model"]:
+    return torch.nn.functional.layer_norm(x, x.shape[-1:])

@@ -1,0 +1,89 @@
+"""Right against wrong: pairs of prompts of which a half-trained model answers one, and what differs inside."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from mechlib.lab.batching import batches, per_prompt
+from mechlib.lab.behaviour import answers_correctly
+from mechlib.lab.hooks import run
+from mechlib.lab.models.loading import Model, checkpoint_of
+from mechlib.measurement import Measurement
+from mechlib.parts.heads import all_heads
+from mechlib.prompts.promptset import Prompt, PromptSet
+
+
+def right_against_wrong(model: Model, prompts: PromptSet) -> PromptSet:
+    """The prompts whose clean text this model answers rightly and whose corrupted text, with its own answer, wrongly.
+
+    Of rows with the same label `pair` (see `mechlib.prompts.addition.partners`) the first such one is kept; two rows
+    may still have the same corrupted pair. Which prompts these are depends on the model: a claim about them says so,
+    and no share of them is a share of all prompts. Raises ValueError where there is none.
+    """
+    return _against_wrong(model, prompts, clean_is_right=True)
+
+
+def wrong_against_wrong(model: Model, prompts: PromptSet) -> PromptSet:
+    """The same with a clean text that is answered wrongly too: what patching does where nothing right is patched in."""
+    return _against_wrong(model, prompts, clean_is_right=False)
+
+
+def _against_wrong(model: Model, prompts: PromptSet, clean_is_right: bool) -> PromptSet:
+    right = answers_correctly(model, prompts).array.astype(bool)
+    own = [asked_corrupted(row) for row in prompts]
+    each = replace(prompts, rows=tuple(dict.fromkeys(own)), settings=())
+    known = dict(zip(each, answers_correctly(model, each).array.astype(bool), strict=True))
+    kept: dict[str, Prompt] = {}
+    for row, is_right, question in zip(prompts, right, own, strict=True):
+        if is_right == clean_is_right and not known[question]:
+            kept.setdefault(row.label("pair"), row)
+    here = "right" if clean_is_right else "wrong"
+    if not kept:
+        raise ValueError(
+            f"{checkpoint_of(model).name} answers no pair of {prompts!r} {here}ly here and wrongly there: "
+            f"{here} against wrong needs a model that does both"
+        )
+    return replace(prompts, name=f"{prompts.name}, {here} against wrong", rows=tuple(kept.values()))
+
+
+def asked_corrupted(row: Prompt) -> Prompt:
+    """The corrupted text as a question of its own, with its own answer. ValueError where a row has none."""
+    if not row.corrupted:
+        raise ValueError(
+            f"{row.clean!r} has no corrupted text: right against wrong needs one with an answer of its own"
+        )
+    return Prompt(row.corrupted, row.distractor, glue=row.glue)
+
+
+def answers_exchanged(prompts: PromptSet) -> PromptSet:
+    """The same texts with answer and distractor exchanged: what counts as right is then the corrupted text's answer."""
+    rows = tuple(replace(row, answer=row.distractor, distractor=row.answer) for row in prompts)
+    return replace(prompts, name=f"{prompts.name}, answers exchanged", rows=rows)
+
+
+def activation_norms(model: Model, prompts: PromptSet, unit: str = "") -> Measurement:
+    """Length of what stands at the last position: the residual stream after each layer, each MLP's output, each head's.
+
+    Euclidean norms; columns "after layer 0", ..., "mlp 0", ..., and heads (their output before W_O). Strata: "right"
+    where the model's answer is right, else "wrong".
+    """
+    layers = range(model.cfg.n_layers)
+    stream = [f"blocks.{layer}.hook_resid_post" for layer in layers]
+    mlps = [f"blocks.{layer}.hook_mlp_out" for layer in layers]
+    heads = [f"blocks.{layer}.attn.hook_z" for layer in layers]
+    made = batches(model, prompts)
+    values = []
+    for batch in made:
+        kept = run(model, batch.tokens, keep=(*stream, *mlps, *heads))[1]
+        whole = torch.stack([kept[name][:, -1].norm(dim=-1) for name in (*stream, *mlps)], dim=1)
+        values.append(torch.cat([whole, *(kept[name][:, -1].norm(dim=-1) for name in heads)], dim=1))
+    columns = (
+        *(f"after layer {layer}" for layer in layers),
+        *(f"mlp {layer}" for layer in layers),
+        *map(str, all_heads(model.cfg.n_layers, model.cfg.n_heads)),
+    )
+    found = per_prompt(prompts, made, values, columns, "norm of the activation at the last position", unit)
+    right = answers_correctly(model, prompts, unit).array
+    return replace(found, strata=tuple("right" if one else "wrong" for one in right))

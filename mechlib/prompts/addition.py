@@ -1,0 +1,291 @@
+"""Addition of numbers up to 99, and its relatives: subtraction, increment, operands beyond training.
+
+What is held out is the unordered pair of operands, in every wording and in both orders, for addition commutes; in
+subtraction it is the pair of subtrahend and difference, in increment the pair of the number and one. No pair of the
+confirmation set is in the discovery set. The reference set, for means and resampling only, asks for the discovery
+pairs in the other order. Prompts begin with 0 to 8 fillers, so that no position gives anything away.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, Literal
+
+from mechlib.prompts import sampling as draws
+from mechlib.prompts import world
+from mechlib.prompts.promptset import SPLITS, Prompt, PromptSet, Split
+from mechlib.prompts.wordings import Wording, wording_of
+from mechlib.prompts.world import Pair
+
+Operand = Literal["first", "second"]
+Operands = Literal["trained", "100 to 120"]
+Others = Callable[[Pair], list[Pair]]  # the pairs by which a pair may be replaced
+
+OPERANDS: Final[dict[Operands, dict[world.Lexicon, tuple[Pair, ...]]]] = {
+    "trained": world.HELD_OUT_PAIRS,
+    "100 to 120": world.PAIRS_BEYOND,
+}
+BUCKETS: Final = (0, 50, 100, 150, 2 * world.LARGEST_OPERAND + 1)  # of sums, by which strips and tables are cut
+FILLERS: Final = range(world.MAX_FILLERS + 1)
+
+
+@functools.cache
+def addition(
+    n: int | None = None,
+    split: Split = "confirmation",
+    wording: str = "plain",
+    corrupt: Operand = "first",
+    operands: Operands = "trained",
+    shots: int = 0,
+    seed: int = 0,
+) -> PromptSet:
+    """Sums of two numbers whose sum was never trained, in either order and in any wording.
+
+        clean             oh well What is 23 + 54 ? Answer : -> 77
+        corrupted first   oh well What is 61 + 54 ? Answer : -> 115
+        corrupted second  oh well What is 23 + 12 ? Answer : -> 35
+
+    Clean and corrupted differ in one operand, so activations align by position; both are questions of the same kind,
+    and the other pair was as little trained as this one, is of the same split and has another sum. What the difference
+    of their runs comes from is therefore that one operand; what both share, the other operand among it, cancels: to
+    restore the answer a component must carry the operand that was replaced, or something computed from it. Replacing
+    each of the two is a claim of its own. Any pair is as likely to replace as to be replaced, so a model that prefers
+    some numbers by themselves scores about zero.
+
+    All 700 confirmation pairs, or 310 of discovery, in one order each; `n` takes the first of a fixed shuffle. A pair
+    that shares the kept operand with no other of its split is left out (one in discovery, with `corrupt="second"`).
+    `seed` draws fillers and replacements. Fillers and pairs are the same whatever is corrupted, in every wording.
+
+    `wording`: "plain", "sum" or "add" of training; "question", as is usual for models from the Hub:
+    `Question: What is 23+54? Answer: 23+54=77`; or a text of one's own with {a} and {b}, the first and the second
+    operand, which may end in {sum}: "Add {a} to {b} :". Wordings that are not all words of the minis have no fillers,
+    and numbers are replaced by numbers of as many digits, for models that read digits; pairs without one are left out.
+    `operands="100 to 120"`: one operand is of that range, which training never added; the sum is at most 198.
+    `shots=2`: that many solved discovery pairs in the same wording come first, and no fillers; none has a number that
+    is the answer or the distractor. Both are outside of what the minis were trained on: no bound of theirs holds there.
+
+    Labels: `carry` of the units ("carry" or "no carry"), `sum` ("0 to 49", ... "150 to 198"), `a`, `b`. Raises
+    ValueError on more prompts than there are, none, unknown splits, operands and wordings, and negative shots.
+
+    Source: Stolfo et al. 2023, arXiv:2305.15054, corrupt questions by other operands, all at once, or by another
+    operation; replacing one operand follows from asking which of them a component carries.
+    """
+    pairs = _pairs(split, operands)
+    others = _sharing(pairs, _choice("corrupt", corrupt))
+    named = {"wording": (wording, "plain"), "corrupt": (corrupt, "first"), "operands": (operands, "trained")}
+    settings = {name: value for name, (value, default) in named.items() if value != default}
+    form = wording_of(wording)
+    if shots:
+        rows = _solved(_rows(form, pairs, others, split, seed, fillers=False), form, split, shots, seed)
+        return _taken("addition", n, split, rows, shots=shots, seed=seed, **settings)
+    return _taken("addition", n, split, _rows(form, pairs, others, split, seed), seed=seed, **settings)
+
+
+@functools.cache
+def partners(split: Split = "confirmation", per_pair: int = 4, corrupt: Operand = "first", seed: int = 0) -> PromptSet:
+    """The prompts of `addition`, each with up to `per_pair` different corrupted texts.
+
+        clean  oh well What is 23 + 54 ? Answer : -> 77      corrupted  oh well What is 61 + 54 ? Answer : -> 115
+        clean  oh well What is 23 + 54 ? Answer : -> 77      corrupted  oh well What is 30 + 54 ? Answer : -> 84
+
+    For studies of right against wrong: of these rows one takes those whose clean text a half-trained model answers
+    rightly and whose corrupted text, which shares an operand, it answers wrongly. Rows of one pair are not independent:
+    the label `pair` ("23 + 54"), beside those of `addition`, says which belong together.
+    Raises ValueError on `per_pair` < 1 and as `addition` does.
+    """
+    if not draws.whole(per_pair):
+        raise ValueError(f"{per_pair!r} partners a pair were asked for: ask for at least one, and for a whole number")
+    pairs = _pairs(split, "trained")
+    others = _sharing(pairs, _choice("corrupt", corrupt))
+    rows = _rows(wording_of("plain"), pairs, others, split, seed, each=per_pair, whole=True)
+    return _taken("partners", None, split, rows, per_pair=per_pair, corrupt=corrupt, seed=seed)
+
+
+@functools.cache
+def subtraction(
+    n: int | None = None, split: Split = "confirmation", corrupt: Operand = "first", seed: int = 0
+) -> PromptSet:
+    """Differences, over the same held-out pairs as `addition`: the subtrahend and the difference are the pair.
+
+        clean             oh well What is 77 - 54 ? Answer : -> 23
+        corrupted first   oh well What is 66 - 54 ? Answer : -> 12
+        corrupted second  oh well What is 77 - 31 ? Answer : -> 46
+
+    The corruption is that of `addition`: one number is replaced, the other question is of the same split, was as little
+    trained, and has another answer. It is always of another pair: 77 - 23 would have the clean answer in its text.
+    Pairs without such a replacement are left out: with `corrupt="second"`, where the minuend is kept, 25 of 700 and 52
+    of 310. Sizes, labels (of the sum that undoes the difference: `sum` is the minuend, `a` the subtrahend) and
+    errors are those of `addition`.
+    """
+    pairs = _pairs(split, "trained")
+    others = _sharing(pairs, "second") if _choice("corrupt", corrupt) == "first" else _same_sum(pairs)
+    rows = _rows(Wording.parse(world.SUBTRACTION), pairs, others, split, seed)
+    return _taken("subtraction", n, split, rows, corrupt=corrupt, seed=seed)
+
+
+@functools.cache
+def increment(n: int | None = None, split: Split = "confirmation", seed: int = 0) -> PromptSet:
+    """The next number, where adding one to it was never trained.
+
+        clean      oh well Which number comes after 61 ? Answer : -> 62
+        corrupted  oh well Which number comes after 25 ? Answer : -> 26
+
+    Only 11 pairs of confirmation and 6 of discovery have a one in them: this is for saying that a head carries over, or
+    does not, with an interval that shows how few they are. The corrupted number is another of the same split. The
+    reference set has the 83 numbers that training does show, for there are no others.
+    Labels and errors are those of `addition`.
+    """
+    if _known(split) == "reference":
+        pairs = [(a, 1) for a in range(world.LARGEST_OPERAND + 1) if not world.pair_is_held_out(a, 1)]
+    else:
+        pairs = [(max(pair), 1) for pair in _pairs(split, "trained") if 1 in pair]
+    rows = _rows(Wording.parse(world.INCREMENT), pairs, _sharing(pairs, "first"), split, seed)
+    return _taken("increment", n, split, rows, seed=seed)
+
+
+@functools.cache
+def trained(seed: int = 0) -> tuple[Prompt, ...]:
+    """The 4,040 pairs that training does show, in one order each, corrupted to one another as in `addition`.
+
+    For plain files, and for training another model on what these were trained on. No prompt set: claims are about sums
+    that were never trained.
+    """
+    pairs = [world.one_order(pair) for pair in world.PAIRS if not world.pair_is_held_out(*pair)]
+    shuffled = draws.several(draws.generator("addition trained", "discovery", seed), pairs, len(pairs))
+    return tuple(_rows(wording_of("plain"), shuffled, _sharing(shuffled, "first"), "discovery", seed))
+
+
+def prompt(a: int, b: int, wording: str = "plain") -> Prompt:
+    """One question, without fillers and corruption, whether it was trained or not: for trying things out.
+
+    Raises ValueError where an operand or the sum is none of the numbers 0 to 198, which are all that the minis know.
+    """
+    known = range(len(world.NUMBERS))
+    if a not in known or b not in known or a + b not in known:
+        raise ValueError(
+            f"{a!r} + {b!r}: the minis know the whole numbers 0 to {known[-1]}: choose operands and a sum among them"
+        )
+    return wording_of(wording).prompt((a, b), labels=_labels((a, b)))
+
+
+# --- pairs and their replacements ---------------------------------------------------------------------------------
+
+
+def _known(split: Split) -> Split:
+    if split not in SPLITS:
+        raise ValueError(f"no split {split!r}: choose one of {', '.join(SPLITS)}")
+    return split
+
+
+def _choice(name: str, operand: Operand) -> Operand:
+    if operand not in ("first", "second"):
+        raise ValueError(f"{name} is {operand!r}: choose first or second, the operand that is replaced")
+    return operand
+
+
+def _pairs(split: Split, operands: Operands) -> list[Pair]:
+    """The held-out pairs of a split, each in its one order, shuffled; for reference in the other order."""
+    if operands not in OPERANDS:
+        raise ValueError(f"no operands {operands!r}: choose one of {', '.join(OPERANDS)}")
+    confirming = _known(split) == "confirmation"
+    ordered = [world.one_order(pair) for pair in OPERANDS[operands]["confirmation" if confirming else "discovery"]]
+    return [(b, a) for a, b in ordered if a != b] if split == "reference" else ordered
+
+
+def _sharing(pairs: Sequence[Pair], replaced: Operand) -> Others:
+    """Other pairs with one number kept: for "first" the second of the pair, for "second" the first."""
+    with_it: dict[int, set[int]] = {}
+    for a, b in pairs:
+        with_it.setdefault(a, set()).add(b)
+        with_it.setdefault(b, set()).add(a)
+
+    def others(pair: Pair) -> list[Pair]:
+        a, b = pair
+        if replaced == "first":
+            return [(other, b) for other in sorted(with_it[b] - {a})]
+        return [(a, other) for other in sorted(with_it[a] - {b})]
+
+    return others
+
+
+def _same_sum(pairs: Sequence[Pair]) -> Others:
+    """Other unordered pairs with the same sum, in both orders."""
+    with_it: dict[int, set[Pair]] = {}
+    for a, b in pairs:
+        with_it.setdefault(a + b, set()).update({(a, b), (b, a)})
+    return lambda pair: sorted(with_it[sum(pair)] - {pair, pair[::-1]})
+
+
+# --- rows ---------------------------------------------------------------------------------------------------------
+
+
+def _labels(pair: Pair) -> tuple[tuple[str, str], ...]:
+    a, b = pair
+    place = next(place for place, start in enumerate(BUCKETS[1:]) if a + b < start)
+    return (
+        ("carry", "carry" if a % 10 + b % 10 > 9 else "no carry"),
+        ("sum", f"{BUCKETS[place]} to {BUCKETS[place + 1] - 1}"),
+        ("a", str(a)),
+        ("b", str(b)),
+    )
+
+
+def _rows(
+    form: Wording,
+    pairs: Sequence[Pair],
+    others: Others,
+    split: Split,
+    seed: int,
+    each: int = 1,
+    fillers: bool = True,
+    whole: bool = False,
+) -> Iterator[Prompt]:
+    """For every pair up to `each` rows with different replacements; pairs without any are left out.
+
+    Fillers and replacements have streams of their own: what a text begins with does not depend on how it is corrupted.
+    Whatever is not in the words of the minis may be read digit by digit: there a replacement has as many digits.
+    """
+    leading = draws.generator("addition fillers", split, seed)
+    replacing = draws.generator("addition replacements", split, seed)
+    lengths = draws.rounds(leading, FILLERS)
+    for pair in pairs:
+        words = draws.several(leading, world.FILLERS, next(lengths))
+        lead = "".join(f"{word} " for word in words) if fillers and form.of_the_world else ""
+        found = [other for other in others(pair) if form.of_the_world or _digits(other) == _digits(pair)]
+        labels = _labels(pair) + ((("pair", f"{pair[0]} + {pair[1]}"),) if whole else ())
+        for other in draws.several(replacing, found, min(each, len(found))):
+            yield form.prompt(pair, other, lead, labels)
+
+
+def _digits(pair: Pair) -> tuple[int, ...]:
+    return tuple(len(str(number)) for number in pair)
+
+
+def _solved(rows: Iterator[Prompt], form: Wording, split: Split, shots: int, seed: int) -> Iterator[Prompt]:
+    """`rows` with solved pairs of discovery in front; none has a number that is the answer or the distractor."""
+    if not draws.whole(shots, least=0):
+        raise ValueError(f"{shots!r} shots were asked for: ask for none or more, and for a whole number")
+    stream = draws.generator("addition shots", split, seed)
+    solved = [world.one_order(pair) for pair in world.HELD_OUT_PAIRS["discovery"]]
+    for row in rows:
+        numbers = {int(row.answer), int(row.distractor)}
+        asked = {int(row.label("a")), int(row.label("b"))}
+        free = [pair for pair in solved if not numbers & {*pair, sum(pair)} and set(pair) != asked]
+        if shots > len(free):
+            raise ValueError(f"{shots} shots were asked for: at most {len(free)} can stand before {row.clean!r}")
+        lead = "".join(form.solved(pair) for pair in draws.several(stream, free, shots))
+        yield Prompt(lead + row.clean, row.answer, lead + row.corrupted, row.distractor, "", row.labels, row.glue)
+
+
+def _taken(task: str, n: int | None, split: Split, rows: Iterator[Prompt], **settings: str | int) -> PromptSet:
+    """The first `n` rows as a set, all by default."""
+    if n is not None and not draws.whole(n):
+        raise ValueError(f"{n!r} prompts of {task} were asked for: ask for at least one, and for a whole number")
+    taken = tuple(itertools.islice(rows, n))
+    if n is not None and n > len(taken):
+        raise ValueError(
+            f"{task} has {len(taken)} distinct prompts, {n} asked for: repeats would shrink the interval for free"
+        )
+    return PromptSet(task, split, taken, tuple(settings.items()), unit="pair")

@@ -1,0 +1,85 @@
+"""Which sentences hold in every training of a recipe, in some, in none: what one checkpoint alone cannot say."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mechlib.report.content.claim_rows import ClaimRow, by_topic, models_of, plural
+from mechlib.verdicts.record import Record
+
+FEWEST = 3  # trainings, below which "all of them" says little
+FAILED = ("REFUTED", "INCONCLUSIVE", "VOID", "GATED")  # how a claim can be judged and not hold
+ANSWERED = ("SUPPORTED", *FAILED)
+GROUPS = ("in all trainings", "in some", "in none")
+
+
+@dataclass(frozen=True)
+class Across:
+    """One claim over the trainings on which it was judged."""
+
+    row: ClaimRow
+    words: Counter[str]
+
+    @property
+    def held(self) -> str:
+        """ "3 of 5"."""
+        return f"{self.words['SUPPORTED']} of {self.words.total()}"
+
+    @property
+    def group(self) -> str:
+        """One of GROUPS: in how many trainings it holds."""
+        held = self.words["SUPPORTED"]
+        return GROUPS[2 if not held else 0 if held == self.words.total() else 1]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The trainings of one recipe; by topic, and by group, the claims that were judged on at least three of them."""
+
+    models: tuple[str, ...]
+    topics: dict[str, dict[str, list[Across]]]
+
+    @property
+    def words(self) -> list[str]:
+        """The words of FAILED that occur."""
+        claims = [claim for groups in self.topics.values() for members in groups.values() for claim in members]
+        return [word for word in FAILED if any(claim.words[word] for claim in claims)]
+
+    @property
+    def summary(self) -> str:
+        """How many claims hold in all trainings, in some and in none, as one sentence."""
+        n = Counter[str]()
+        for groups in self.topics.values():
+            n.update({group: len(claims) for group, claims in groups.items()})
+        return (
+            f"{plural(n.total(), 'claim')} judged on at least {FEWEST} of the {len(self.models)} trainings "
+            f"{self.models[0]} to {self.models[-1]}: " + ", ".join(f"{n[group]} hold {group}" for group in GROUPS) + "."
+        )
+
+
+def recipes(records: Sequence[Record]) -> list[Recipe]:
+    """Recipes with at least three trainings: models whose names differ in their last number only.
+
+    Claims stand in the order of their files. What was not run, or ended in an error, is no judgement.
+    """
+    named: dict[str, list[str]] = {}
+    for model in models_of(records):
+        found = re.fullmatch(r"(.*\D)\d+", model)
+        if found:
+            named.setdefault(found.group(1), []).append(model)
+    made = [_recipe(records, tuple(models)) for models in named.values() if len(models) >= FEWEST]
+    return [recipe for recipe in made if recipe.topics]
+
+
+def _recipe(records: Sequence[Record], models: tuple[str, ...]) -> Recipe:
+    topics = {}
+    for topic, rows in by_topic(records).items():
+        judged = [[r.verdict for r in row.records if r.model in models and r.verdict in ANSWERED] for row in rows]
+        found = [Across(row, Counter(words)) for row, words in zip(rows, judged, strict=True) if len(words) >= FEWEST]
+        if found:
+            grouped = {group: [claim for claim in found if claim.group == group] for group in GROUPS}
+            topics[topic] = {group: claims for group, claims in grouped.items() if claims}
+    return Recipe(models, topics)

@@ -1,0 +1,48 @@
+"""HTML: the templates, and the style that both pages share."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from mechlib.figures.svg import elements as svg
+from mechlib.figures.svg.sheet import STYLES
+from mechlib.report.content import (
+    claim_views as views,
+)
+from mechlib.report.content.claim_rows import (
+    MEANINGS,
+    SIGNS,
+    plural,
+    record_anchor,
+    slug,
+)
+
+TEMPLATES = Path(__file__).parents[1] / "templates"
+
+
+@functools.cache
+def environment() -> Environment:
+    """The templates, everything escaped, an undefined name an error."""
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.globals.update(
+        record_anchor=record_anchor,
+        signs=SIGNS, meanings=MEANINGS, number=svg.number, percent=views.percent, numbers=views.numbers,
+        claimed=views.claimed, twin_texts=views.twin_texts, interval_row=svg.interval_row, plural=plural, slug=slug,
+    )  # fmt: skip
+    made.filters["prose"] = views.prose
+    return made
+
+
+def stylesheet() -> str:
+    """The CSS that both pages share."""
+    files = (STYLES / "colours.css", TEMPLATES / "page.css", STYLES / "drawings.css", STYLES / "circuits.css")
+    return "".join(file.read_text(encoding="utf-8") for file in files)

@@ -1,0 +1,110 @@
+"""Samples: the units of a measurement as an interval sees them, independent, or falling into clusters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from mechlib.measurement import Measurement
+from mechlib.statistics.estimate import plural
+from mechlib.statistics.intervals.ordering import by_label_and_unit
+
+Drawn = Literal["units", "clusters", "these"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Rows in an order of their own (by cluster and unit), and how they were drawn.
+
+    rows      units, or cluster means where clusters were drawn, x columns
+    base      denominators of a ratio, one a row; None for means
+    sizes     consecutive rows a stratum; one stratum unless `drawn` is "these" or two samples are compared
+    shares    what each stratum's mean counts for in the estimate: every cluster the same
+    n         units behind the rows; `clusters` their clusters, None where independent
+    across    what the estimate generalises over
+    """
+
+    rows: np.ndarray
+    base: np.ndarray | None
+    sizes: tuple[int, ...]
+    shares: tuple[float, ...]
+    drawn: Drawn
+    n: int
+    clusters: int | None
+    across: str
+
+    @property
+    def trials(self) -> float:
+        """Units, or what they are worth where strata of unequal size count the same."""
+        if len(set(self.sizes)) == 1:
+            return float(self.n)
+        return 1 / sum(share**2 / size for share, size in zip(self.shares, self.sizes, strict=True))
+
+    @property
+    def starts(self) -> np.ndarray:
+        return np.cumsum((0, *self.sizes[:-1]))
+
+    def combined(self, values: np.ndarray) -> np.ndarray:
+        """Stratum means of values (rows x columns), added with their shares."""
+        means = np.add.reduceat(values, self.starts, axis=0) / np.array(self.sizes)[:, None]
+        combined: np.ndarray = np.array(self.shares) @ means
+        return combined
+
+    def within(self, values: np.ndarray) -> np.ndarray:
+        """Values (rows x columns) less the mean of their stratum."""
+        means = np.add.reduceat(values, self.starts, axis=0) / np.array(self.sizes)[:, None]
+        centred: np.ndarray = values - np.repeat(means, self.sizes, axis=0)
+        return centred
+
+
+def sample(measured: Measurement, across: str | None, base: Measurement | None = None) -> Sample:
+    """The rows of a measurement as R8 (docs/STATISTICS.md) sees them; `base` has the denominators of the same units.
+
+    across  None for the widest: clusters where there are any, else units. "templates" (or "names", ...) for
+            clusters drawn at random, "these templates" for clusters held fixed.
+    """
+    drawn, noun = _across(measured, across)
+    labels = measured.clusters if drawn != "units" else ("",) * len(measured)
+    order = by_label_and_unit(labels, measured.sorted_by)
+    rows = measured.values[order]
+    below = None if base is None else base.array[order]
+    sizes = _runs([labels[row] for row in order])
+    clusters = None if drawn == "units" else len(sizes)
+    shares = (1 / len(sizes),) * len(sizes)
+    if drawn == "clusters":
+        starts = np.cumsum((0, *sizes[:-1]))
+        counted = np.array(sizes)
+        rows = np.add.reduceat(rows, starts, axis=0) / counted[:, None]
+        below = None if below is None else np.add.reduceat(below, starts) / counted
+        sizes, shares = (len(sizes),), (1.0,)
+    return Sample(rows, below, sizes, shares, drawn, len(measured), clusters, noun)
+
+
+def _across(measured: Measurement, across: str | None) -> tuple[Drawn, str]:
+    units = plural(measured.unit)
+    if not measured.clusters:
+        if across not in (None, units):
+            raise ValueError(
+                f"across={across!r}, but these {units} are independent: there is nothing else to generalise over"
+            )
+        return "units", units
+    if across == units and len(set(measured.clusters)) < len(measured):
+        raise ValueError(
+            f"{len(measured)} {units} share {len(set(measured.clusters))} clusters, so they are not independent: "
+            f"across='templates' (or what the clusters are), or across='these templates'"
+        )
+    noun = across or "templates"
+    return ("these" if noun.startswith("these ") else "clusters"), noun
+
+
+def _runs(labels: Sequence[str]) -> tuple[int, ...]:
+    sizes: list[int] = []
+    for label, before in zip(labels, [None, *labels], strict=False):
+        if label == before:
+            sizes[-1] += 1
+        else:
+            sizes.append(1)
+    return tuple(sizes)

@@ -1,1 +1,0 @@
-"""One task a file: generators of prompt sets, over the words of `world`."""

@@ -1,0 +1,191 @@
+"""The register of bounds: what was claimed when a claim was first judged, and every change since.
+
+`artifacts/register.jsonl` is committed. One line says: this claim, asked so, was held against this bound on
+this evidence. A line is never edited; a later judgement that asks otherwise is appended, and the report
+shows the difference beside the claim for good.
+
+Its first lines are those of the register before claims had ids without files and evidence its present keys, translated,
+each with the hash of the line that it stands for; that register is kept as it was in
+`artifacts/register/before-rooms.jsonl`, and `artifacts/refiled.jsonl` says which key became which.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+REGISTER = Path("artifacts") / "register.jsonl"
+BEFORE_ROOMS = Path("artifacts") / "register" / "before-rooms.jsonl"
+REFILED = Path("artifacts") / "refiled.jsonl"
+FORMER = Path("artifacts") / "bounds.jsonl"
+_NODE = re.compile(r"claims/test_(\w+)\.py::(\w+)(\[.*\])?")
+
+
+class DamagedRegister(ValueError):
+    """The register of bounds cannot be read, so nothing may be added to it."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One line of the register.
+
+    question  hashes what is compared; `evidence` lists keys of the files
+    was       the sha256 of the line that this one is translated from; "" of a line of its own
+    """
+
+    claim: str
+    bound: str
+    question: str
+    evidence: tuple[str, ...]
+    verdict: str
+    was: str = ""
+
+    @property
+    def asked(self) -> tuple[str, str, tuple[str, ...]]:
+        """What makes two judgements the same: another verdict on the same question is no other question."""
+        return self.bound, self.question, self.evidence
+
+    def line(self) -> str:
+        """The judgement as a line of the register."""
+        said = asdict(self)
+        if not self.was:
+            del said["was"]
+        return json.dumps(said, ensure_ascii=False)
+
+
+class Register:
+    """The register, read once and appended to. `writable=False` remembers what is new without filing it.
+
+    Raises DamagedRegister. `unwritten` says why the last new line could not be filed; "" where it was.
+    """
+
+    def __init__(self, path: Path, writable: bool = True) -> None:
+        self.path = path
+        self.writable = writable
+        self.unwritten = ""
+        self._known: dict[str, list[Judgement]] = {}
+        for number, line in enumerate(_lines(path), start=1):
+            judgement = _read(line, path, number)
+            if _NODE.fullmatch(judgement.claim):
+                raise DamagedRegister(
+                    f"{_shown(path)}, line {number}, is about {judgement.claim}, an id from before topics had folders: "
+                    f"today it is {address(judgement.claim)}; translate the line (mechlib.verdicts.register.translated)"
+                )
+            self._known.setdefault(judgement.claim, []).append(judgement)
+
+    @property
+    def latest(self) -> dict[str, Judgement]:
+        """The last judgement of each claim."""
+        return {claim: judgements[-1] for claim, judgements in self._known.items()}
+
+    def add(self, judgement: Judgement) -> tuple[list[str], bool]:
+        """Files a judgement if it asks anything new; returns the history to show, and whether it was known."""
+        earlier = self._known.setdefault(judgement.claim, [])
+        known = bool(earlier) and earlier[-1].asked == judgement.asked
+        if not known:
+            earlier.append(judgement)
+            if self.writable:
+                try:
+                    _append(self.path, judgement)
+                except OSError as error:
+                    self.unwritten = error.strerror or str(error)
+        return _history(earlier), known
+
+
+def _history(judgements: list[Judgement]) -> list[str]:
+    lines = []
+    for old, new in pairwise(judgements):
+        if new.bound != old.bound:
+            lines.append(f"bound {old.bound} -> {new.bound} after evidence (it was {old.verdict})")
+        if new.question != old.question:
+            lines.append(f"the compared expression changed after evidence (it was {old.verdict} at {old.bound})")
+        elif new.evidence != old.evidence:
+            was = f"it was {old.verdict} at {old.bound}"
+            lines.append(f"measured anew after a change of prompts, code or weights ({was})")
+    return lines
+
+
+# --- what became of ids and keys ----------------------------------------------------------------------------------
+
+
+def address(node: str) -> str:
+    """The id of a claim from the node id that it had while topics were files; other ids as they are.
+
+    "claims/test_ioi.py::test_x[mini-0]" -> "ioi.test_x[mini-0]"
+    """
+    found = _NODE.fullmatch(node)
+    return f"{found[1]}.{found[2]}{found[3] or ''}" if found else node
+
+
+def translated(line: str, keys: Mapping[str, str]) -> Judgement:
+    """A line of the former register in today's ids and keys (eight digits to eight digits); unknown keys stay."""
+    old = _read(line, FORMER, 0)
+    evidence = tuple(sorted({keys.get(key, key) for key in old.evidence}))
+    return replace(old, claim=address(old.claim), evidence=evidence, was=hashlib.sha256(line.encode()).hexdigest())
+
+
+def refiled(path: Path) -> dict[str, str]:
+    """Which key became which, each by its first eight digits. Raises DamagedRegister for a map that cannot be read,
+    or that says two things of one file."""
+    keys: dict[str, str] = {}
+    said: dict[str, Any] = {}
+    for number, line in enumerate(_lines(path), start=1):
+        try:
+            row = json.loads(line)
+            old, new, source = row["old"][:8], row["new"][:8], row["from"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise DamagedRegister(_damaged(path, f"line {number} maps no key ({error})", "the map")) from None
+        if keys.setdefault(old, new) != new or said.setdefault(source, row["to"]) != row["to"]:
+            raise DamagedRegister(
+                f"{_shown(path)}, line {number}: {source} became {row['to']} here and another file before: the "
+                "record was re-keyed twice, on two branches; keep the lines of the one whose evidence is filed"
+            )
+    return keys
+
+
+# --- lines --------------------------------------------------------------------------------------------------------
+
+
+def _read(line: str, path: Path, number: int) -> Judgement:
+    try:
+        row = json.loads(line)
+        return Judgement(**{**row, "evidence": tuple(row["evidence"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise DamagedRegister(_damaged(path, f"line {number} is no judgement ({error})")) from None
+
+
+def _lines(path: Path) -> list[str]:
+    if not path.exists():
+        return []
+    try:
+        return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DamagedRegister(_damaged(path, f"it cannot be read ({error})")) from None
+
+
+def _shown(path: Path) -> str:
+    return "/".join(path.parts[-2:])
+
+
+def _damaged(path: Path, seen: str, what: str = "the register") -> str:
+    why = (
+        "the proof that bounds came before evidence" if what == "the register" else "what joins the record to its past"
+    )
+    return f"{_shown(path)} is damaged: {seen}: restore it with `git checkout -- {_shown(path)}`; {what} is {why}"
+
+
+def _append(path: Path, judgement: Judgement) -> None:
+    """One write on a file opened for appending, so that two runs never tear each other's lines."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        os.write(descriptor, (judgement.line() + "\n").encode())
+    finally:
+        os.close(descriptor)
