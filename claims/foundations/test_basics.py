@@ -9,11 +9,12 @@ never saw it.
 
 import pytest
 
+from claims.models import MINIS
 from mechlib import Measurement, PromptSet, exact, no_twin, proportion
 from mechlib.evidence import evidence
-from mechlib.tasks.induction import induction
+from mechlib.prompts import induction
 
-MINIS = ("mini-0", "mini-1", "mini-2", "mini-3", "mini-4")
+# Evidence: one value for each sequence, or for each image.
 
 
 @evidence
@@ -26,9 +27,7 @@ def block_written_out(model: str, layer: int, prompts: PromptSet) -> Measurement
 
     import torch
 
-    from mechlib.lab.batches import batches, per_prompt
-    from mechlib.lab.hooks import run
-    from mechlib.lab.models import load
+    from mechlib.lab import batches, load, per_prompt, run
 
     network = load(model)
     weights = {name: tensor for name, tensor in network.original_model.transformer.h[layer].state_dict().items()}  # noqa: C416
@@ -71,10 +70,9 @@ def block_written_out(model: str, layer: int, prompts: PromptSet) -> Measurement
 @evidence
 def parts_added_up(model: str, prompts: PromptSet) -> Measurement:
     """Logit difference, and the sum of what heads, MLPs, embeddings and biases write towards it, in logits."""
-    from mechlib.lab.attribution import direct_logit_attribution
-    from mechlib.lab.models import load
+    from mechlib.lab import direct_logit_attribution, load
 
-    found = direct_logit_attribution(load(model), prompts, unit="sequence")
+    found = direct_logit_attribution(load(model), prompts)
     total = found["total"].array
     return found.with_columns({"sum": found.without(["total"]).values.sum(axis=1), "total": total})
 
@@ -98,6 +96,9 @@ def digits_right(labels: str, seed: int) -> Measurement:
     guessed = cross_val_predict(perceptron, images / 16, digits, cv=folds)
     names = tuple(f"image {number}" for number in range(len(digits)))
     return Measurement(guessed == digits, names, unit="image", yes_no=True, of="recognised out of fold")
+
+
+# A network is arithmetic.
 
 
 @pytest.mark.parametrize("layer", [0, 3])
@@ -124,6 +125,9 @@ def test_what_the_parts_write_adds_up_to_the_logit_difference(model):
     """
     parts = parts_added_up(model, induction(100))
     assert exact(abs(parts.less("sum", "total").array).max(), of="largest gap, in logits") <= 1e-3
+
+
+# Predicting what was not trained on.
 
 
 def test_a_perceptron_of_two_layers_reads_digits_that_it_never_saw():

@@ -1,0 +1,256 @@
+"""Two-digit addition: right answers against wrong ones, on a half-trained network.
+
+The trained networks leave too few wrong answers, so all of this is asked of mini-half, a checkpoint of mini-0 that
+answers about three of five: what it writes instead of the sum, whether a head carries a right answer over, and whether
+what is written before right answers differs. For patching, prompts are paired with prompts that share an operand, one
+of a pair answered rightly and the other wrongly, or both wrongly; heads are chosen on such pairs of the discovery
+split. Figures cited from this network are those of discovery pairs. Terms, intervals and limits of the topic:
+`measurements.py`.
+"""
+
+import pytest
+
+from claims.measurements import right
+from mechlib import (
+    Measurement,
+    PromptSet,
+    difference,
+    every,
+    mean,
+    no_twin,
+    open_question,
+    proportion,
+    refuted,
+    show,
+    strongest,
+)
+from mechlib.evidence import evidence
+from mechlib.figures import distribution, heads_by_layer, rates_by_column, rates_by_stratum
+from mechlib.prompts import addition, partners
+
+NO_PAIRS = "a twin answers no prompt rightly, so it has no pairs of right and wrong"
+
+
+# Evidence: one value, or one for each component, for each pair of operands.
+
+
+@evidence
+def given(model: str, prompts: PromptSet) -> Measurement:
+    """The first integer among four generated words, and the true one."""
+    from mechlib.lab import load, numbers_given
+
+    return numbers_given(load(model), prompts)
+
+
+@evidence
+def missed_by_one(model: str, prompts: PromptSet) -> Measurement:
+    """Of the pairs that are answered wrongly only: 1 where the given number is next to the true one, else 0."""
+    from dataclasses import replace
+
+    from mechlib.lab import load, numbers_given
+
+    numbers = numbers_given(load(model), prompts)
+    off = numbers["given"].array - numbers["true"].array
+    wrong = [row for row, miss in enumerate(off) if miss]
+    return replace(
+        numbers,
+        values=abs(off[wrong]) == 1,
+        units=tuple(numbers.units[row] for row in wrong),
+        order=tuple(numbers.order[row] for row in wrong),
+        strata=tuple(numbers.strata[row] for row in wrong),
+        columns=("value",),
+        yes_no=True,
+        of="wrong by one",
+    )
+
+
+@evidence
+def given_wrongly(model: str, prompts: PromptSet) -> Measurement:
+    """Of the pairs that are answered wrongly only: the number given."""
+    from dataclasses import replace
+
+    from mechlib.lab import load, numbers_given
+
+    numbers = numbers_given(load(model), prompts)
+    wrong = [row for row, (said, true) in enumerate(numbers.values.tolist()) if said != true]
+    return replace(
+        numbers["given"],
+        values=numbers["given"].values[wrong],
+        units=tuple(numbers.units[row] for row in wrong),
+        order=tuple(numbers.order[row] for row in wrong),
+        strata=tuple(numbers.strata[row] for row in wrong),
+        of="number given instead of the sum",
+    )
+
+
+@evidence
+def flipped_from_right_to_wrong_prompts(model: str, own: bool, prompts: PromptSet) -> Measurement:
+    """For clean prompts answered rightly and corrupted ones answered wrongly: 1 where patching makes an answer right.
+
+    own  True: the corrupted prompt's own answer; False: that of the clean prompt, which shares an operand with it
+    """
+    from mechlib.lab import answers_exchanged, components, flipped_by_patching, layers, load, right_against_wrong
+
+    network = load(model)
+    pairs = right_against_wrong(network, prompts)
+    sets = {**components(network), "attention 0": layers(network)["attention 0"]}
+    return flipped_by_patching(network, answers_exchanged(pairs) if own else pairs, sets)
+
+
+@evidence
+def repaired_from_wrong_prompts(model: str, prompts: PromptSet) -> Measurement:
+    """The same where clean and corrupted are both answered wrongly: 1 where the corrupted one becomes right."""
+    from mechlib.lab import answers_exchanged, components, flipped_by_patching, load, wrong_against_wrong
+
+    network = load(model)
+    pairs = answers_exchanged(wrong_against_wrong(network, prompts))
+    return flipped_by_patching(network, pairs, components(network))
+
+
+@evidence
+def norms(model: str, prompts: PromptSet) -> Measurement:
+    """Length of residual stream, MLP outputs and head outputs at the last position; strata "right" and "wrong"."""
+    from mechlib.lab import activation_norms, load
+
+    return activation_norms(load(model), prompts)
+
+
+def favourite(measured: Measurement) -> float:
+    """The most frequent value, the smallest of several."""
+    values = sorted(measured.array.tolist())
+    return max(values, key=values.count)
+
+
+# Wrong answers, where there are enough of them: on a half-trained network.
+
+
+@pytest.mark.parametrize("model", ["mini-half"])
+def test_wrong_sums_are_wrong_by_one(model):
+    """Of the sums that the half-trained network gets wrong, at least 80 % are wrong by one.
+
+    Source: this network on discovery pairs: 117 of 123 wrong numbers are next to the true one.
+    """
+    answers = right(model, addition())
+    show(rates_by_stratum, answers.by("sum"), "Accuracy of the half-trained network by the size of the sum")
+    assert proportion(missed_by_one(model, addition())) >= 0.8
+
+
+@pytest.mark.parametrize("model", ["mini-half"])
+@no_twin("an equivalence: a network that writes no numbers is not meant")
+def test_wrong_sums_lean_neither_up_nor_down(model):
+    """What the half-trained network writes is on average within a quarter of the true sum: no bias up or down.
+
+    Source: this network on discovery pairs: 51 sums too large by one, 66 too small by one.
+    """
+    numbers = given(model, addition())
+    show(rates_by_stratum, numbers.less("given", "true").by("sum"), "Given minus true sum, by the size of the sum")
+    assert -0.25 <= mean(numbers.less("given", "true")) <= 0.25
+
+
+@pytest.mark.parametrize("model", ["mini-half"])
+def test_no_number_is_a_favourite_wrong_answer(model):
+    """The number that is most often given wrongly on discovery pairs makes up less than 5 % of the wrong answers.
+
+    Four numbers are tied there, with 4 of 123 wrong answers each; the smallest is meant, and the claim below asks of
+    all. Stated after the numbers given had been filed.
+    Source: this network on discovery pairs.
+    """
+    number = favourite(given_wrongly(model, addition(split="discovery")))
+    assert proportion(given_wrongly(model, addition()).equal_to(number)) < 0.05
+
+
+@pytest.mark.parametrize("model", ["mini-half"])
+def test_no_number_makes_up_a_tenth_of_the_wrong_answers(model):
+    """Of the numbers given wrongly on discovery pairs, none makes up 10 % of the wrong answers on the others.
+
+    Stated after the numbers given had been filed. A twin has favourites, the least of them no number at all.
+    Source: this network on discovery pairs: four numbers are given 4 times in 123 wrong answers, no other as often.
+    """
+    instead = given_wrongly(model, addition())
+    show(distribution, instead, "Numbers given instead of the sum")
+    numbers = sorted(set(given_wrongly(model, addition(split="discovery")).array.tolist()))
+    assert every(proportion(instead.equal_to(number)) for number in numbers) < 0.1
+
+
+@pytest.mark.parametrize("model", ["mini-half"])
+@no_twin(NO_PAIRS)
+@refuted({"mini-half": "3 %: heads of the first layer share the work; all eight together carry 63 %"})
+def test_one_head_of_a_right_prompt_carries_its_answer_into_a_wrong_one(model):
+    """Patching one head from a prompt answered rightly into one answered wrongly flips 40 % to the right prompt's sum.
+
+    Only pairs are meant whose clean prompt this network answers rightly and whose corrupted one wrongly; the head is
+    chosen on discovery pairs.
+    Source: the sentence as it is usually said; on this network's discovery pairs no head
+    flips more than 4 %, so it is expected to be refuted.
+    """
+    head = strongest(flipped_from_right_to_wrong_prompts(model, False, partners(split="discovery")))
+    effects = flipped_from_right_to_wrong_prompts(model, False, partners())
+    show(rates_by_column, effects, "Share of wrong prompts that give the right prompt's sum after patching")
+    assert proportion(effects[head]) >= 0.4
+
+
+@pytest.mark.parametrize("model", ["mini-half"])
+@no_twin(NO_PAIRS)
+@open_question({"mini-half": "2.2 % at the most, and 360 pairs leave up to 5.9"})
+def test_no_other_head_carries_a_right_answer_over(model):
+    """Every other head, patched from right into wrong prompts, flips at most 5 % to the right prompt's sum.
+
+    Source: the sentence as it is usually said; on this network's discovery pairs 3.6 % for the first, 2 % for others.
+    """
+    head = strongest(flipped_from_right_to_wrong_prompts(model, False, partners(split="discovery")))
+    effects = flipped_from_right_to_wrong_prompts(model, False, partners())
+    assert every(proportion(effects[effects.head_columns].without(head))) <= 0.05
+
+
+@pytest.mark.parametrize("model", ["mini-half"])
+@no_twin(NO_PAIRS)
+def test_the_first_layers_heads_carry_a_right_answer_over(model):
+    """All heads of the first layer, patched from right into wrong prompts, flip at least half to the right prompt's
+    sum.
+
+    Source: this network on discovery pairs: 66 %.
+    """
+    assert proportion(flipped_from_right_to_wrong_prompts(model, False, partners())["attention 0"]) >= 0.5
+
+
+@pytest.mark.parametrize("model", ["mini-half"])
+@no_twin(NO_PAIRS)
+@open_question({"mini-half": "head 0.6 repairs 18 %, and the interval ends just above a quarter"})
+def test_no_head_of_a_right_prompt_repairs_a_wrong_one(model):
+    """No head, patched from right into wrong prompts, makes a quarter of the wrong prompts' own sums right.
+
+    Source: this network on discovery pairs: at most 15 %.
+    """
+    repaired = flipped_from_right_to_wrong_prompts(model, True, partners())
+    show(rates_by_column, repaired, "Share of wrong prompts that give their own sum after patching")
+    assert every(proportion(repaired[repaired.head_columns])) <= 0.25
+
+
+@pytest.mark.parametrize("model", ["mini-half"])
+@no_twin(NO_PAIRS)
+@refuted({"mini-half": "11 % either way for head 1.7, which discovery pairs choose; 18 % either way for head 0.6"})
+def test_a_head_repairs_more_from_right_prompts_than_from_wrong_ones(model):
+    """The head that repairs most on discovery pairs repairs ten points more from right prompts than from wrong ones.
+
+    Stated after it had been seen that it does not: wrong answers are wrong by one, and any push may move them.
+    Source: what the claim above would have to mean if right prompts held something that wrong ones lack.
+    """
+    head = strongest(flipped_from_right_to_wrong_prompts(model, True, partners(split="discovery")))
+    repaired = flipped_from_right_to_wrong_prompts(model, True, partners())
+    assert difference(repaired[head], repaired_from_wrong_prompts(model, partners())[head]) >= 0.1
+
+
+@pytest.mark.parametrize("model", ["mini-half"])
+@no_twin("a twin answers no prompt rightly, so it has no right answers to compare with")
+@open_question({"mini-half": "longer by 2.3 of about 40, from .5 to 4.1"})
+def test_an_mlp_writes_more_where_the_answer_is_right(model):
+    """Before right answers of the half-trained network the third layer's MLP writes a longer vector, by at least 1.
+
+    Source: this network on discovery pairs: norms of 41.9 before right and 37.8 before wrong answers.
+    """
+    every_length = norms(model, addition(300))
+    show(heads_by_layer, every_length.stratum("right"), "Norm of what each head and MLP writes before right answers")
+    show(heads_by_layer, every_length.stratum("wrong"), "Norm of what each head and MLP writes before wrong answers")
+    lengths = every_length["mlp 2"]
+    show(rates_by_stratum, lengths, "Norm of what the third MLP writes, before right and wrong answers")
+    assert difference(lengths.stratum("right"), lengths.stratum("wrong")) >= 1

@@ -1,0 +1,234 @@
+"""Circuits: whether a chosen part passes for the whole.
+
+A circuit is judged as a hypothesis on confirmation prompts: is it equivalent to the network, is what it leaves out
+independent of the task, is every edge needed, does it beat random circuits of equal size (Shi et al. 2024,
+arXiv:2410.13032), is nothing outside a backup for what is inside (Wang et al. 2022, arXiv:2211.00593). Whether these
+tests say the truth where it is known is asked in the topic of discovery. Terms, intervals and limits of the topic:
+`measurements.py`.
+"""
+
+import pytest
+
+from claims.circuits.measurements import METHOD, ONE, TASKS, edges, judged
+from claims.models import MINIS
+from claims.tasks import CONFIRMATION, right
+from mechlib import (
+    Circuit,
+    Measurement,
+    PromptSet,
+    equivalence,
+    every,
+    independence,
+    minimality,
+    no_twin,
+    open_question,
+    partial_necessity,
+    proportion,
+    random_knockouts,
+    ratio,
+    refuted,
+    requires,
+    show,
+    sufficiency,
+)
+from mechlib.evidence import evidence
+from mechlib.figures import circuit_graph
+from mechlib.prompts import addition, induction, ioi
+
+MORE = {"ioi": ioi(), "addition": addition(400), "induction": induction()}  # independence is seldom decided on fewer
+
+# Why predictions failed, where several failed for one reason.
+AHEAD = "the network is ahead of the circuit on 78 to 92 % of prompts"
+FAR = "the network is ahead on 93 to 96 % of pairs, by two fifths of its logit difference or more"
+LEFT = "rank correlations of .62 to .69: what is left of a sum still follows it"
+STILL = "rank and distance correlations of .8 to .9: what is left is far on the other side, and follows the network"
+WIDE = "a rank correlation between 0 and .5 is left open by 16 templates"
+THIRTY = "the edge that costs least may cost no more than an added one: 32 prompts leave both sides open"
+BOTTLENECKS = "other circuits of this size cut what everything goes through, and cost as much"
+
+
+# Evidence: one value for each prompt, or one row for each random circuit.
+
+
+@evidence
+def of_random_circuits(model: str, circuit: Circuit, prompts: PromptSet) -> Measurement:
+    """What 200 random circuits keep that have as many edges on paths from input to logits: one row each, means."""
+    from mechlib.lab import load, random_circuit_scores
+
+    return random_circuit_scores(load(model), prompts, circuit.connected(), "counterfactual", n=200)
+
+
+@evidence
+def lost_by_edge(model: str, circuit: Circuit, prompts: PromptSet) -> Measurement:
+    """Logits that the circuit loses with each of its edges."""
+    from mechlib.lab import load, lost_by_part
+
+    return lost_by_part(load(model), prompts, circuit.connected(), "counterfactual")
+
+
+@evidence
+def lost_by_added_edge(model: str, circuit: Circuit, prompts: PromptSet) -> Measurement:
+    """Logits lost with one edge of a path that was added to the circuit at random: 200 paths, one row each."""
+    from mechlib.lab import load, lost_by_added_part
+
+    return lost_by_added_part(load(model), prompts, circuit.connected(), "counterfactual", n=200)
+
+
+@evidence
+def without_parts(model: str, circuit: Circuit, prompts: PromptSet) -> Measurement:
+    """Logit difference of circuit and network without the same edges: six random halves of the circuit's."""
+    from mechlib.lab import load, under_knockouts
+
+    whole = circuit.connected()
+    return under_knockouts(load(model), prompts, whole, random_knockouts(whole, n=6), "counterfactual", unit="prompt")
+
+
+# Circuits as hypotheses: the hundred strongest edges.
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("model", MINIS)
+@no_twin("an equivalence: in a network that does not do the task any circuit passes for the whole")
+@refuted(
+    {
+        "mini-*-addition": FAR,
+        "mini-0-ioi": AHEAD,
+        "mini-1-ioi": AHEAD,
+        "mini-2-ioi": AHEAD,
+        "mini-3-ioi": AHEAD,
+    }
+)
+@open_question(
+    {
+        "mini-4-ioi": "neither is ahead on more than 63 % of prompts",
+        "mini-0-induction": "the circuit is ahead on 65 % of sequences, from 60 to 70",
+        "mini-1-induction": "neither is ahead on more than 60.1 % of sequences",
+        "mini-2-induction": "the circuit is ahead on 62 % of sequences, from 57 to 68",
+    }
+)
+def test_two_hundred_edges_pass_for_the_network(model, task):
+    """The circuit of 200 edges and the network are equivalent: neither is ahead on more than 60 % of the prompts, and
+    they differ by at most 10 % of the network's mean logit difference.
+
+    Source: Shi et al. 2024, arXiv:2410.13032, with margins instead of a test; there the circuit of indirect objects in
+    GPT-2 fails. On mini-pilot's discovery prompts addition fails by far (5 times the margin), indirect objects by a
+    little (1.2).
+    """
+    requires(proportion(right(model, CONFIRMATION[task])) >= 0.8)
+    found = judged(model, edges(model, task, 200), "counterfactual", MORE[task], None)
+    assert every(equivalence(found)) <= 1
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("model", MINIS)
+@no_twin("an independence: what depends on nothing in a random network is nothing")
+@refuted(
+    {
+        "mini-*-addition": LEFT,
+        "mini-*-induction": STILL,
+        "mini-1-ioi": "a distance correlation of .42, from .23 to .61, in what is left",
+    }
+)
+@open_question({"mini-0-ioi": WIDE, "mini-2-ioi": WIDE, "mini-3-ioi": WIDE, "mini-4-ioi": WIDE})
+def test_what_two_hundred_edges_leave_out_does_not_depend_on_the_task(model, task):
+    """Without the circuit of 200 edges what is left of the logit difference does not follow the network's: rank and
+    distance correlation are at most 0.2.
+
+    Source: Shi et al. 2024, arXiv:2410.13032, whose test asks for the absence of a significant correlation; this one
+    asks for a small one. On mini-pilot's discovery prompts induction fails (.9), addition too (.5).
+    """
+    requires(proportion(right(model, CONFIRMATION[task])) >= 0.8)
+    found = judged(model, edges(model, task, 200), "counterfactual", MORE[task], None)
+    assert every(independence(found)) <= 0.2
+
+
+@pytest.mark.parametrize("model", MINIS)
+@no_twin(METHOD)
+@refuted(
+    {
+        "mini-0": "mlp 0->2.6.v costs the circuit less than an edge added at random",
+        "mini-2": "mlp 0->3.3.v costs the circuit less than an edge added at random",
+    }
+)
+@open_question({"mini-1": THIRTY, "mini-3": THIRTY, "mini-4": THIRTY})
+def test_every_one_of_fifty_edges_is_needed(model):
+    """Each of the 50 strongest edges for indirect objects costs the circuit more than 90 % of edges that a random path
+    adds.
+
+    Source: Shi et al. 2024, arXiv:2410.13032: minimality. Expected to fail: on mini-pilot's discovery prompts a tenth
+    of 100 edges costs nothing or less.
+    """
+    requires(proportion(right(model, CONFIRMATION["ioi"])) >= 0.8)
+    prompts = CONFIRMATION["ioi"].take(32)
+    lost = lost_by_edge(model, edges(model, "ioi", 50), prompts)
+    show(circuit_graph, lost, "Logits lost with each edge of the circuit")
+    assert every(minimality(lost, lost_by_added_edge(model, edges(model, "ioi", 50), prompts))) > 0
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("model", MINIS)
+@no_twin(METHOD)
+def test_a_hundred_edges_beat_nine_of_ten_random_circuits(model, task):
+    """The circuit of 100 edges misses the network's logit difference by less than 90 % of 200 random circuits of equal
+    size.
+
+    Source: Shi et al. 2024, arXiv:2410.13032: sufficiency; mini-pilot beats 40 of 40 on discovery prompts.
+    """
+    requires(proportion(right(model, CONFIRMATION[task])) >= 0.8)
+    chosen, prompts = edges(model, task), CONFIRMATION[task].take(32)
+    found = judged(model, chosen, "counterfactual", prompts, None)
+    assert sufficiency(found, of_random_circuits(model, chosen, prompts)) >= 0.9
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("model", MINIS)
+@no_twin(METHOD)
+@refuted(
+    {
+        "mini-0-induction": BOTTLENECKS,
+        "mini-1-ioi": BOTTLENECKS,
+        "mini-1-induction": BOTTLENECKS,
+        "mini-2-ioi": BOTTLENECKS,
+        "mini-3-ioi": BOTTLENECKS,
+        "mini-3-induction": BOTTLENECKS,
+        "mini-4-ioi": BOTTLENECKS,
+    }
+)
+@open_question(
+    {
+        "mini-0-ioi": "86 %, from 80 to 90.1",
+        "mini-2-induction": "88 %, from 83 to 92",
+        "mini-4-induction": "92.5 %, from 88 to 95",
+    }
+)
+def test_the_network_misses_a_hundred_edges_more_than_nine_of_ten_random_circuits(model, task):
+    """Replacing the circuit of 100 edges costs more than replacing 90 % of 200 random circuits of equal size.
+
+    Source: Shi et al. 2024, arXiv:2410.13032: partial necessity. Expected to be close: on mini-pilot's discovery
+    prompts the circuit costs more than 34 of 40 (indirect objects, induction) and 38 of 40 (addition), for a random
+    circuit that cuts one bottleneck costs everything too.
+    """
+    requires(proportion(right(model, CONFIRMATION[task])) >= 0.8)
+    chosen, prompts = edges(model, task), CONFIRMATION[task].take(32)
+    found = judged(model, chosen, "counterfactual", prompts, None)
+    assert partial_necessity(found, of_random_circuits(model, chosen, prompts)) >= 0.9
+
+
+@pytest.mark.parametrize("task", ("ioi", "induction"))
+@pytest.mark.parametrize("model", MINIS)
+@no_twin(ONE)
+@open_question({"mini-0-ioi": "10.5 % for one of the halves, from 4 to 17"})
+def test_nothing_outside_a_hundred_edges_stands_in_for_half_of_them(model, task):
+    """Without the same random half of the circuit, circuit and network differ by at most 10 % of what there is to
+    lose, for each of six halves.
+
+    Source: Wang et al. 2022, arXiv:2211.00593, section 4: completeness; on mini-pilot's discovery prompts by 2 % at the
+    most.
+    """
+    requires(proportion(right(model, CONFIRMATION[task])) >= 0.8)
+    prompts = CONFIRMATION[task].take(100 if task == "ioi" else 200)
+    found = without_parts(model, edges(model, task), prompts)
+    whole = judged(model, edges(model, task), "counterfactual", prompts, None)
+    names = [name.removeprefix("circuit without ") for name in found.columns if name.startswith("circuit without ")]
+    apart = {n: found[f"circuit without {n}"].array - found[f"model without {n}"].array for n in names}
+    assert -0.1 <= every(ratio(found.with_columns(apart), whole.less("model", "empty"))) <= 0.1

@@ -1,0 +1,186 @@
+"""Indirect objects: what is lost without carriers, name movers and MLPs, and what MLPs write.
+
+Heads are ablated singly and together, by zeros, means or another prompt's activation; means come from three-name
+sentences of the same template in another lexicon. Terms, intervals and limits of the topic: `measurements.py`.
+"""
+
+import pytest
+
+from claims.ioi.measurements import carriers, name_movers
+from claims.measurements import logits_without, right
+from claims.models import MINIS, NO_DIFFERENCE, NO_SHARE
+from mechlib import (
+    Measurement,
+    PromptSet,
+    every,
+    mean,
+    no_twin,
+    open_question,
+    proportion,
+    ratio,
+    refuted,
+    requires,
+    show,
+)
+from mechlib.evidence import evidence
+from mechlib.figures import by_column
+from mechlib.prompts import ioi
+
+# Evidence: one value for each component, for each prompt.
+
+
+@evidence
+def logits_without_mlps(model: str, prompts: PromptSet, reference: PromptSet) -> Measurement:
+    """logit(IO) - logit(S) with one MLP mean-ablated, and "intact"."""
+    from mechlib.lab import components, load, under_ablation
+
+    network = load(model)
+    mlps = {name: where for name, where in components(network).items() if name.startswith("mlp")}
+    return under_ablation(network, prompts, mlps, "mean", reference, metric="logit difference")
+
+
+@evidence
+def written_by_layer(model: str, prompts: PromptSet) -> Measurement:
+    """What all heads ("heads") and each MLP write towards IO rather than S; "total" is logit(IO) - logit(S)."""
+    from mechlib.lab import direct_logit_attribution, load
+
+    found = direct_logit_attribution(load(model), prompts)
+    kept = {name: found[name].array for name in (*found.mlp_columns, "embeddings", "biases", "total")}
+    return found.with_columns({"heads": found[found.head_columns].values.sum(axis=1), **kept})
+
+
+# Ablation, singly and jointly.
+
+
+@pytest.mark.parametrize("how", ["zero", "mean", "resample"])
+@pytest.mark.parametrize("model", MINIS)
+@no_twin(NO_DIFFERENCE)
+def test_without_the_carriers_a_fifth_of_the_logit_difference_is_lost(model, how):
+    """Ablating the three carriers together costs at least 20 % of the logit difference.
+
+    Source: the bound was written down before training; mini-pilot loses three quarters and more on discovery prompts.
+    """
+    requires(proportion(right(model, ioi())) >= 0.9)
+    found = logits_without(model, carriers(model), how, ioi(160), ioi(split="reference"))
+    assert ratio(found.less("intact", "together"), found["intact"]) >= 0.2
+
+
+@pytest.mark.parametrize("how", ["zero", "mean", "resample"])
+@pytest.mark.parametrize("model", MINIS)
+def test_without_the_carriers_two_logits_are_lost(model, how):
+    """Ablating the three carriers together costs at least 2 logits.
+
+    Source: mini-pilot on discovery prompts: 6.4 logits and more.
+    """
+    requires(proportion(right(model, ioi())) >= 0.9)
+    found = logits_without(model, carriers(model), how, ioi(160), ioi(split="reference"))
+    assert mean(found.less("intact", "together")) >= 2
+
+
+@pytest.mark.parametrize("model", MINIS)
+@no_twin(NO_SHARE)
+@refuted({"mini-3": "two heads carry nearly everything; its third carrier, 2.6, costs 1 %"})
+def test_each_carrier_alone_costs_a_tenth_of_the_logit_difference(model):
+    """Mean-ablating any one of the three carriers costs at least 10 % of the logit difference.
+
+    Source: mini-pilot on discovery prompts under mean ablation: 38, 22 and 21 %.
+    """
+    requires(proportion(right(model, ioi())) >= 0.9)
+    chosen = carriers(model)
+    found = logits_without(model, chosen, "mean", ioi(160), ioi(split="reference"))
+    show(by_column, found, "logit(IO) - logit(S) without each carrier, without all three, and intact")
+    singly = {str(head): found.less("intact", str(head)).array for head in chosen}
+    assert every(ratio(found.with_columns(singly), found["intact"])) >= 0.1
+
+
+@pytest.mark.parametrize("how", ["zero", "resample"])
+@pytest.mark.parametrize("model", MINIS)
+@no_twin(NO_SHARE)
+@refuted({"mini-3": "two heads carry nearly everything; its third carrier, 2.6, costs 1 %"})
+def test_each_carrier_alone_costs_a_tenth_under_other_ablations(model, how):
+    """Ablating any one of the three carriers by zeros, or by another prompt, costs 10 % of the logit difference or
+    more.
+
+    Source: the claim above.
+    """
+    requires(proportion(right(model, ioi())) >= 0.9)
+    chosen = carriers(model)
+    found = logits_without(model, chosen, how, ioi(160), ioi(split="reference"))
+    singly = {str(head): found.less("intact", str(head)).array for head in chosen}
+    assert every(ratio(found.with_columns(singly), found["intact"])) >= 0.1
+
+
+@pytest.mark.parametrize("model", MINIS)
+@refuted({"mini-3": "-1.3 logits: their effects overlap", "mini-4": "-.6 logits: their effects overlap"})
+@open_question({"mini-0": ".4 logits, from -.2 to .9", "mini-1": ".1 logits, from -.5 to .7"})
+def test_carriers_back_each_other_up(model):
+    """Ablated together, the three carriers cost at least half a logit more than the sum of what each costs alone.
+
+    Self-repair, as the textbook has it for name movers. mini-pilot has -0.5 on discovery prompts, so it is expected to
+    be refuted.
+    Source: Wang et al., where other heads take over from name movers that are knocked out.
+    """
+    requires(proportion(right(model, ioi())) >= 0.9)
+    chosen = carriers(model)
+    found = logits_without(model, chosen, "mean", ioi(160), ioi(split="reference"))
+    assert mean(found.interaction("together", chosen, "intact")) >= 0.5
+
+
+@pytest.mark.parametrize("model", MINIS)
+@no_twin(NO_SHARE)
+@refuted(
+    {
+        "mini-0": "the strongest of them is the strongest carrier, and nothing takes over",
+        "mini-1": "the strongest of them is the strongest carrier, and nothing takes over",
+        "mini-2": "the strongest of them is the strongest carrier, and nothing takes over",
+        "mini-4": "the strongest of them is the strongest carrier, and nothing takes over",
+    }
+)
+def test_without_its_name_movers_the_network_loses_next_to_nothing(model):
+    """Mean-ablating the three heads that write most towards IO costs at most 10 % of the logit difference.
+
+    Expected to be refuted: in mini-pilot two of them are carriers.
+    Source: Wang et al.: 5 % in GPT-2 small, for backups take over.
+    """
+    requires(proportion(right(model, ioi())) >= 0.9)
+    found = logits_without(model, name_movers(model), "mean", ioi(160), ioi(split="reference"))
+    assert ratio(found.less("intact", "together"), found["intact"]) <= 0.1
+
+
+@pytest.mark.parametrize("model", MINIS)
+def test_the_first_mlp_is_needed(model):
+    """Mean-ablating the first MLP costs at least 2 logits.
+
+    Source: mini-pilot on discovery prompts: 4.1 logits; no other MLP costs 2.
+    """
+    requires(proportion(right(model, ioi())) >= 0.9)
+    found = logits_without_mlps(model, ioi(), ioi(split="reference"))
+    show(by_column, found, "logit(IO) - logit(S) with one MLP mean-ablated")
+    assert mean(found.less("intact", "mlp 0")) >= 2
+
+
+# What the MLPs write.
+
+
+@pytest.mark.parametrize("model", MINIS)
+@no_twin(NO_DIFFERENCE)
+def test_the_mlps_write_two_fifths_of_the_logit_difference(model):
+    """MLPs write at least 40 % of logit(IO) - logit(S) directly into the output.
+
+    Source: mini-pilot on discovery prompts: 65 %. In the textbook circuit heads write all of it.
+    """
+    requires(proportion(right(model, ioi())) >= 0.9)
+    parts = written_by_layer(model, ioi())
+    show(by_column, parts, "Direct contribution to logit(IO) - logit(S), in logits")
+    assert ratio(parts.added_up(parts.mlp_columns), parts["total"]) >= 0.4
+
+
+@pytest.mark.parametrize("model", MINIS)
+def test_the_mlps_write_two_logits(model):
+    """MLPs together write at least 2 logits towards IO rather than S directly into the output.
+
+    Source: mini-pilot on discovery prompts: 5.5 of 8.5 logits.
+    """
+    requires(proportion(right(model, ioi())) >= 0.9)
+    parts = written_by_layer(model, ioi())
+    assert mean(parts.added_up(parts.mlp_columns)) >= 2

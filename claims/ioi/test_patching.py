@@ -1,0 +1,233 @@
+"""Indirect objects: which heads carry who gives, when it is known, and what they say.
+
+*Carriers* are the three heads that restore most of the logit difference when their output at the last position is
+patched from the clean into the corrupted run, chosen on discovery prompts. The corrupted prompt has another giver,
+three unrelated names, the names in each other's place, or two other names. Terms, intervals and limits of the topic:
+`measurements.py`.
+"""
+
+import pytest
+
+from claims.ioi.measurements import attention, carriers
+from claims.measurements import pattern, restored, restored_by_others, restored_jointly, right
+from claims.models import MINIS, NO_DIFFERENCE, NO_SHARE
+from mechlib import (
+    Heads,
+    Measurement,
+    PromptSet,
+    above_null,
+    difference,
+    every,
+    mean,
+    no_twin,
+    proportion,
+    ratio,
+    refuted,
+    requires,
+    show,
+    singly_and_jointly,
+)
+from mechlib.evidence import evidence
+from mechlib.figures import attention_pattern, by_column, heads_by_layer, rates_by_column, rates_by_stratum
+from mechlib.prompts import ioi
+
+# Evidence: one value, or one for each component, for each prompt.
+
+
+@evidence
+def looks(model: str, heads: Heads, prompts: PromptSet) -> Measurement:
+    """Attention from the last word to IO, to the first S and to the second, averaged over `heads`."""
+    from mechlib.lab import attention_to, load
+
+    network = load(model)
+    found = {
+        name: attention_to(network, prompts, target)[heads]
+        for name, target in {"IO": "answer", "first S": "first distractor", "second S": "distractor"}.items()
+    }
+    return found["IO"].with_columns({name: one.values.mean(axis=1) for name, one in found.items()})
+
+
+@evidence
+def lost_to(model: str, heads: Heads, prompts: PromptSet) -> Measurement:
+    """Logit difference that the clean run loses when `heads` hold, at the last position, what they hold in the
+    corrupted run."""
+    from mechlib.lab import load, lost_by_patching
+
+    return lost_by_patching(load(model), prompts, {"together": heads})["together"]
+
+
+@evidence
+def flipped(model: str, heads: Heads, prompts: PromptSet) -> Measurement:
+    """1 where IO is on top after patching `heads` into the corrupted run, singly and together, else 0."""
+    from mechlib.lab import flipped_by_patching, load
+
+    return flipped_by_patching(load(model), prompts, singly_and_jointly(heads))
+
+
+@evidence
+def flipped_by_layer(model: str, prompts: PromptSet) -> Measurement:
+    """The same for all heads of a layer, for each MLP, and for the residual stream."""
+    from mechlib.lab import flipped_by_patching, layers, load, residual
+
+    network = load(model)
+    return flipped_by_patching(network, prompts, {**residual(network), **layers(network)})
+
+
+# What carries the effect.
+
+
+@pytest.mark.parametrize("model", MINIS)
+@refuted({"mini-3": "two of its carriers do, by .97 and .99; the third, 2.6, restores next to nothing"})
+def test_every_carrier_looks_at_the_giver(model):
+    """Each of the three heads that restore most attends from the last word to the second mention of S by 0.5 or more.
+
+    Source: mini-pilot on discovery prompts: .99, .97 and .99. So do the S-inhibition heads of GPT-2 small, by .51.
+    """
+    requires(proportion(right(model, ioi())) >= 0.9)
+    show(by_column, looks(model, carriers(model), ioi(160)), "Attention of the three carriers from the last word")
+    show(attention_pattern, pattern(model, carriers(model, 1), ioi(1)), "Attention of the strongest carrier")
+    assert every(mean(attention(model, "distractor", carriers(model), ioi(160)))) >= 0.5
+
+
+@pytest.mark.parametrize("model", MINIS)
+def test_the_two_strongest_carriers_look_at_the_giver(model):
+    """Each of the two heads that restore most attends from the last word to the second mention of S by 0.5 or more.
+
+    Stated after it had been seen that the third carrier of mini-3 does not. The sentences are drawn afresh, but
+    networks, names and templates are the same, so that this describes what was seen rather than tests it.
+    Source: that observation.
+    """
+    requires(proportion(right(model, ioi())) >= 0.9)
+    assert every(mean(attention(model, "distractor", carriers(model, 2), ioi(160, seed=1)))) >= 0.5
+
+
+@pytest.mark.parametrize("model", MINIS)
+@no_twin(NO_SHARE)
+def test_one_head_restores_two_fifths_of_the_logit_difference(model):
+    """Patching the strongest head alone restores at least 40 % of the logit difference that the giver makes.
+
+    Source: the sentence as it is usually said. mini-pilot has 32 % on discovery prompts, so it is expected to be
+    refuted.
+    """
+    requires(proportion(right(model, ioi())) >= 0.9)
+    effects = restored(model, ioi(160))
+    show(heads_by_layer, effects, "Logit difference restored by each head and MLP, in logits")
+    assert ratio(effects[carriers(model, 1)], effects["total"]) >= 0.4
+
+
+@pytest.mark.parametrize("model", MINIS)
+@no_twin(NO_DIFFERENCE)
+def test_three_heads_restore_half_of_the_logit_difference(model):
+    """The three heads that restore most on discovery prompts, patched together, restore at least half.
+
+    Source: mini-pilot on discovery prompts: 74 %.
+    """
+    requires(proportion(right(model, ioi())) >= 0.9)
+    assert ratio(restored_jointly(model, carriers(model), ioi())) >= 0.5
+
+
+@pytest.mark.parametrize("model", MINIS)
+def test_three_heads_restore_five_logits(model):
+    """The three heads that restore most on discovery prompts, patched together, restore at least 5 logits.
+
+    Source: mini-pilot on discovery prompts (12 of 17 logits), with room for other trainings.
+    """
+    requires(proportion(right(model, ioi())) >= 0.9)
+    effect = restored_jointly(model, carriers(model), ioi())["together"]
+    show(rates_by_stratum, effect.by_cluster(), "Logits that the three carriers restore, in each template")
+    assert mean(effect) >= 5
+
+
+@pytest.mark.parametrize("model", MINIS)
+def test_three_heads_flip_half_of_the_answers(model):
+    """The three carriers, patched together, put the clean prompt's indirect object on top in at least half of prompts.
+
+    Source: mini-pilot on discovery prompts: 97 %; its strongest head alone flips 8 %.
+    """
+    requires(proportion(right(model, ioi())) >= 0.9)
+    flips = flipped(model, carriers(model), ioi())
+    show(rates_by_column, flips, "Answers flipped by each carrier, and by the three together")
+    assert proportion(flips["together"]) >= 0.5
+
+
+@pytest.mark.parametrize("model", MINIS)
+@no_twin("an equivalence: in a network that knows nothing of indirect objects no set has an effect")
+@refuted({"mini-3": "6 %: here sets are matched by layer, with other heads of the layers of its carriers"})
+def test_random_sets_of_other_heads_restore_nothing(model):
+    """Random sets of three other heads restore between -5 % and 5 % of the logit difference on average.
+
+    Sets are the units, each a mean over prompts; only in mini-3 can they be matched by layer, elsewhere by size alone,
+    so that trainings do not compare. mini-pilot has 5 % on discovery prompts, at the margin.
+    Source: docs/STATISTICS.md, R16.
+    """
+    requires(proportion(right(model, ioi())) >= 0.9)
+    assert -0.05 <= ratio(restored_by_others(model, carriers(model), ioi().take(160))) <= 0.05
+
+
+@pytest.mark.parametrize("model", MINIS)
+def test_the_carriers_restore_more_than_nineteen_of_twenty_random_sets(model):
+    """The three carriers restore at least 2 logits more than 95 % of 200 random sets of three other heads.
+
+    Source: docs/STATISTICS.md, R16; mini-pilot on discovery prompts: 12.4 logits against a percentile of 2.4.
+    """
+    requires(proportion(right(model, ioi())) >= 0.9)
+    effect = restored_jointly(model, carriers(model), ioi())["together"]
+    null = restored_by_others(model, carriers(model), ioi().take(160))["restored"]
+    assert above_null(effect, null) >= 2
+
+
+@pytest.mark.parametrize("model", MINIS)
+def test_who_gives_is_known_after_the_first_layer(model):
+    """Patching the residual stream at the last word after the first layer flips at least 75 % of the answers.
+
+    Source: mini-pilot on discovery prompts: all of them.
+    """
+    requires(proportion(right(model, ioi())) >= 0.9)
+    flips = flipped_by_layer(model, ioi())
+    show(rates_by_column, flips, "Answers flipped by layers, and by the residual stream after each")
+    assert proportion(flips["after layer 0"]) >= 0.75
+
+
+@pytest.mark.parametrize("model", MINIS)
+def test_which_names_there_are_is_known_later(model):
+    """Where all names are replaced, the stream after the third layer flips 30 points more answers than after the first.
+
+    Source: mini-pilot on discovery prompts: 64 % after the third layer, 3 % after the first.
+    """
+    requires(proportion(right(model, ioi())) >= 0.9)
+    flips = flipped_by_layer(model, ioi(corrupt="names"))
+    show(rates_by_column, flips, "Answers flipped where all names were replaced")
+    assert difference(flips["after layer 2"], flips["after layer 0"]) >= 0.3
+
+
+@pytest.mark.parametrize("model", MINIS)
+@no_twin(NO_SHARE)
+def test_the_carriers_carry_under_the_other_corruption(model):
+    """The carriers, chosen where the giver is exchanged, restore at least 10 % where all names are replaced.
+
+    Source: mini-pilot on discovery prompts: 23 %. The same heads matter, for a smaller part of the whole.
+    """
+    requires(proportion(right(model, ioi())) >= 0.9)
+    assert ratio(restored_jointly(model, carriers(model), ioi(corrupt="names"))) >= 0.1
+
+
+@pytest.mark.parametrize("model", MINIS)
+def test_the_carriers_say_which_name(model):
+    """With the carriers as in a prompt with two other names in the same places, 3 logits or more are lost.
+
+    Source: mini-pilot on discovery prompts: 7.6 of 8.2 logits. What they carry is a name.
+    """
+    requires(proportion(right(model, ioi())) >= 0.9)
+    assert mean(lost_to(model, carriers(model), ioi(160, corrupt="tokens"))) >= 3
+
+
+@pytest.mark.parametrize("model", MINIS)
+@no_twin("an equivalence: in a network that knows nothing of indirect objects nothing is lost")
+def test_the_carriers_do_not_say_which_place(model):
+    """With the carriers as in the prompt with the two names in each other's place, less than 1 logit changes.
+
+    In GPT-2 small the S-inhibition heads carry places more than names (Wang et al., appendix A).
+    Source: mini-pilot on discovery prompts: none.
+    """
+    requires(proportion(right(model, ioi())) >= 0.9)
+    assert -1 <= mean(lost_to(model, carriers(model), ioi(160, corrupt="order"))) <= 1

@@ -1,0 +1,26 @@
+"""The models that claims are about, by name; and why claims of several topics call no twins.
+
+Five trainings of one recipe ship with the record and carry the claims. `mini-pilot`, a sixth, is for looking and for
+setting bounds, and `mini-half`, a checkpoint of mini-0 that answers about three of five sums, for right against wrong;
+both are named where they are asked. Models of the Hub are judged where their evidence is filed or their weights are:
+`mechlib fetch NAME`.
+"""
+
+MINIS = ("mini-0", "mini-1", "mini-2", "mini-3", "mini-4")
+HUB = (
+    "gpt2-small",
+    "pythia-70m",
+    "pythia-160m",
+    "pythia-410m",
+    "pythia-1b",
+    "pythia-1.4b",
+    "pythia-2.8b",
+    "qwen2.5-0.5b",
+    "qwen2.5-3b",
+)
+UP_TO_A_BILLION = ("gpt2-small", "pythia-70m", "pythia-160m", "pythia-410m", "pythia-1b")
+
+# Why a claim calls no twins, where several topics give one reason.
+NO_DIFFERENCE = "no twin has a logit difference to share out; the companion in logits has twins"
+NO_SHARE = "no twin has a logit difference to share out, and a share of nothing is refused"
+TRAININGS = "a mean over trainings; the claim on each of them has twins"
