@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house import house as house  # a fixture
+from tests.helpers.house import house as house  # a fixture
 
 # Third-party warnings that are none of our doing, each with its reason. The rest is an error.
 TOLERATED = ()

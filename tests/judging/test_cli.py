@@ -1,0 +1,412 @@
+"""The command line: what it says, what it returns, and that only `fetch` downloads."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import huggingface_hub
+import numpy as np
+import pytest
+
+from mechlib import checkpoints, cli
+from mechlib.evidence import files as store
+from mechlib.judging import verify as verifying
+from mechlib.measurement import Measurement
+from mechlib.report.outputs.markdown import report_md
+from mechlib.verdicts.record import Record
+from mechlib.verdicts.register import Bounds, Judgement
+from tests.helpers import house, toys
+
+root = toys.root
+REVISION = checkpoints.HUB["gpt2-small"].revision
+
+
+@pytest.fixture
+def here(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory is a record with one mini and no claims."""
+    (root / "claims").mkdir()
+    (root / "fixtures" / "mini-0" / "config.json").write_text('{"n_layer": 4, "n_embd": 128, "vocab_size": 1000}')
+    monkeypatch.chdir(root)
+    return root
+
+
+# --- models -------------------------------------------------------------------------------------------------------
+
+
+def test_models_lists_every_model_and_whether_it_is_here(here, capsys):
+    (here / "fixtures" / "mini-1").mkdir()
+    assert cli.main(["models"]) == 0
+    lines = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines() if line}
+    assert set(lines) >= {"model", *checkpoints.MINIS, *checkpoints.HUB}
+    assert lines["mini-0"][1] == "yes"
+    assert lines["mini-1"][1] == "damaged"
+    assert lines["gpt2-small"][1:4] == ["no", "124", "M"]
+
+
+def test_models_as_json_holds_whole_revisions_and_plain_numbers(here, capsys):
+    assert cli.main(["models", "--json"]) == 0
+    models = {model["name"]: model for model in json.loads(capsys.readouterr().out)}
+    assert models["gpt2-small"]["revision"] == REVISION
+    assert models["gpt2-small"]["disk"] is None
+    assert models["mini-0"]["parameters"] == 1
+    assert models["mini-0"]["disk"] == sum(file.stat().st_size for file in (here / "fixtures" / "mini-0").iterdir())
+    assert models["mini-0"]["memory"] == 4 + 4 * 1024 * (16 * 4 * 128 + 2 * 1000)
+    assert models["mini-1"]["problems"]
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0"), (999, "999"), (1000, "1 k"), (981_504, "982 k"), (999_600, "1 M"), (2.5e12, "2.5e+03 B")],
+)
+def test_numbers_are_shown_to_three_digits(number, text):
+    assert cli._count(number) == text
+
+
+def test_models_imports_no_torch():
+    script = (
+        "import sys; from mechlib.cli import main; main(['models']); print('torch' in sys.modules, file=sys.stderr)"
+    )
+    cwd = Path(__file__).parents[2]
+    found = subprocess.run([sys.executable, "-c", script], cwd=cwd, capture_output=True, text=True, check=True)
+    assert found.stderr == "False\n"
+
+
+# --- fetch --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch):
+    """Stands in for the Hub: remembers what was asked for, and puts a complete snapshot where the cache has it."""
+    asked = []
+
+    def download(repo, revision, cache_dir, **more):
+        asked.append({"repo": repo, "revision": revision, **more})
+        snapshot = Path(cache_dir) / f"models--{repo.replace('/', '--')}" / "snapshots" / revision
+        shutil.copytree(toys.model(Path(cache_dir), "made"), snapshot, dirs_exist_ok=True)
+        return str(snapshot)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    return asked
+
+
+def test_fetch_brings_the_pinned_revision_once(here, hub, capsys):
+    assert cli.main(["fetch", "gpt2-small"]) == 0
+    assert cli.main(["fetch", "gpt2-small"]) == 0
+    assert [(asked["repo"], asked["revision"]) for asked in hub] == [("gpt2", REVISION)]
+    assert len(REVISION) == 40
+    assert "gpt2-small is here already" in capsys.readouterr().out
+
+
+def test_fetching_a_twin_brings_its_parent(here, hub):
+    assert cli.main(["fetch", "pythia-70m@untrained"]) == 0
+    assert hub[0]["repo"] == "EleutherAI/pythia-70m"
+
+
+def test_only_safetensors_tokenizer_and_configuration_are_asked_for(here, hub):
+    cli.main(["fetch", "gpt2-small"])
+    files = (
+        "model.safetensors model-00001-of-00002.safetensors model.safetensors.index.json config.json tokenizer.json "
+        "tokenizer_config.json vocab.json merges.txt pytorch_model.bin tf_model.h5 flax_model.msgpack rust_model.ot "
+        "64.tflite model.ckpt onnx/decoder_model.onnx onnx/config.json coreml/model.safetensors README.md"
+    ).split()
+
+    def among(file: str, patterns: list[str]) -> bool:
+        return any(fnmatch.fnmatch(file, pattern) for pattern in patterns)
+
+    asked = hub[0]
+    brought = [f for f in files if among(f, asked["allow_patterns"]) and not among(f, asked["ignore_patterns"])]
+    assert brought == files[:8]
+
+
+def test_damaged_files_are_fetched_again_rather_than_found_in_the_cache(here, hub):
+    cli.main(["fetch", "gpt2-small"])
+    file = checkpoints.checkpoint("gpt2-small").path / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1])
+    cli.main(["fetch", "gpt2-small"])
+    assert hub[-1]["force_download"]
+    assert not hub[0]["force_download"]
+
+
+@pytest.mark.parametrize(
+    "error", [OSError("no route to host"), ConnectionError("refused"), RuntimeError("HTTP 503\nand a long page")]
+)
+def test_a_failed_download_is_one_line_with_the_cure(here, monkeypatch, capsys, error):
+    def offline(*_, **__):
+        raise error
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
+    assert cli.main(["fetch", "gpt2-small"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("mechlib: gpt2-small could not be fetched from gpt2 at 607a30d7")
+    assert str(error).splitlines()[0] in said and "check the network" in said
+    assert said.count("\n") == 1
+
+
+def test_fetching_offline_says_so_through_the_real_library(here):
+    command = [sys.executable, "-m", "mechlib.cli", "fetch", "gpt2-small"]
+    environment = {
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_CACHE": str(here / "hub"),
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
+    found = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert found.returncode == 2
+    assert "could not be fetched" in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_an_incomplete_download_is_said(here, monkeypatch, capsys):
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: "")
+    assert cli.main(["fetch", "gpt2-small"]) == 1
+    assert "gpt2-small came incomplete: config.json is missing" in capsys.readouterr().err
+
+
+def test_what_ships_with_the_record_is_not_fetched(here, hub, capsys, monkeypatch):
+    monkeypatch.setenv("MECHLIB_ROOT", str(here))
+    assert cli.main(["fetch", "mini-0"]) == 0
+    assert "there is nothing to fetch" in capsys.readouterr().out
+    assert cli.main(["fetch", "mini-1"]) == 1
+    assert "fixtures/mini-1 is incomplete" in capsys.readouterr().err
+    assert not hub
+
+
+def test_without_the_hub_library_fetch_names_what_to_install(here, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    assert cli.main(["fetch", "gpt2-small"]) == 2
+    assert "pip install -e '.[measure]'" in capsys.readouterr().err
+
+
+def test_an_unknown_model_is_refused_with_the_nearest_name(here, capsys):
+    assert cli.main(["fetch", "gpt2-smal"]) == 2
+    assert "did you mean gpt2-small?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [[], ["fetch"], ["thaw"], ["models", "--jsn"]])
+def test_a_wrong_command_ends_with_status_2(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 2
+
+
+def test_an_interruption_ends_without_a_traceback(here, monkeypatch, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", interrupted)
+    assert cli.main(["fetch", "gpt2-small"]) == 130
+    assert "run the same command again" in capsys.readouterr().err
+
+
+# --- export -------------------------------------------------------------------------------------------------------
+
+
+def test_export_writes_both_kinds_of_file_and_says_how_many_rows_each_has(tmp_path, capsys):
+    folder = tmp_path / "new" / "plain"
+    assert cli.main(["export", "addition", str(folder)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    names = {
+        f"{split}.{kind}": n
+        for split, n in (("train", 4040), ("discovery", 310), ("test", 700))
+        for kind in ("jsonl", "csv")
+    }
+    assert sorted(said) == sorted(f"{folder / name}: {n} rows" for name, n in names.items())
+    assert {path.name for path in folder.iterdir()} == set(names)
+
+
+def test_exporting_again_changes_nothing_and_another_task_overwrites_nothing(tmp_path, capsys):
+    assert cli.main(["export", "addition", str(tmp_path)]) == cli.main(["export", "addition", str(tmp_path)]) == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    capsys.readouterr()
+    assert cli.main(["export", "ioi", str(tmp_path)]) == 2
+    assert "is there and holds something else: choose another folder" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("task", "folder", "said"),
+    [
+        ("sums", "new", "no task 'sums' to export: choose one of addition, ioi, greater_than"),
+        ("ioi", "file", "file is a file: name a folder"),
+        ("ioi", "full", "full/test.csv cannot be written (Is a directory): choose another folder"),
+        ("ioi", "file/below", "file/below cannot be written (Not a directory): choose another folder"),
+    ],
+)
+def test_export_refuses_in_one_line_what_it_cannot_do(tmp_path, capsys, task, folder, said):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "full" / "test.csv").mkdir(parents=True)
+    assert cli.main(["export", task, str(tmp_path / folder)]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
+    assert {path.name for path in tmp_path.rglob("*")} == {"file", "full", "test.csv"}
+
+
+# --- verify -------------------------------------------------------------------------------------------------------
+
+
+def record(**more) -> Record:
+    known = {"id": "claims/test_toy.py::test_it", "topic": "toy", "function": "test_it", "sentence": "It is so."}
+    return Record(**{**known, "verdict": "NOT RUN", "ok": True, **more})
+
+
+class Sound:
+    """A record that is whole, to be spoilt in one way each: two evidence files, both read, and its REPORT.md."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.folder = root / "artifacts" / "evidence"
+        for name in ("toy/f--mini-0--00000000.jsonl", "toy/f--mini-0-permuted--11111111.jsonl"):
+            first = {"key": "k", "function": "f", "model": "mini-0", "question": "f()"}
+            store.write(self.folder / name, store.encode(first, Measurement(np.arange(5.0), units=range(5))))
+        names = sorted(path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*.jsonl"))
+        shown = {"plot": "distribution", "evidence": names[1], "columns": None, "caption": "Values"}
+        self.records = [record(evidence=names[1:], twin_evidence=names[:1], shown=[shown])]
+        bounds = Bounds(root / "artifacts" / "bounds.jsonl")
+        bounds.enter(Judgement("claims/test_toy.py::test_it", ">= 0.5", "q", ("k",), "SUPPORTED"))
+        (root / "REPORT.md").write_text(report_md(self.records, root), encoding="utf-8")
+        for figure in verifying._FIGURE.findall((root / "REPORT.md").read_text()):
+            store.write(root / figure, b"<svg/>")
+
+    def verify(self) -> list[str]:
+        path = self.root / "records.jsonl"
+        path.write_text("".join(row.to_json() + "\n" for row in self.records))
+        return verifying.verify(self.root, path)
+
+    def evidence(self) -> Path:
+        return self.folder / "toy" / "f--mini-0--00000000.jsonl"
+
+
+@pytest.fixture
+def sound(here: Path) -> Sound:
+    return Sound(here)
+
+
+def test_a_record_that_is_whole_has_nothing_to_say(sound, capsys):
+    assert sound.verify() == []
+    assert cli.main(["verify", "--records", "records.jsonl"]) == 0
+    assert capsys.readouterr().out == "the record is whole\n"
+
+
+def test_a_flipped_bit_is_found(sound, capsys):
+    data = bytearray(sound.evidence().read_bytes())
+    data[-4] ^= 1
+    sound.evidence().write_bytes(data)
+    assert [line.split(" is damaged")[0] for line in sound.verify()] == [
+        "artifacts/evidence/toy/f--mini-0--00000000.jsonl"
+    ]
+    assert cli.main(["verify", "--records", "records.jsonl"]) == 1
+    assert "1 problems" in capsys.readouterr().out
+
+
+def test_evidence_that_no_claim_reads_is_found(sound):
+    sound.evidence().with_name("f--mini-0--22222222.jsonl").write_bytes(sound.evidence().read_bytes())
+    assert sound.verify() == ["artifacts/evidence/toy/f--mini-0--22222222.jsonl is read by no claim: delete it"]
+
+
+def test_evidence_read_by_a_twin_alone_is_no_orphan(sound):
+    sound.records[0].twin_evidence = []
+    assert len(sound.verify()) == 1
+
+
+def test_what_is_left_by_a_killed_run_is_found(sound):
+    sound.evidence().with_name(".f--mini-0--22222222.jsonl.77.tmp").write_text("half")
+    assert [line.partition(" was left")[1] for line in sound.verify()] == [" was left"]
+
+
+def test_a_claim_in_error_makes_orphans_uncertain(sound):
+    sound.records[0].verdict, sound.records[0].evidence = "ERROR", []
+    found = sound.verify()
+    assert any("test_it ended in ERROR" in line for line in found)
+    assert any("or a claim that ended in ERROR would" in line for line in found)
+
+
+def test_evidence_over_its_budget_is_found(sound, monkeypatch):
+    monkeypatch.setattr(verifying, "BUDGET", 100)
+    (found,) = sound.verify()
+    assert "the largest are toy/f--mini-0" in found
+
+
+def test_a_prediction_that_was_withdrawn_is_found(sound):
+    Bounds(sound.root / "artifacts" / "bounds.jsonl").enter(
+        Judgement("claims/x.py::test_gone", ">= 9", "q", (), "REFUTED")
+    )
+    (found,) = sound.verify()
+    assert found.startswith("claims/x.py::test_gone was judged REFUTED at >= 9 and is claimed no longer")
+
+
+def test_older_instruments_are_found_on_models_that_ship_and_not_on_the_hubs(sound):
+    for model, found in (("mini-0", 1), ("mini-0@permuted", 1), ("gpt2-small", 0)):
+        sound.records[0].flags, sound.records[0].models = ["OLDER INSTRUMENTS"], [{"name": model}]
+        # REPORT.md lists the models, so that it is not what it was: only the line about instruments counts here.
+        assert sum("rests on OLDER INSTRUMENTS" in line for line in sound.verify()) == found
+
+
+def test_an_unreadable_register_is_found(sound):
+    with (sound.root / "artifacts" / "bounds.jsonl").open("a") as file:
+        file.write("{half a line\n")
+    (found,) = sound.verify()
+    assert "bounds.jsonl is damaged: line 2" in found
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda path: path.unlink(), "REPORT.md is missing"),
+        (
+            lambda path: path.write_text(path.read_text().replace("It is so", "It is not so")),
+            "not what the evidence says",
+        ),
+        (lambda path: path.write_text(path.read_text() + "more\n"), "not what the evidence says"),
+        (lambda path: path.write_text(path.read_text()[:-9]), "not what the evidence says"),
+    ],
+)
+def test_a_report_that_says_otherwise_is_found(sound, spoil, said):
+    spoil(sound.root / "REPORT.md")
+    (found,) = sound.verify()
+    assert said in found
+    assert "run `pytest --report`" in found
+
+
+def test_a_figure_that_is_missing_is_found(sound):
+    figure = verifying._FIGURE.findall((sound.root / "REPORT.md").read_text())[0]
+    (sound.root / figure).unlink()
+    (found,) = sound.verify()
+    assert found.startswith(f"REPORT.md shows {figure}, which is missing")
+
+
+def test_records_that_cannot_be_read_are_an_error_of_their_own(sound, capsys):
+    assert cli.main(["verify", "--records", "nowhere.jsonl"]) == 2
+    assert "nowhere.jsonl holds no records" in capsys.readouterr().err
+
+
+CLAIM = """
+@pytest.mark.parametrize("model", ["mini-0"])
+def test_it(model):
+    '''The level is at least a half.
+    Source: made up for this test.
+    '''
+    assert mean(around(model, 0.8, 0.0, 100)) >= 0.5
+"""
+
+
+def test_a_record_as_pytest_leaves_it_is_whole_until_a_claim_is_dropped(tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("MECHLIB_ROOT", raising=False)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-k nothing")  # must not make orphans of everything
+    house.build(tmp_path, CLAIM + CLAIM.replace("test_it", "test_more").replace("0.8", "0.9"))
+    monkeypatch.chdir(tmp_path)
+    command = [sys.executable, "-m", "pytest", "-q", "--report"]
+    subprocess.run(command, env={**os.environ, "PYTEST_ADDOPTS": ""}, check=True, capture_output=True)
+    assert cli.main(["verify"]) == 0, capsys.readouterr().out
+    (tmp_path / "claims" / "test_topic.py").write_text(house.HEADER + CLAIM)
+    assert cli.main(["verify"]) == 1
+    said = capsys.readouterr().out
+    assert said.count("is read by no claim") == 3  # the model's and its twins'
+    (tmp_path / "claims" / "test_topic.py").write_text("import nothing_of_this_name\n")
+    assert cli.main(["verify"]) == 2
+    assert "the claims cannot be judged" in capsys.readouterr().err

@@ -1,0 +1,239 @@
+"""Models load offline, as what Hugging Face says they are, or not at all."""
+
+import json
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM
+
+from mechlib.checkpoints.checkpoint import IncompleteModel, WeightsMissing, twins
+from mechlib.checkpoints.hub import HUB
+from mechlib.lab.hooks import run
+from mechlib.lab.models.loading import checkpoint_of, load
+from mechlib.lab.models.twins import permuted
+from tests.helpers.tiny import BOS_ID, FAMILIES, VOCABULARY, directory, edit_json, hub_cache, word_tokenizer
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    def refuse(*_: object) -> None:
+        raise AssertionError("the loader opened a connection")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+@pytest.fixture
+def tokens() -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    drawn = torch.randint(3, VOCABULARY, (3, 10), generator=generator)
+    drawn[:, 0] = BOS_ID
+    return drawn
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_logits_hidden_states_and_attention_are_hugging_faces_own(tmp_path, tokens, family):
+    path = directory(tmp_path / family, family)
+    reference = AutoModelForCausalLM.from_pretrained(path, attn_implementation="eager").eval()
+    with torch.no_grad():
+        wanted = reference(tokens, output_hidden_states=True, output_attentions=True)
+    states = [f"blocks.{layer}.hook_resid_pre" for layer in range(2)]
+    attention = [f"blocks.{layer}.attn.hook_pattern" for layer in range(2)]
+    logits, kept = run(load(str(path)), tokens, keep=(*states, *attention))
+    torch.testing.assert_close(logits, wanted.logits, rtol=1e-5, atol=1e-5)
+    for name, state in zip(states, wanted.hidden_states, strict=False):
+        torch.testing.assert_close(kept[name], state, rtol=1e-5, atol=1e-5)
+    for name, pattern in zip(attention, wanted.attentions, strict=True):
+        torch.testing.assert_close(kept[name], pattern, rtol=1e-5, atol=1e-5)
+    assert wanted.attentions[0].std() > 0.05, "attention is not uniform, so that an error would show"
+
+
+@pytest.mark.parametrize(
+    ("name", "family", "known"),
+    [
+        ("gpt2-small", "gpt2", {"Hello": 15496, "world": 995}),
+        ("pythia-70m", "neox", {"Hello": 12092, "world": 1533}),
+        ("qwen2.5-0.5b", "qwen2", {"Hello": 9707, "world": 1879}),
+    ],
+)
+def test_a_hub_model_comes_from_its_pinned_snapshot_in_the_cache(tmp_path, monkeypatch, tokens, name, family, known):
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    with pytest.raises(WeightsMissing, match=f"mechlib fetch {name}"):
+        load(name)
+    snapshot = hub_cache(tmp_path, HUB[name].repo, HUB[name].revision, family, known)
+    model = load(name)
+    reference = AutoModelForCausalLM.from_pretrained(snapshot, attn_implementation="eager").eval()
+    with torch.no_grad():
+        torch.testing.assert_close(model(tokens), reference(tokens).logits, rtol=1e-5, atol=1e-5)
+    assert checkpoint_of(model).revision == HUB[name].revision
+    assert checkpoint_of(model).bos == "<|endoftext|>"
+
+
+def test_a_tokenizer_that_gives_other_ids_for_the_known_text_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    hub_cache(tmp_path, "gpt2", HUB["gpt2-small"].revision, "gpt2", {"Hello": 40, "world": 41})
+    with pytest.raises(IncompleteModel, match=r"gives \[40, 41\] for 'Hello world', not \[15496, 995\]"):
+        load("gpt2-small")
+
+
+@pytest.mark.parametrize("twin", ["", "@untrained", "@permuted"])
+def test_loading_the_same_directory_twice_gives_identical_logits(tmp_path, tokens, twin):
+    first, second = directory(tmp_path / "one", "gpt2"), tmp_path / "two"
+    shutil.copytree(first, second)
+    one, two = load(f"{first}{twin}"), load(f"{second}{twin}")
+    assert one is not two
+    assert torch.equal(one(tokens), two(tokens))
+
+
+def test_float16_weights_are_the_model_and_are_computed_with_in_float32(tmp_path, tokens):
+    path = directory(tmp_path / "half", "gpt2", half=True)
+    stored = load_file(path / "model.safetensors")
+    assert {tensor.dtype for tensor in stored.values()} == {torch.float16}
+    model = load(str(path))
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    assert torch.equal(model.W_E, stored["transformer.wte.weight"].float())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_folding_leaves_probabilities_alone_and_is_recorded(tmp_path, tokens, family):
+    path = str(directory(tmp_path / family, family))
+    raw, folded = load(path), load(path, folded=True)
+    torch.testing.assert_close(folded(tokens).softmax(-1), raw(tokens).softmax(-1), rtol=1e-4, atol=1e-5)
+    assert (checkpoint_of(raw).processing, checkpoint_of(folded).processing) == ("raw", "folded")
+    assert torch.equal(folded.ln_final.weight, torch.ones(32)) and not torch.equal(raw.ln_final.weight, torch.ones(32))
+    centre = [model.W_U.mean(-1).abs().max().item() for model in (raw, folded)]
+    assert centre[0] > 1e-2 > 1e-5 > centre[1]
+
+
+def test_a_model_that_somebody_wrote_to_is_loaded_afresh(tmp_path, tokens):
+    path = str(directory(tmp_path / "m", "gpt2"))
+    model = load(path)
+    before = model(tokens)
+    assert load(path) is model
+    with torch.no_grad():
+        next(iter(model.parameters())).add_(1)
+    assert torch.equal(load(path)(tokens), before)
+
+
+# --- twins --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_permuted_twin_keeps_each_matrix_entry_for_entry_and_moves_them(tmp_path, tokens, family):
+    path = str(directory(tmp_path / family, family))
+    trained = dict(AutoModelForCausalLM.from_pretrained(path).named_parameters())
+    twin = permuted(path)
+    for name, moved in twin.named_parameters():
+        if moved.ndim < 2:
+            assert torch.equal(moved, trained[name])
+        else:
+            assert torch.equal(moved.flatten().sort().values, trained[name].flatten().sort().values)
+            torch.testing.assert_close(moved.norm(), trained[name].norm())
+            assert (moved == trained[name]).float().mean() < 0.1
+    with torch.no_grad():
+        torch.testing.assert_close(load(f"{path}@permuted")(tokens), twin(tokens).logits, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_twins_differ_from_their_parent_and_from_each_other(tmp_path, tokens, family):
+    path = str(directory(tmp_path / family, family))
+    logits = [load(name)(tokens) for name in (path, *twins(path))]
+    assert all(not torch.allclose(a, b, atol=0.1) for i, a in enumerate(logits) for b in logits[:i])
+
+
+def test_the_untrained_twin_is_an_initialisation_and_does_not_depend_on_the_weights(tmp_path, tokens):
+    one, two = directory(tmp_path / "one", "gpt2", seed=0), directory(tmp_path / "two", "gpt2", seed=1)
+    untrained = load(f"{one}@untrained")
+    torch.manual_seed(5)
+    assert torch.equal(untrained(tokens), load(f"{two}@untrained")(tokens))
+    assert untrained.W_E.std().item() == pytest.approx(0.02, rel=0.1)
+
+
+def test_making_twins_leaves_the_random_state_alone(tmp_path):
+    path = str(directory(tmp_path / "m", "gpt2"))
+    before = torch.random.get_rng_state()
+    load(f"{path}@untrained"), load(f"{path}@permuted")
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+# --- bad files ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_weight_that_is_not_finite_is_named_with_its_file(tmp_path, bad):
+    path = directory(tmp_path / "m", "gpt2")
+    weights = load_file(path / "model.safetensors")
+    weights["transformer.h.1.mlp.c_fc.weight"][3, 4] = bad
+    save_file(weights, path / "model.safetensors", metadata={"format": "pt"})
+    for name in (str(path), f"{path}@permuted"):
+        with pytest.raises(IncompleteModel, match=r"m/model.safetensors: transformer.h.1.mlp.c_fc.weight has 1 NaN"):
+            load(name)
+
+
+def test_a_damaged_header_is_named(tmp_path):
+    path = directory(tmp_path / "m", "gpt2") / "model.safetensors"
+    data = path.read_bytes().replace(b'"F32"', b'"F99"')
+    path.write_bytes(data)
+    with pytest.raises(IncompleteModel, match=r"m/model\.safetensors is damaged"):
+        load(str(path.parent))
+
+
+class _Malicious:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_a_pickle_is_refused_without_being_opened(tmp_path):
+    path, trap = directory(tmp_path / "m", "gpt2"), tmp_path / "opened"
+    (path / "model.safetensors").unlink()
+    torch.save({"transformer.wte.weight": _Malicious(trap)}, path / "pytorch_model.bin")
+    with pytest.raises(IncompleteModel, match=r"pytorch_model\.bin is a pickle"):
+        load(str(path))
+    assert not trap.exists()
+    torch.load(path / "pytorch_model.bin", weights_only=False)
+    assert trap.exists(), "the trap works, had it been opened"
+
+
+def test_a_missing_tokenizer_is_an_error_that_names_it(tmp_path):
+    path = directory(tmp_path / "m", "gpt2")
+    (path / "tokenizer.json").unlink()
+    with pytest.raises(IncompleteModel, match=r"tokenizer\.json is missing"):
+        load(str(path))
+
+
+def test_a_tokenizer_without_the_bos_that_is_promised_is_refused(tmp_path):
+    path = directory(tmp_path / "m", "gpt2")
+    file = path / "tokenizer.json"
+    edit_json(file, added_tokens=[], model={**json.loads(file.read_text())["model"], "vocab": {"<unk>": 2, "w1": 4}})
+    edit_json(path / "tokenizer_config.json", bos_token="<s>")
+    with pytest.raises(IncompleteModel, match="does not know '<s>'"):
+        load(str(path))
+
+
+def test_a_device_that_is_not_there_is_refused(tmp_path, monkeypatch):
+    path = str(directory(tmp_path / "m", "gpt2"))
+    monkeypatch.setenv("MECHLIB_DEVICE", "tpu")
+    with pytest.raises(ValueError, match="no device 'tpu': choose one of cpu, cuda, mps"):
+        load(path)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="device 'cuda' is not on this machine"):
+        load(path, device="cuda")
+
+
+def test_loading_says_nothing(tmp_path, capfd):
+    path = directory(tmp_path / "m", "neox")
+    capfd.readouterr()
+    load(str(path)), load(f"{path}@permuted")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_tokenizer_made_in_a_test_gives_one_token_a_word():
+    assert word_tokenizer()("w0 w5", add_special_tokens=False)["input_ids"] == [3, 8]

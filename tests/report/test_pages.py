@@ -1,0 +1,646 @@
+"""The report says all that the record holds, to everyone, and nothing in a record can break a page."""
+
+import csv
+import io
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+from copy import deepcopy
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from mechlib import report
+from mechlib.measurement import Measurement
+from mechlib.report.content import claim_views as views
+from mechlib.report.content.claim_figures import shown_figures
+from mechlib.report.content.claim_rows import SIGNS, claim_rows, headline, models_of, record_anchor, variant
+from mechlib.report.content.evidence_files import Shelf
+from mechlib.report.outputs import pytest_html as html_rows
+from mechlib.report.outputs.appendix import adjusted, appendix
+from mechlib.report.outputs.markdown import escaped, report_md
+from mechlib.report.outputs.results import as_csv, as_latex, difference, results, tex
+from mechlib.report.outputs.terminal import verdict_table
+from mechlib.statistics.circuits.nulls import above_null
+from mechlib.verdicts.record import WORDS, Record
+from tests.helpers.sample_record import (
+    HEADS,
+    HOSTILE,
+    MINIS,
+    Sample,
+    card,
+    estimate,
+    heads_measurement,
+    sample,
+    twin_entries,
+)
+
+ROOT = Path(__file__).parents[2]
+FILES = ("appendix.html", "results.json", "results.csv", "table.tex")
+VOID_ELEMENTS = {"meta", "source", "br", "img", "link", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Collects ids, links, loads and text, and insists that tags are balanced."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.loads: list[str] = []
+        self.tags: Counter[str] = Counter()
+        self.text: list[str] = []
+        self.handlers: list[str] = []
+        self._open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self._open, f"never closed: {self._open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] += 1
+        for name, value in attrs:
+            if name == "id":
+                self.ids.append(value or "")
+            if name == "href" and tag == "a":
+                self.links.append(value or "")
+            elif name in ("src", "href", "srcset", "data", "action", "poster"):
+                self.loads.append(value or "")
+            if name.startswith("on"):
+                self.handlers.append(name)
+        if tag not in VOID_ELEMENTS:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID_ELEMENTS:
+            assert self._open and self._open[-1] == tag, f"</{tag}> closes {self._open[-3:]}"
+            self._open.pop()
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Record]]:
+    """The sample's root with everything written, and its records."""
+    root = tmp_path_factory.mktemp("house")
+    records = sample(root)
+    for name in MINIS:
+        card(root, name)
+    report.write(records, root, root / "artifacts/report", meta={"device": HOSTILE, "started": "2026-01-02 03:04"})
+    return root, records
+
+
+def page(written: tuple[Path, list[Record]]) -> str:
+    return (written[0] / "artifacts/report/appendix.html").read_text()
+
+
+# Nothing breaks a page
+
+
+def test_hostile_text_is_text_on_the_page(written: tuple[Path, list[Record]]) -> None:
+    parsed = Page(page(written))
+    assert parsed.tags["script"] == 1, "only the page's own"
+    assert not parsed.handlers
+    assert "".join(parsed.text).count("<script>alert('no')</script>") > 10, "and it is there to be read"
+
+
+def test_hostile_text_breaks_no_row_of_pytest_htmls_table(written: tuple[Path, list[Record]]) -> None:
+    root, records = written
+    shelf = Shelf(root / "artifacts/evidence")
+    for record in records:
+        cells = html_rows.row(['<td class="col-result">Failed</td>'], record)
+        assert len(cells) == len(html_rows.header(["<th>Result</th>"])), "one cell a heading"
+        opened = html_rows.details(record, shelf)
+        parsed = Page("<table><tr>" + "".join(cells) + "</tr></table>" + opened)
+        assert not parsed.tags["script"] and not parsed.handlers
+        assert "\n" not in opened and not any("\n" in cell for cell in cells)
+        for cell in cells:  # pytest-html takes a cell apart with this expression
+            assert cell.count("<td") == 1 and re.search(r"<td.*?>(.*?)</td>", cell)
+    assert not Page(html_rows.summary(records, partial=True, meta={HOSTILE: HOSTILE}, changes=[HOSTILE])).handlers
+
+
+def test_markdown_cells_hold_what_they_were_given(written: tuple[Path, list[Record]]) -> None:
+    root, records = written
+    text = (root / "REPORT.md").read_text()
+    assert text == report_md(records, root)
+    assert "<script" not in text and "\\<" not in text
+    tables = re.findall(r"(?m)^\|.*\|$(?:\n^\|.*\|$)+", text)
+    assert len(tables) > 10
+    for table in tables:
+        columns = {len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) for line in table.splitlines()}
+        assert len(columns) == 1, f"a cell ended early: {table[:200]}"
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("a | b", "a \\| b"),
+        ("<b>", "&lt;b&gt;"),
+        ("a\nb", "a b"),
+        ("x_y*", "x\\_y\\*"),
+        ("\\", "\\\\"),
+        ("&amp;", "&amp;amp;"),
+        ("run `a_b`", "run `a_b`"),
+        ("`a|b`", "\\`a\\|b\\`"),
+    ],
+)
+def test_markdown_escapes_every_sign_with_a_meaning(text: str, wanted: str) -> None:
+    assert escaped(text) == wanted
+
+
+def test_latex_escapes_every_sign_with_a_meaning() -> None:
+    assert tex("50 % & $x_1$ #{~^}\\") == (
+        r"50 \% \& \$x\_1\$ \#\{\textasciitilde{}\textasciicircum{}\}\textbackslash{}"
+    )
+
+
+def test_latex_rows_have_as_many_cells_as_the_head(written: tuple[Path, list[Record]]) -> None:
+    lines = [line for line in as_latex(written[1]).splitlines() if line.endswith(r"\\")]
+    assert len(lines) == len(written[1]) + 1
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in lines} == {5}
+
+
+def test_a_cell_of_the_csv_is_no_formula(written: tuple[Path, list[Record]]) -> None:
+    record = deepcopy(written[1][0])
+    record.sentence = "=cmd|' /C calc'!A0"
+    row = next(csv.DictReader(io.StringIO(as_csv([record]))))
+    assert row["sentence"].startswith("'=")
+
+
+# Self-contained, stable, small
+
+
+def test_the_page_loads_nothing(written: tuple[Path, list[Record]]) -> None:
+    parsed = Page(page(written))
+    assert parsed.loads == []
+    assert "url(" not in page(written).split("</style>")[0] and "@import" not in page(written)
+    assert {link for link in parsed.links if not link.startswith("#")} == {"report.html"}
+
+
+def test_every_link_leads_somewhere_and_no_id_stands_twice(written: tuple[Path, list[Record]]) -> None:
+    parsed = Page(page(written))
+    assert len(parsed.ids) == len(set(parsed.ids))
+    assert {link[1:] for link in parsed.links if link.startswith("#")} <= set(parsed.ids)
+    root, records = written
+    shown = "".join(html_rows.details(r, Shelf(root / "artifacts/evidence")) for r in records) + html_rows.summary(
+        records
+    )
+    wanted = {link.partition("#")[2] for link in Page(shown).links if "#" in link}
+    assert wanted and wanted <= set(parsed.ids), "the two pages agree on their links"
+    figures = re.findall(r"\]\((artifacts/figures/[^)]+)\)", (root / "REPORT.md").read_text())
+    assert figures and all((root / figure).is_file() for figure in figures)
+    anchors = set(re.findall(r'<a id="([^"]+)">', (root / "REPORT.md").read_text()))
+    assert set(re.findall(r"\]\(#([^)]+)\)", (root / "REPORT.md").read_text())) <= anchors
+
+
+def test_two_writes_are_the_same_bytes_and_the_order_of_records_does_not_matter(
+    written: tuple[Path, list[Record]], tmp_path: Path
+) -> None:
+    root, records = written
+    meta = {"device": HOSTILE, "started": "2026-01-02 03:04"}
+    before = {path: path.read_bytes() for path in (root / "artifacts/figures").iterdir()}
+    text = (root / "REPORT.md").read_bytes()
+    for folder, ordered in ((tmp_path / "a", records), (tmp_path / "b", records[::-1])):
+        report.write(ordered, root, folder, meta=meta)
+    report.write(records, root, tmp_path / "a", meta=meta)  # over its own results: nothing has changed
+    for name in FILES:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
+    assert {path: path.read_bytes() for path in (root / "artifacts/figures").iterdir()} == before
+    assert (root / "REPORT.md").read_bytes() == text
+
+
+def test_the_committed_report_names_no_date_no_device_and_no_folder(written: tuple[Path, list[Record]]) -> None:
+    text = (written[0] / "REPORT.md").read_text()
+    assert "2026" not in text and str(written[0]) not in text
+    assert "OLDER INSTRUMENTS" not in text, "which depends on the libraries of this machine"
+    assert "OLDER INSTRUMENTS" in page(written)
+
+
+def hundred(root: Path) -> list[Record]:
+    """Twenty functions on five models, each with evidence, twins and figures of its own."""
+    made = Sample(root)
+    for number in range(20):
+        made.line = number
+        for seed, model in enumerate(MINIS):
+            data = heads_measurement(seed + 10 * number, {"1.4": 0.8, "2.2": 0.5}, spread=0.2)
+            name = f"evidence_{number}"
+            read = made.file(name, model, data)
+            twins = [made.file(name, f"{model}@{twin}", data) for twin in ("untrained", "permuted")]
+            shown = [{"plot": "heads_by_layer", "evidence": read, "columns": list(HEADS), "caption": "all heads"}]
+            made.add(
+                f"test_{'a_long_name_' * 6}{number}",
+                "A sentence of the length that sentences have, and then more. " * 3,
+                model,
+                estimate(data["1.4"].array, data.strata) >= 0.4,
+                twin="controlled",
+                twins=twin_entries(model=model),
+                evidence=[read],
+                twin_evidence=twins,
+                shown=shown,
+            )
+    return made.records
+
+
+def test_a_hundred_claims_take_at_most_two_megabytes_a_page(tmp_path: Path) -> None:
+    records = hundred(tmp_path)
+    assert len(records) == 100
+    shelf = Shelf(tmp_path / "artifacts/evidence")
+    assert len(appendix(records, tmp_path, shelf).encode()) <= 2_000_000
+    rows = [[*html_rows.row(["<td></td>"], record), html_rows.details(record, shelf)] for record in records]
+    as_pytest_html_keeps_it = (
+        json.dumps(rows).replace("&", "&amp;").replace('"', "&#34;").replace("<", "&lt;").replace(">", "&gt;")
+    )
+    assert len(as_pytest_html_keeps_it.encode()) + len(html_rows.summary(records).encode()) <= 1_900_000
+
+
+# For machines
+
+
+def test_results_have_schema_1_with_null_where_there_is_no_number(written: tuple[Path, list[Record]]) -> None:
+    root, records = written
+    text = (root / "artifacts/report/results.json").read_text()
+    found = json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    assert found["schema"] == 1 and len(found["claims"]) == len(records)
+    keys = [
+        "id",
+        "topic",
+        "function",
+        "sentence",
+        "model",
+        "verdict",
+        "twin",
+        "estimate",
+        "low",
+        "high",
+        "n",
+        "clusters",
+        "method",
+        "bound",
+        "flags",
+    ]
+    twin_words = {"controlled", "silent", "void", "opted out", "none"}
+    for entry in found["claims"]:
+        assert list(entry) == keys
+        assert entry["verdict"] in WORDS and entry["twin"] in twin_words
+    by_id = {entry["id"]: entry for entry in found["claims"]}
+    closed = by_id["claims/test_addition.py::test_addition_uses_layer_0[mini-3]"]
+    assert [closed[name] for name in ("estimate", "low", "high", "n", "clusters", "method", "bound")] == [None] * 7
+    held = next(record for record in records if record.verdict == "SUPPORTED" and record.comparison)
+    assert held.comparison is not None
+    assert by_id[held.id]["estimate"] == held.comparison["estimate"]["value"]
+    assert by_id[held.id]["bound"] == held.comparison["bound"]
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_numbers_that_are_no_json_are_refused(
+    number: float, written: tuple[Path, list[Record]], tmp_path: Path
+) -> None:
+    record = deepcopy(written[1][0])
+    assert record.comparison is not None
+    record.comparison["estimate"]["value"] = number
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        report.write_results([record], tmp_path / "results.json")
+    assert not (tmp_path / "results.json").exists()
+
+
+def test_the_csv_says_the_same_as_the_json(written: tuple[Path, list[Record]]) -> None:
+    rows = list(csv.DictReader(io.StringIO(as_csv(written[1]))))
+    for row, entry in zip(rows, results(written[1])["claims"], strict=True):
+        assert row["id"] == entry["id"] and row["verdict"] == entry["verdict"]
+        assert row["estimate"] == ("" if entry["estimate"] is None else str(entry["estimate"]))
+
+
+# What a reader must find
+
+
+def test_every_claim_stands_on_the_page_with_its_word_its_numbers_and_its_link(
+    written: tuple[Path, list[Record]],
+) -> None:
+    records = written[1]
+    parsed = Page(page(written))
+    text = "".join(parsed.text).replace("`", "")  # `code` is shown as code
+    for record in deepcopy(records):
+        record.message = record.message.replace("`", "")
+        for name in ("sentence", "source", "why", "twin_reason"):
+            setattr(record, name, getattr(record, name).replace("`", ""))
+        record.history, record.flags = (
+            [line.replace("`", "") for line in lines] for lines in (record.history, record.flags)
+        )
+        assert record_anchor(record) in parsed.ids
+        assert record.sentence in text and record.source in text
+        if record.verdict != "SUPPORTED":
+            assert record.message in text
+        assert record.why in text and record.twin_reason in text
+        assert all(line in text for line in (*record.history, *record.flags))
+        for twin in record.twins:
+            assert twin["word"] == "ERROR" or record.twin in text
+    counts = Counter(record.verdict for record in records)
+    for word in WORDS:
+        assert re.search(rf"<b>{counts[word]}</b>.{{0,120}}{word}", page(written), re.DOTALL)
+
+
+def test_what_failed_is_listed_as_what_held(written: tuple[Path, list[Record]]) -> None:
+    failed = page(written).split('<section id="failed">')[1].split("</section>")[0]
+    for record in written[1]:
+        listed = f'href="#{record_anchor(record)}"' in failed
+        row = next(row for row in claim_rows(written[1]) if record in row.records)
+        asked = record.verdict not in ("GATED", "NOT RUN")
+        assert listed == (record.verdict != "SUPPORTED") or (not asked and f'href="#{row.anchor}"' in failed)
+
+
+def test_models_stand_beside_the_claims_with_weights_and_held_out_figures(written: tuple[Path, list[Record]]) -> None:
+    for text in (page(written), (written[0] / "REPORT.md").read_text()):
+        assert "859,264" in text and "abababababababab" in text and "124,439,808" in text
+        assert "0.974" in text and "repeat nats" in text
+
+
+def test_the_null_histogram_marks_the_effect_of_the_selection_itself(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    made = Sample(tmp_path)
+    values = rng.normal(0.0, 0.1, 200)
+    of = "what a set restores, in logits (layer, kind and size)"
+    null = Measurement(values, tuple(f"set {i}" for i in range(200)), "set of heads", of=of)
+    path = made.file("others", "mini-0", null)
+    effect = Measurement(rng.normal(1.25, 0.2, 300), tuple(f"s{i}" for i in range(300)), "sequence")
+    verdict = above_null(effect, replace(null, source=path)) >= 0
+    record = made.add("test_more_than_others", "s", "mini-0", verdict, evidence=[path])
+    text = appendix(made.records, tmp_path, Shelf(tmp_path / "artifacts/evidence"))
+    marked = re.search(r"the selection: ([\d.]+)", text)
+    assert marked is not None and float(marked.group(1)) == pytest.approx(effect.array.mean(), abs=5e-4)
+    assert "over 200 sets of heads matched by layer, kind and size: what a set restores, in logits;" in text
+    percentile = sorted(values)[189]  # 190 of 200 do not exceed it
+    assert (
+        f"mini-0: 95th percentile {percentile:.3f}; the selection {effect.array.mean():.3f}, above 200 of 200" in text
+    )
+    histogram = text[text.index("Null distribution") - 9000 : text.index("Null distribution")]
+    (line,) = re.findall(r'class="b" d="M([\d.]+) 0V64"><title>95th percentile', histogram)
+    zero = re.findall(r'class="z" d="M([\d.]+) 0V64"', histogram)[-1]
+    at_effect = re.findall(r'class="s" d="M([\d.]+) 4V64"', histogram)[-1]
+    place = (float(line) - float(zero)) / (float(at_effect) - float(zero))
+    assert place == pytest.approx(percentile / effect.array.mean(), abs=2e-3)
+    record.shown = [{"plot": "distribution", "evidence": path, "columns": None, "caption": "Others"}]
+    (asked,) = shown_figures([record], Shelf(tmp_path / "artifacts/evidence"))
+    assert asked.caption.startswith("Others (Null distribution over 200 sets of heads")
+    assert str(asked.panels[0][1]) in text and asked.panels[0][0] in text, "the same where a claim asks for it"
+
+
+def test_one_mean_over_a_set_of_prompts_is_no_null_distribution(tmp_path: Path) -> None:
+    made = Sample(tmp_path)
+    means = Measurement(np.array([[0.5, 0.1]]), ("all",), "set of prompts", columns=("0.0", "0.1"), of="restored")
+    path = made.file("restored_on_average", "mini-0", means)
+    made.add("test_heads", "s", "mini-0", estimate(np.linspace(0, 1, 50)) >= 0.1, evidence=[path])
+    assert "Null distribution" not in appendix(made.records, tmp_path, Shelf(tmp_path / "artifacts/evidence"))
+
+
+def test_a_verdict_that_a_correction_takes_away_says_so(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    made = Sample(tmp_path)
+    for number in range(30):
+        made.add(f"test_{number}", "s", "mini-0", estimate(rng.normal(0.03 if number == 0 else 0, 0.2, 400)) >= 0.0)
+    report.write(made.records, tmp_path, tmp_path / "out")
+    assert re.search("mini-0: INCONCLUSIVE after Holm's( and BH's)? correction", (tmp_path / "REPORT.md").read_text())
+    assert "Holm: INCONCLUSIVE" in (tmp_path / "out/appendix.html").read_text()
+
+
+def test_not_run_claims_name_the_command(written: tuple[Path, list[Record]]) -> None:
+    assert "mechlib fetch gpt2-small" in page(written)
+    assert "mechlib fetch gpt2-small" in (written[0] / "REPORT.md").read_text()
+
+
+def test_an_unreadable_evidence_file_is_said_and_ends_nothing(tmp_path: Path) -> None:
+    records = sample(tmp_path)
+    broken = tmp_path / "artifacts/evidence" / records[0].evidence[0]
+    broken.write_bytes(broken.read_bytes().replace(b"0.9", b"0.1", 1))
+    (tmp_path / "artifacts/evidence" / records[1].evidence[0]).write_bytes(b"\x00 no json\n")
+    text = appendix(records, tmp_path, Shelf(tmp_path / "artifacts/evidence"))
+    assert "does not match" in text or "do not match" in text
+    assert text.count("unreadable") >= 3
+
+
+def test_a_selection_is_marked_and_leaves_the_committed_report_alone(tmp_path: Path) -> None:
+    records = sample(tmp_path)
+    report.write(records[:3], tmp_path, tmp_path / "partial", partial=True)
+    assert "PARTIAL" in (tmp_path / "partial/appendix.html").read_text()
+    assert not (tmp_path / "REPORT.md").exists() and not (tmp_path / "artifacts/figures").exists()
+
+
+def test_committed_figures_are_drawings_by_themselves_and_load_nothing(written: tuple[Path, list[Record]]) -> None:
+    figures = sorted((written[0] / "artifacts/figures").glob("*.svg"))
+    assert len(figures) == 7
+    for figure in figures:
+        tree = ElementTree.fromstring(figure.read_text())
+        assert tree.tag == "{http://www.w3.org/2000/svg}svg" and len(figure.name) <= 119
+        names = {name.rpartition("}")[2] for element in tree.iter() for name in element.keys()}
+        assert not names & {"href", "src", "onload"} and "url(" not in figure.read_text()
+        width, height = float(tree.get("width", 0)), float(tree.get("height", 0))
+        panels = tree.findall("{http://www.w3.org/2000/svg}svg")
+        assert panels
+        for panel in panels:
+            x, y, wide, tall = (float(panel.get(name, 0)) for name in ("x", "y", "width", "height"))
+            assert x + wide <= width and y + tall <= height, "no panel leaves the sheet"
+
+
+def test_figures_that_no_claim_shows_any_more_are_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "artifacts/figures"
+    folder.mkdir(parents=True)
+    (folder / "old.svg").write_text("<svg/>")
+    (folder / "by_hand.png").write_bytes(b"kept")
+    report.write(sample(tmp_path)[:1], tmp_path, tmp_path / "out")
+    assert not (folder / "old.svg").exists() and (folder / "by_hand.png").exists()
+
+
+def test_nothing_judged_is_a_report_too(tmp_path: Path) -> None:
+    record = Record("claims/test_a.py::test_b", "a", "test_b", "", verdict="ERROR", message="collection failed")
+    for records in ([], [record]):
+        report.write(records, tmp_path, tmp_path / "out")
+        Page((tmp_path / "out/appendix.html").read_text())
+        assert verdict_table(records, width=80)
+
+
+def test_corrections_are_made_over_all_comparisons_of_one_model() -> None:
+    rng = np.random.default_rng(0)
+    made = Sample(Path("unused"))
+    weak = estimate(rng.normal(0.03, 0.2, 400)) >= 0.0
+    for number in range(30):
+        made.add(f"test_{number}", "s", "mini-0", weak if number == 0 else estimate(rng.normal(0, 0.2, 400)) >= 0.0)
+    made.add("test_alone", "s", "mini-1", weak)
+    assert weak.word == "SUPPORTED"
+    words = adjusted(made.records)
+    assert words[made.records[0].id] == {"Holm": "INCONCLUSIVE", "BH": "INCONCLUSIVE"}
+    assert words[made.records[-1].id] == {"Holm": "SUPPORTED", "BH": "SUPPORTED"}, "a family of one is not corrected"
+
+
+# Order, words, the terminal, and what changed
+
+
+def test_claims_stand_in_the_order_of_their_file_and_models_in_natural_order() -> None:
+    made = Sample(Path("unused"))
+    for line, function in ((20, "test_a"), (3, "test_z")):
+        made.line = line
+        for model in ("gpt2-small", "mini-10", "mini-9"):
+            made.add(function, "s", model, None)
+    rows = claim_rows(made.records)
+    assert [row.function for row in rows] == ["test_z", "test_a"]
+    assert [record.model for record in rows[0].records] == ["mini-9", "mini-10", "gpt2-small"]
+    assert models_of(made.records) == ["mini-9", "mini-10", "gpt2-small"]
+
+
+@pytest.mark.parametrize(
+    ("identity", "model", "wanted"),
+    [
+        ("f.py::test_a[mini-0]", "mini-0", ""),
+        ("f.py::test_a[mini-0-zero]", "mini-0", "zero"),
+        ("f.py::test_a[zero-mini-0-3]", "mini-0", "zero-3"),
+        ("f.py::test_a", "", ""),
+        ("f.py::test_a[x]", "", "x"),
+        ("f.py::test_a[.-own-zero]", "./own", "zero"),
+        ("f.py::test_a[home-me-own]", "/home/me/own", ""),
+    ],
+)
+def test_a_variant_is_what_the_id_says_besides_the_model(identity: str, model: str, wanted: str) -> None:
+    assert variant(Record(identity, "t", "test_a", "s", model=model)) == wanted
+
+
+def test_the_headline_counts_every_verdict_once(written: tuple[Path, list[Record]]) -> None:
+    text = headline(written[1])
+    assert sum(
+        int(n) for n in re.findall(r"(\d+) (?:SUPPORTED|REFUTED|INCONCLUSIVE|VOID|GATED|NOT RUN|ERROR)", text)
+    ) == len(written[1])
+
+
+@pytest.mark.parametrize("width", [40, 80, 100, 160])
+def test_the_terminals_table_keeps_its_width_and_holds_every_word(
+    width: int, written: tuple[Path, list[Record]]
+) -> None:
+    table = verdict_table(written[1], width=width)
+    assert max(map(len, table.splitlines())) <= width
+    body = table.split("\n\n")[0]
+    for word, n in Counter(record.verdict for record in written[1]).items():
+        wide = len(re.findall(rf"(?<=\s){word}(?=\s|$)", body))
+        assert wide == n if width == 160 else wide >= 1, word
+
+
+def test_a_difference_names_each_verdict_bound_and_number_that_moved(written: tuple[Path, list[Record]]) -> None:
+    records = deepcopy(written[1])
+    old = results(records)
+    assert difference(old, records) == []
+    moved = next(record for record in records if record.verdict == "SUPPORTED" and record.comparison)
+    assert moved.comparison is not None
+    moved.verdict, moved.comparison["bound"] = "REFUTED", ">= 0.99"
+    moved.comparison["estimate"]["value"] += 0.01
+    gone = records.pop()
+    line, last = difference(old, records)
+    assert "SUPPORTED -> REFUTED" in line and ">= 0.99" in line and " -> " in line.rsplit(";", 1)[1]
+    assert last == f"gone: {gone.id.rsplit('::', 1)[-1].removeprefix('test_')} was {gone.verdict}"
+    assert difference(old, records, whole=False) == [line], "a selection does not report what it left out"
+    assert "SUPPORTED -> REFUTED" in verdict_table(records, former=old, width=120)
+    assert "gone: " in verdict_table(records, former=old, width=120)
+    assert "gone: " not in verdict_table(records, former=old, width=120, partial=True)
+    assert "changed" not in verdict_table(records, former=results(records), width=120)
+
+
+def test_changes_since_the_last_run_stand_on_the_page(tmp_path: Path) -> None:
+    records = sample(tmp_path)
+    report.write(records, tmp_path, tmp_path / "out")
+    assert 'id="changes"' not in (tmp_path / "out/appendix.html").read_text()
+    records[0].verdict = "REFUTED"
+    report.write(records, tmp_path, tmp_path / "out")
+    assert "verdict SUPPORTED -&gt; REFUTED" in (tmp_path / "out/appendix.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("run `a <b>` *now*", "run <code>a &lt;b&gt;</code> <em>now</em>"),
+        ("2 * 3 * 4", "2 * 3 * 4"),
+        ("**x**", "**x**"),
+        ("`a *b* c`", "<code>a *b* c</code>"),
+        ("<i>", "&lt;i&gt;"),
+        ("a ` b", "a ` b"),
+        ("` onload=`", "<code> onload=</code>"),
+    ],
+)
+def test_code_and_emphasis_of_docstrings_are_shown_as_meant_and_all_else_as_text(text: str, wanted: str) -> None:
+    assert views.prose(text) == wanted
+
+
+def test_every_word_has_a_sign_of_its_own() -> None:
+    assert len(set(SIGNS.values())) == len(WORDS) and set(SIGNS) == set(WORDS)
+
+
+# pytest-html itself
+
+
+CONFTEST = """
+import sys
+sys.path.insert(0, {root!r})
+from pathlib import Path
+from tests.helpers.sample_record import sample
+from mechlib.report.outputs.pytest_html import Page
+from mechlib.report.content.evidence_files import Shelf
+
+HOUSE = Path({house!r})
+RECORDS = {{record.id: record for record in sample(HOUSE)}}
+
+def record_of(report):
+    return next((RECORDS[value] for name, value in report.user_properties if name == "id"), None)
+
+def pytest_configure(config):
+    shelf = Shelf(HOUSE / "artifacts/evidence")
+    page = Page(list(RECORDS.values()), record_of, shelf, HOUSE, False, lambda: {{"device": "cpu"}})
+    config.pluginmanager.register(page)
+"""
+CLAIMS = """
+import pytest
+from conftest import RECORDS
+
+@pytest.mark.parametrize("number", range(len(RECORDS)))
+def test_claim(number, record_property):
+    record = list(RECORDS.values())[number]
+    record_property("id", record.id)
+    if not record.ok:
+        pytest.fail("no")
+"""
+
+
+def test_rows_sort_as_claims_are_read_whatever_order_workers_finish_in() -> None:
+    made = Sample(Path("unused"))
+    for line, function in ((9, "test_z"), (10, "test_a")):
+        made.line = line
+        for model in ("mini-2", "mini-10", "gpt2-small"):
+            made.add(function, "s", model, None)
+    ordered = sorted([*reversed(made.records)], key=lambda record: html_rows.row(["<td></td>"], record)[2])
+    assert [record.id for record in ordered] == [record.id for record in made.records]
+
+
+def test_pytest_html_keeps_every_row_and_each_opens_by_its_own_link(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(CONFTEST.format(root=str(ROOT), house=str(tmp_path / "house")))
+    (tmp_path / "test_claims.py").write_text(CLAIMS)
+    (tmp_path / "test_broken.py").write_text("def test(:")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--continue-on-collection-errors"]
+    command += ["--rootdir", str(tmp_path), "-c", "/dev/null", "--html", "report.html", "--self-contained-html"]
+    subprocess.run(command, cwd=tmp_path, capture_output=True)
+    parsed = Page((tmp_path / "report.html").read_text())
+    assert set(parsed.loads) == {""}, "the empty pictures of pytest-html's own template"
+    blob = re.search(r'data-jsonblob="([^"]*)"', (tmp_path / "report.html").read_text())
+    assert blob is not None
+    import html
+
+    data = json.loads(html.unescape(blob.group(1)))
+    tests = [test for entries in data["tests"].values() for test in entries]
+    records = sample(tmp_path / "house")
+    assert {record_anchor(record) for record in records} < {test["testId"] for test in tests}
+    assert len({test["testId"] for test in tests}) == len(records) + 1, "and the file that could not be collected"
+    words = {test["result"].lower() for test in tests}
+    assert words <= {"passed", "failed", "skipped", "error"}, "pytest-html drops rows with any other word"
+    assert data["initialSort"] == "order" and data["renderCollapsed"] == ["all"]
