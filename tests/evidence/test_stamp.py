@@ -15,10 +15,14 @@ from tests.helpers.toys import module
 
 LAB = {
     "__init__.py": '"""The lab."""',
-    "models.py": "import torch\nfrom mechlib.prompts.promptset import Prompt\n\ndef load():\n    from . import
-    loading\n", "loading.py": "from .deep import floor\nfrom mechlib.lab.models.loading import load\n",
-    "deep/__init__.py": "", "deep/floor.py": "from ..cellar import barrel\n", "cellar.py": "x = 1\n", "metrics.py":
-    "import mechlib.lab.hooks, mechlib.lab.cellar\n", "hooks.py": "y = 1\n", "unread.py": "z = 1\n",
+    "models.py": "import torch\nfrom mechlib.prompts import Prompt\n\ndef load():\n    from . import loading\n",
+    "loading.py": "from .deep import floor\nfrom mechlib.lab.models import load\n",
+    "deep/__init__.py": "",
+    "deep/floor.py": "from ..cellar import barrel\n",
+    "cellar.py": "x = 1\n",
+    "metrics.py": "import mechlib.lab.hooks, mechlib.lab.cellar\n",
+    "hooks.py": "y = 1\n",
+    "unread.py": "z = 1\n",
 }
 READS = """
 from mechlib.lab import hooks

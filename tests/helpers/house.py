@@ -47,7 +47,7 @@ def build(root: Path, claims: str, models: tuple[str, ...] = ("mini-0", "mini-1"
 @pytest.fixture
 def house(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch):
     """Builds a house and returns a function that runs pytest in it, in a process of its own."""
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[1]))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
     monkeypatch.delenv("MECHLIB_ROOT", raising=False)
 
     def run(claims: str | None, *options: str) -> pytest.RunResult:

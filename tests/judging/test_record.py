@@ -12,7 +12,7 @@ import pytest
 
 resource = pytest.importorskip("resource", reason="processor time of children is POSIX's")
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PYTEST = """
 import sys
 import pytest
