@@ -14,11 +14,9 @@ from typing import Any
 
 from mechlib import checkpoints
 from mechlib.checkpoints.checkpoint import Checkpoint, IncompleteModel, UnknownModel
+from mechlib.checkpoints.fetch import CannotFetch, download
 
 DONE, WRONG, REFUSED, INTERRUPTED = 0, 1, 2, 130
-# Weights as safetensors, tokenizer and configuration: never a pickle, nor another framework's copy of the weights.
-WANTED = ("*.safetensors", "model.safetensors.index.json", "config.json", "tokenizer*", "vocab.json", "merges.txt")
-UNWANTED = ("*/*",)
 ROLES = {"mini-pilot": "sets bounds, carries no claim", "mini-half": "half trained, for right against wrong"}
 
 
@@ -31,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
-    except (Refused, UnknownModel) as error:
+    except (Refused, CannotFetch, UnknownModel) as error:
         print(f"mechlib: {error.args[0]}", file=sys.stderr)
         return REFUSED
     except IncompleteModel as error:
@@ -167,38 +165,13 @@ def _fetch(options: argparse.Namespace) -> int:
     if checkpoints.is_here(model):
         print(f"{model.parent} is here already, in {model.path}")
         return DONE
-    _download(model)
+    download(model)
     model = checkpoints.checkpoint(options.name)  # the folder may have another of the repository's names now
     problems = checkpoints.problems(model)
     if problems:
         raise IncompleteModel(f"{model.parent} came incomplete: {', '.join(problems)}: run `mechlib fetch` again")
     print(f"{model.parent}: {_bytes(_size(model.path))} in {model.path}")
     return DONE
-
-
-def _download(model: Checkpoint) -> None:
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError:
-        raise Refused(
-            "fetching needs huggingface_hub, which judging does not: run `pip install -e '.[measure]'`"
-        ) from None
-    try:
-        snapshot_download(
-            model.repo,
-            revision=model.revision,
-            cache_dir=checkpoints.hub_cache(),
-            allow_patterns=list(WANTED),
-            ignore_patterns=list(UNWANTED),
-            force_download=any("damaged" in problem for problem in checkpoints.problems(model)),
-        )
-    except Exception as error:  # whatever the Hub's library and the network beneath it come up with
-        first = str(error).strip().splitlines() or [""]
-        raise Refused(
-            f"{model.parent} could not be fetched from {model.repo} at {model.revision}: {type(error).__name__}: "
-            f"{first[0]}; check the network, HF_ENDPOINT and HF_HUB_OFFLINE, or copy the folder {model.path} "
-            "from a machine that has it"
-        ) from None
 
 
 # --- verify -------------------------------------------------------------------------------------------------------

@@ -14,7 +14,14 @@ import numpy as np
 from mechlib.parts.heads import EmptySelection, Head
 from mechlib.prompts.promptset import PromptSet
 
-TOTAL = "total"
+# Names of columns that one instrument files and another file reads.
+TOTAL = "total"  # all that there is to restore, or to lose
+MODEL, EMPTY, CIRCUIT, WITHOUT, ALL = "model", "empty", "circuit", "without", "all"  # what a circuit is compared with
+
+
+def grid_column(how: str, direction: str, metric: str, corruption: str, part: str) -> str:
+    """The column in which one number of one cell of a grid of choices is filed; `part` is MODEL, EMPTY or CIRCUIT."""
+    return f"{how}, {direction} | {metric}, {corruption} | {part}"
 
 
 @dataclass(frozen=True, eq=False)

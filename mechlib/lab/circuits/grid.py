@@ -10,10 +10,9 @@ import numpy as np
 from mechlib.lab.batching import in_order
 from mechlib.lab.circuits.faithfulness import Direction, How, Judge, Metric, kind_of
 from mechlib.lab.models.loading import Model
-from mechlib.measurement import Measurement
+from mechlib.measurement import CIRCUIT, EMPTY, MODEL, Measurement, grid_column
 from mechlib.parts.circuits import Circuit
 from mechlib.prompts.promptset import PromptSet
-from mechlib.statistics.circuits.grid import CIRCUIT, EMPTY, MODEL, column
 
 HOWS: tuple[How, ...] = get_args(How)
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
@@ -56,7 +55,7 @@ def grid(
                     values = in_order(judge.batches, found[metric])
                     for place, part in enumerate((MODEL, EMPTY, CIRCUIT)):
                         rows = [values[members, place].mean() for members in groups[corruption]]
-                        columns[column(how, direction, metric, corruption, part)] = np.array(rows)
+                        columns[grid_column(how, direction, metric, corruption, part)] = np.array(rows)
     return Measurement(
         values=np.stack(list(columns.values()), axis=1),
         units=names,

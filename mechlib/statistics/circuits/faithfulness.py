@@ -12,12 +12,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from mechlib.measurement import Measurement
+from mechlib.measurement import ALL, EMPTY, MODEL, WITHOUT, Measurement
 from mechlib.statistics.circuits.units import size
 from mechlib.statistics.estimate import Estimate, Family
 from mechlib.statistics.means import mean, ratio
-
-MODEL, EMPTY, WITHOUT, ALL = "model", "empty", "without", "all"
 
 
 def share_kept(measured: Measurement, across: str | None = None) -> Estimate | Family:

@@ -11,16 +11,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
-from mechlib.measurement import Measurement
+from mechlib.measurement import CIRCUIT, EMPTY, MODEL, Measurement
 
 Cells: TypeAlias = dict[tuple[str, str], Measurement]
-MODEL, EMPTY, CIRCUIT = "model", "empty", "circuit"
 PARTS = (MODEL, EMPTY, CIRCUIT)
-
-
-def column(how: str, direction: str, metric: str, corruption: str, part: str) -> str:
-    """The column in which one number of one cell is filed."""
-    return f"{how}, {direction} | {metric}, {corruption} | {part}"
 
 
 def cells(grid: Measurement) -> Cells:

@@ -20,7 +20,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mechlib.measurement import Measurement
+from mechlib.measurement import CIRCUIT, MODEL, WITHOUT, Measurement
 from mechlib.statistics.assembly import identity, sources_of, with_sources
 from mechlib.statistics.circuits.nulls import exceeding
 from mechlib.statistics.circuits.units import size, times
@@ -31,7 +31,6 @@ from mechlib.statistics.estimate import Estimate, Family, plural
 from mechlib.statistics.intervals.sample import sample
 from mechlib.statistics.means import mean, proportion, ratio
 
-MODEL, CIRCUIT, WITHOUT = "model", "circuit", "without"
 SAME = 1e-4  # of the model's mean score: what two ways to compute one number may differ by
 
 
