@@ -63,8 +63,8 @@ if TYPE_CHECKING:
     from mechlib.statistics.circuits.grid import cells as cells
     from mechlib.statistics.circuits.grid import kept as kept
     from mechlib.statistics.estimate import Estimate as Estimate
-    from mechlib.statistics.estimate import every as every
-    from mechlib.statistics.estimate import requires as requires
-    from mechlib.statistics.estimate import some as some
+    from mechlib.statistics.families import every as every
+    from mechlib.statistics.families import some as some
+    from mechlib.verdicts.verdict import requires as requires
 
 __getattr__, __dir__, __all__ = lazily("mechlib", globals())

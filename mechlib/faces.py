@@ -30,7 +30,9 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
             "ratio", "share_kept", "strongest", "strongest_circuit", "sufficiency",
         ),
         "mechlib.statistics.circuits.grid": ("cells", "kept"),
-        "mechlib.statistics.estimate": ("Estimate", "every", "requires", "some"),
+        "mechlib.statistics.estimate": ("Estimate",),
+        "mechlib.statistics.families": ("every", "some"),
+        "mechlib.verdicts.verdict": ("requires",),
     },
     "mechlib.lab": {
         "mechlib.lab.attribution.attention": ("attention_by_offset", "attention_pattern", "attention_to"),

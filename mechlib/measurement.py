@@ -34,12 +34,12 @@ class Measurement:
     columns   distinct names, one a column: heads as "layer.head", or words; ("value",) if there is one
     clusters  one label a row where rows share something that a person wrote; empty where independent
     strata    one label a row for the strips of the report (a length, an order); never used in an interval
-    order     one key a row, by which rows are sorted before they are resampled, so that no interval depends on how they
-              came; empty where units are sorted by their names
     yes_no    True where every value is 0 or 1, so that a proportion is meant
     of        what a value is and its unit, for axes: "logit difference restored, in logits"
     prompts   the prompt sets that were measured; attached when evidence is filed or read
     source    the evidence file's path relative to artifacts/evidence, attached likewise; "" in memory
+    order     one key a row, by which rows are sorted before they are resampled, so that no interval depends on how they
+              came; empty where units are sorted by their names
 
     Raises ValueError on NaN or infinity (naming the first bad unit), repeated units, lengths that differ.
     """
@@ -50,11 +50,11 @@ class Measurement:
     columns: tuple[str, ...] = ("value",)
     clusters: tuple[str, ...] = ()
     strata: tuple[str, ...] = ()
-    order: tuple[str, ...] = ()
     yes_no: bool = False
     of: str = ""
     prompts: tuple[PromptSet, ...] = field(default=(), repr=False)
     source: str = ""
+    order: tuple[str, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         values = np.asarray(self.values, dtype=np.float64)

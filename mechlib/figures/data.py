@@ -17,7 +17,8 @@ from mechlib.figures.show import Cells
 from mechlib.measurement import Measurement
 from mechlib.parts.graphs import INPUT, LOGITS, Edge, layer_of
 from mechlib.statistics import TooFew, mean, proportion
-from mechlib.statistics.estimate import Estimate, Family
+from mechlib.statistics.estimate import Estimate
+from mechlib.statistics.families import Family
 
 Ends = tuple[float, float]
 MOST_COLUMNS = 20

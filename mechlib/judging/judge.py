@@ -17,8 +17,8 @@ from mechlib.figures.show import Shown, collecting_figures, entry
 from mechlib.judging.claim import Claim
 from mechlib.parts.heads import EmptySelection
 from mechlib.statistics import RatioRefused, TooFew
-from mechlib.statistics.estimate import Gated, Inconclusive, Refuted, Verdict, judging
 from mechlib.verdicts.record import Record
+from mechlib.verdicts.verdict import Gated, Inconclusive, Refuted, Verdict, judging
 
 # What a network without the learned structure may run into, without that being a fault of the claim.
 _SILENT = (RatioRefused, TooFew, EmptySelection)

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from mechlib.measurement import Measurement
-from mechlib.statistics.estimate import Distribution, Estimate, Family, plural
+from mechlib.statistics.estimate import Distribution, Estimate, plural
+from mechlib.statistics.families import Family
 from mechlib.statistics.intervals.interval import Interval
 from mechlib.statistics.intervals.ordering import by_label_and_unit
 from mechlib.statistics.intervals.sample import Sample

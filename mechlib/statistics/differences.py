@@ -8,7 +8,8 @@ import numpy as np
 
 from mechlib.measurement import Measurement
 from mechlib.statistics.assembly import aligned, assembled, columns_of_difference, with_sources
-from mechlib.statistics.estimate import Estimate, Family, plural
+from mechlib.statistics.estimate import Estimate, plural
+from mechlib.statistics.families import Family
 from mechlib.statistics.intervals.interval import Interval, interval
 from mechlib.statistics.intervals.sample import Sample, sample
 from mechlib.statistics.intervals.shares import interval_of_paired_shares, interval_of_unpaired_shares

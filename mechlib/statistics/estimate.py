@@ -1,16 +1,17 @@
 """Estimates: a number with its interval, and what may be asked of it.
 
-`estimate >= 0.4` is a Verdict (`mechlib.verdicts.verdict`, whose names are importable from here). Everything else that
-looks like a comparison is refused with the line that was probably meant.
+`estimate >= 0.4` is a Verdict (mechlib.statistics.deciding). Everything else that looks like a comparison is refused
+with the line that was probably meant.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal, NoReturn
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, NoReturn
 
+from mechlib.statistics.deciding import decided
 from mechlib.statistics.intervals.tails import (
     LEVEL,
     Z,
@@ -21,29 +22,12 @@ from mechlib.statistics.intervals.tails import (
     t_tail,
     wilson,
 )
-from mechlib.verdicts.comparing import Judging, judging
-from mechlib.verdicts.verdict import (
-    Bound,
-    Gated,
-    Inconclusive,
-    Outcome,
-    Refuted,
-    Sign,
-    Subject,
-    Verdict,
-    Word,
-    compare,
-    requires,
-    word_of,
-)
-
-__all__ = [
-    "Distribution", "Estimate", "Family", "Gated", "Group", "Inconclusive", "Judging", "Outcome", "Refuted",
-    "Verdict", "Word", "every", "judging", "requires", "some",
-]  # fmt: skip
+from mechlib.verdicts.verdict import Bound, Sign, Subject, Verdict, compare
 
 
-def _comparison(sign: Sign) -> Callable[[Subject, object], Verdict]:
+def comparison(sign: Sign) -> Callable[[Subject, object], Verdict]:
+    """The method behind one of the operators: a verdict, noted where a claim is being judged."""
+
     def compared(self: Subject, bound: object) -> Verdict:
         return compare(self, sign, bound)
 
@@ -112,11 +96,11 @@ class Estimate:
         if self.low > self.high:
             raise ValueError(f"the interval [{self.low}, {self.high}] is upside down")
 
-    __ge__, __gt__ = _comparison(">="), _comparison(">")
-    __le__, __lt__ = _comparison("<="), _comparison("<")
+    __ge__, __gt__ = comparison(">="), comparison(">")
+    __le__, __lt__ = comparison("<="), comparison("<")
 
     def __eq__(self, other: object) -> NoReturn:
-        raise TypeError(f"an estimate is never equal to a number: did you mean {_margin(other)}?")
+        raise TypeError(f"an estimate is never equal to a number: did you mean {margin(other)}?")
 
     def __ne__(self, other: object) -> NoReturn:
         raise TypeError("an interval cannot show that two numbers differ at all: did you mean estimate >= margin?")
@@ -131,7 +115,7 @@ class Estimate:
 
     def held_against(self, bounds: tuple[Bound, ...]) -> Verdict:
         """The verdict of this interval on these bounds."""
-        return Verdict(word_of(self, bounds), self, bounds, subject=self)
+        return decided(self, bounds, subject=self)
 
     @property
     def sample(self) -> int:
@@ -217,107 +201,8 @@ class Estimate:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
 
 
-@dataclass(frozen=True, eq=False)
-class Family:
-    """Estimates of several columns made together: their intervals hold simultaneously. Iterates over Estimates."""
-
-    estimates: tuple[Estimate, ...]
-    of: str = ""
-
-    __array_ufunc__ = None
-
-    def _refuse(self, other: object = None) -> NoReturn:
-        raise TypeError("several estimates at once: did you mean every(estimates) >= b, or some(estimates) >= b?")
-
-    __ge__ = __gt__ = __le__ = __lt__ = __eq__ = __ne__ = __bool__ = _refuse
-    __hash__ = object.__hash__
-
-    def __iter__(self) -> Iterator[Estimate]:
-        return iter(self.estimates)
-
-    def __len__(self) -> int:
-        return len(self.estimates)
-
-    def __getitem__(self, name: object) -> Estimate:
-        """One member by its column's name, or by a Head; its interval stays the simultaneous one."""
-        for estimate in self.estimates:
-            if estimate.name == str(name):
-                return estimate
-        raise KeyError(f"no {name} here: there are {', '.join(estimate.name for estimate in self.estimates)}")
-
-
-@dataclass(frozen=True, eq=False)
-class Group:
-    """All (`every`) or at least one (`some`) of several estimates, ready to be compared once."""
-
-    estimates: tuple[Estimate, ...]
-    kind: Literal["every", "some"] = field(default="every")
-
-    __array_ufunc__ = None
-
-    __ge__, __gt__ = _comparison(">="), _comparison(">")
-    __le__, __lt__ = _comparison("<="), _comparison("<")
-
-    def __eq__(self, other: object) -> NoReturn:
-        raise TypeError(f"estimates are never equal to a number: did you mean {_margin(other)}?")
-
-    __ne__ = __eq__
-    __hash__ = object.__hash__
-
-    def __bool__(self) -> NoReturn:
-        raise TypeError(f"{self.kind} of what? did you mean {self.kind}(estimates) >= 0.4?")
-
-    def held_against(self, bounds: tuple[Bound, ...]) -> Verdict:
-        """One word for all members: the worst of them under `every`, the best under `some`."""
-        members = tuple(estimate.held_against(bounds) for estimate in self.estimates)
-        words = {member.word for member in members}
-        order: tuple[Word, ...] = ("REFUTED", "INCONCLUSIVE", "SUPPORTED")
-        if self.kind == "some":
-            order = order[::-1]
-        word = next(word for word in order if word in words)
-        worst_first = sorted((m for m in members if m.word == word), key=lambda member: _slack(member.estimate, bounds))
-        deciding = worst_first[0 if self.kind == "every" else -1]
-        return Verdict(word, deciding.estimate, bounds, members, self.kind, subject=self)
-
-
-def every(estimates: Family | Iterable[Estimate]) -> Group:
-    """`every(estimates) >= b`: REFUTED if any interval is wholly on the wrong side, else INCONCLUSIVE if any straddles.
-
-    A Family has simultaneous intervals already; the intervals of any other estimates are widened (Bonferroni).
-    Raises ValueError where there is none, TypeError for anything but estimates.
-    """
-    return Group(_together(estimates, "every"), "every")
-
-
-def some(estimates: Family | Iterable[Estimate]) -> Group:
-    """`some(estimates) >= b`: SUPPORTED if one interval is wholly inside, REFUTED if all are wholly outside.
-
-    Intervals are simultaneous, as in `every`; so are the errors.
-    """
-    return Group(_together(estimates, "some"), "some")
-
-
-def _together(estimates: Family | Iterable[Estimate], word: str) -> tuple[Estimate, ...]:
-    if isinstance(estimates, Estimate):
-        raise TypeError(f"{word} of one estimate: compare it as it is, or give all columns to one mean(...)")
-    members = tuple(estimates)
-    for member in members:
-        if not isinstance(member, Estimate):
-            meant = f"{word}(estimates) >= 0.4" if isinstance(member, Verdict) else "mean(...) of it"
-            raise TypeError(f"{word} takes estimates, not {type(member).__name__}: did you mean {meant}?")
-    if not members:
-        raise ValueError(f"{word} of no estimates says nothing: the selection is empty")
-    if isinstance(estimates, Family):
-        return members
-    return tuple(member.widened(len(members)) for member in members)
-
-
-def _slack(estimate: Estimate, bounds: tuple[Bound, ...]) -> float:
-    """How far inside the bounds the value lies; negative outside."""
-    return min((estimate.value - bound) * (1 if sign[0] == ">" else -1) for sign, bound in bounds)
-
-
-def _margin(other: object) -> str:
+def margin(other: object) -> str:
+    """What was probably meant by an equality: "a margin, as in 0.35 <= estimate <= 0.45"."""
     number = other if isinstance(other, (int, float)) else 0
     return f"a margin, as in {number - 0.05:g} <= estimate <= {number + 0.05:g}"
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from mechlib.measurement import TOTAL, Measurement
 from mechlib.statistics.assembly import aligned, assembled, identity, strips_of, with_sources
-from mechlib.statistics.estimate import Estimate, Family
+from mechlib.statistics.estimate import Estimate
+from mechlib.statistics.families import Family
 from mechlib.statistics.intervals.interval import interval
 from mechlib.statistics.intervals.sample import sample
 from mechlib.statistics.intervals.shares import interval_of_share

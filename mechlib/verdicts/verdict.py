@@ -1,23 +1,18 @@
-"""Verdicts: what the comparison of an interval with a number says, and who hears of it.
+"""Verdicts: what the comparison of an interval with a number said, and who hears of it.
 
-A Verdict is true or it raises; it is never false. So `not`, `or`, `any` and `if` cannot turn a refutation
-into a pass.
+A Verdict is a record, filled by the estimate that was compared (mechlib.statistics.deciding); nothing is computed here.
+It is true or it raises; it is never false. So `not`, `or`, `any` and `if` cannot turn a refutation into a pass.
 """
 
 from __future__ import annotations
 
 import math
-import operator
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from numbers import Real
-from typing import TYPE_CHECKING, Any, Literal, Protocol
-
-from mechlib.statistics.intervals.tails import POWER, clopper_pearson
-from mechlib.verdicts.comparing import current
-
-if TYPE_CHECKING:
-    from mechlib.statistics.estimate import Estimate
+from typing import Any, Literal, Protocol
 
 # What a comparison can say, and what a claim can end with besides.
 Word = Literal["SUPPORTED", "REFUTED", "INCONCLUSIVE"]
@@ -25,12 +20,6 @@ Outcome = Literal["SUPPORTED", "REFUTED", "INCONCLUSIVE", "VOID", "GATED", "NOT 
 Sign = Literal[">=", ">", "<=", "<"]
 Bound = tuple[Sign, float]
 Kind = Literal["one", "every", "some"]
-
-_HOLDS: dict[Sign, Callable[[float, float], bool]] = {
-    ">=": operator.ge, ">": operator.gt, "<=": operator.le, "<": operator.lt
-}  # fmt: skip
-_MIRROR: dict[Sign, Sign] = {">=": "<=", ">": "<", "<=": ">=", "<": ">"}
-_BEYOND = 100  # times as many: no plan
 
 
 class Refuted(AssertionError):
@@ -57,6 +46,15 @@ class Gated(Exception):
         self.verdict = verdict
 
 
+class Estimated(Protocol):
+    """The number with an interval that a verdict is about."""
+
+    @property
+    def name(self) -> str: ...
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+
 class Subject(Protocol):
     """What can be compared: one Estimate, or several under `every` or `some`."""
 
@@ -67,22 +65,34 @@ class Subject(Protocol):
 class Verdict:
     """The comparison of an interval with one bound, or with the two ends of a margin.
 
-    word      SUPPORTED where the interval lies wholly on the claimed side, REFUTED where wholly on the other,
-              else INCONCLUSIVE. An end of the interval that is closer to a bound than two Monte-Carlo standard
-              errors is not told apart from it.
-    estimate  what was compared; under `every` and `some` the member that decides
-    members   the verdicts on all members, where there are several
+    word         SUPPORTED where the interval lies wholly on the claimed side, REFUTED where wholly on the other,
+                 else INCONCLUSIVE. An end of the interval that is closer to a bound than two Monte-Carlo standard
+                 errors is not told apart from it.
+    estimate     what was compared; under `every` and `some` the member that decides
+    numbers      the comparison in numbers: "0.473 [0.446, 0.500] n=200 >= 0.60"; `remarks` must stand beside them
+    detectable   the smallest distance from the bound that such a sample decides in 80 % of cases
+    n_to_decide  the sample that would decide an INCONCLUSIVE comparison with power 80 %; None beyond a hundredfold
+    p_supported, p_refuted  the levels at which the interval's end reaches the bound, as evidence for and against
+    members      the verdicts on all members, where there are several
+
+    Source: docs/STATISTICS.md, R12 and R14.
     """
 
     word: Word
-    estimate: Estimate
+    estimate: Estimated
     bounds: tuple[Bound, ...]
+    numbers: str
+    remarks: tuple[str, ...]
+    detectable: float
+    n_to_decide: int | None
+    p_supported: float
+    p_refuted: float
     members: tuple[Verdict, ...] = ()
     kind: Kind = "one"
     subject: Subject | None = field(default=None, repr=False)
 
     def __bool__(self) -> bool:
-        judged = current.get()
+        judged = the_running_claim.get()
         decides = self if judged is None else judged.deciding(self)
         if decides is None or decides.word == "SUPPORTED":
             return True
@@ -92,81 +102,8 @@ class Verdict:
     def bound(self) -> str:
         """The bound as text: ">= 0.60", or "within -0.05 and 0.05"."""
         if len(self.bounds) == 1:
-            return f"{self.bounds[0][0]} {_bound(self.bounds[0][1])}"
-        return f"within {' and '.join(_bound(bound) for _, bound in sorted(self.bounds, key=lambda leg: leg[1]))}"
-
-    @property
-    def detectable(self) -> float:
-        """The smallest distance from the bound that such a sample decides in 80 % of cases.
-
-        Source: docs/STATISTICS.md, R14.
-        """
-        return (self.estimate.critical + POWER) * self.estimate.se
-
-    @property
-    def n_to_decide(self) -> int | None:
-        """The sample that would decide an INCONCLUSIVE comparison with power 80 %; None beyond a hundredfold.
-
-        Source: docs/STATISTICS.md, R14.
-        """
-        open_ones = [member for member in self.members if member.word == "INCONCLUSIVE"]
-        if open_ones:
-            needed = [member.n_to_decide for member in open_ones]
-            known = [n for n in needed if n is not None]
-            if self.kind == "some":
-                return min(known, default=None)
-            return max(known) if len(known) == len(needed) else None
-        distance = min(abs(self.estimate.value - bound) for _, bound in self.bounds)
-        have = self.estimate.sample
-        if self.detectable >= distance * math.sqrt(_BEYOND):
-            return None
-        return max(have + 1, math.ceil(have * (self.detectable / distance) ** 2))
-
-    def level(self, claimed: bool) -> float:
-        """p: the level at which the interval's end reaches the bound (docs/STATISTICS.md, R12).
-
-        With `claimed` the evidence for the claim: the end on the other side of the bound's direction must stay
-        inside, for all legs and (`every`) all members. Without it the evidence against, where one leg suffices.
-        """
-        if self.members:
-            levels = [member.level(claimed) for member in self.members]
-            return max(levels) if (self.kind == "every") == claimed else min(levels)
-        legs = [self.estimate.level(bound, above=(sign[0] == ">") == claimed) for sign, bound in self.bounds]
-        return max(legs) if claimed else min(legs)
-
-    @property
-    def numbers(self) -> str:
-        """The comparison in numbers: "0.473 [0.446, 0.500] n=200 >= 0.60"."""
-        shown = self.estimate.shown(*(bound for _, bound in self.bounds))
-        if len(self.bounds) == 1:
-            return f"{shown} {self.bounds[0][0]} {_bound(self.bounds[0][1])}"
-        (lower, low), (upper, high) = sorted(self.bounds, key=lambda leg: leg[1])
-        if lower[0] == "<":  # both ends are the same number: the order of the legs is open
-            lower, upper = upper, lower
-        return f"{_bound(low)} {_MIRROR[lower]} {shown} {upper} {_bound(high)}"
-
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        """What must stand beside the numbers."""
-        found = []
-        if self.members:
-            who = self.estimate.name or "one"
-            found.append(f"{who} decides among {self.kind} of {len(self.members)}, simultaneous")
-        if self.estimate.across == "trainings" and self.estimate.strip:
-            values = [value for _, _, value in self.estimate.strip]
-            held = sum(all(_HOLDS[sign](value, bound) for sign, bound in self.bounds) for value in values)
-            count = len(values)
-            least = clopper_pearson(held / count, count)[0]
-            found.append(f"in {held} of {count} trainings (at least {math.floor(100 * least + 0.5)} %)")
-        if self.word == "INCONCLUSIVE":
-            found.append(self._what_would_decide())
-        return (*found, *self.estimate.notes)
-
-    def _what_would_decide(self) -> str:
-        needed = self.n_to_decide
-        noun = self.estimate.sampled
-        plan = f"more than {_BEYOND}x as many {noun}" if needed is None else f"{needed:,} fresh {noun}"
-        return f"detects a difference of {self.detectable:.2g}; {plan} would decide it"
+            return f"{self.bounds[0][0]} {bound_text(self.bounds[0][1])}"
+        return f"within {' and '.join(bound_text(bound) for _, bound in sorted(self.bounds, key=lambda leg: leg[1]))}"
 
     def __str__(self) -> str:
         return "; ".join((self.numbers, *self.remarks))
@@ -188,20 +125,17 @@ class Verdict:
             ],
             "detectable": self.detectable,
             "n_to_decide": self.n_to_decide if self.word == "INCONCLUSIVE" else None,
-            "p_supported": self.level(claimed=True),
-            "p_refuted": self.level(claimed=False),
+            "p_supported": self.p_supported,
+            "p_refuted": self.p_refuted,
         }
 
 
-def word_of(estimate: Estimate, bounds: tuple[Bound, ...]) -> Word:
-    """The word for one interval: inside all bounds, outside one of them, or neither."""
-    guard = 2 * estimate.monte_carlo
-    low, high = estimate.low - guard, estimate.high + guard
-    if all(_HOLDS[sign](low if sign[0] == ">" else high, bound) for sign, bound in bounds):
-        return "SUPPORTED"
-    if any(not _HOLDS[sign](high if sign[0] == ">" else low, bound) for sign, bound in bounds):
-        return "REFUTED"
-    return "INCONCLUSIVE"
+def bound_text(bound: float) -> str:
+    """A bound as it is written in every output: two decimals where they are enough."""
+    return f"{bound:.2f}" if round(bound, 2) == bound else f"{bound:.6g}"
+
+
+# --- asking -------------------------------------------------------------------------------------------------------
 
 
 def requires(gate: Verdict) -> None:
@@ -213,7 +147,7 @@ def requires(gate: Verdict) -> None:
         raise TypeError(
             f"requires takes a comparison, not {type(gate).__name__}: did you mean requires(estimate >= 0.9)?"
         )
-    judged = current.get()
+    judged = the_running_claim.get()
     if judged is not None:
         judged.gates.append(gate)
     if gate.word != "SUPPORTED" and not (judged is not None and judged.gates_open):
@@ -230,9 +164,9 @@ def compare(subject: Subject, sign: Sign, bound: object) -> Verdict:
     number = float(bound)
     if not math.isfinite(number):
         raise ValueError(f"a bound of {number} decides nothing: compare with a finite number")
-    judged = current.get()
+    judged = the_running_claim.get()
     if judged is not None:
-        return judged.enter(subject, (sign, number))
+        return judged.note(subject, (sign, number))
     return subject.held_against(((sign, number),))
 
 
@@ -247,5 +181,93 @@ def _did_you_mean(subject: Subject, sign: Sign, other: object) -> str:
     return f"an estimate compared with {other!r}: did you mean a number, as in estimate {sign} 0.4?"
 
 
-def _bound(bound: float) -> str:
-    return f"{bound:.2f}" if round(bound, 2) == bound else f"{bound:.6g}"
+# --- who hears of it ----------------------------------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class JudgementInProgress:
+    """What was compared while a claim ran.
+
+    verdicts  all comparisons, in order, passing or not; a chain counts once
+    gates     those that were given to `requires`
+    asserted  the last one whose truth was asked for: the claim's assert
+    """
+
+    chained: bool = False
+    gates_open: bool = False
+    verdicts: list[Verdict] = field(default_factory=list)
+    gates: list[Verdict] = field(default_factory=list)
+    asserted: Verdict | None = None
+    _waiting: Verdict | None = field(default=None, repr=False)
+    _chains: dict[Verdict, Verdict] = field(default_factory=dict, repr=False)
+
+    def deciding(self, verdict: Verdict) -> Verdict | None:
+        """The verdict that decides when the truth of this one is asked for; None if a second half is still to come.
+
+        Python asks for the truth of `low <= estimate` before it compares `estimate <= high`; pytest's rewritten
+        asserts make both comparisons first. Either way there is one verdict over the margin, in place of the halves.
+        """
+        if not self.chained or verdict in self._chains or verdict not in self.verdicts or len(verdict.bounds) == 2:
+            return self._decides(self._chains.get(verdict, verdict))
+        if self._waiting is not None and self._waiting is not verdict:
+            raise TypeError(f"half a chain: {self._waiting.numbers} was never compared with a second number")
+        here = self.verdicts.index(verdict)
+        for following in self.verdicts[here + 1 : here + 2]:
+            if following.subject is verdict.subject:
+                self.verdicts.remove(following)
+                self._chains[following] = self._chain(verdict, following.bounds[0])
+                return self._decides(self._chains[following])
+        self._waiting = verdict
+        return None
+
+    def _decides(self, verdict: Verdict) -> Verdict:
+        if self.asserted is not None and self.asserted is not verdict:
+            raise TypeError(
+                f"{self.asserted.numbers} was asked for its truth, and now {verdict.numbers}: a claim asks once, "
+                "in its assert; for a condition use requires(...)"
+            )
+        self.asserted = verdict
+        return verdict
+
+    def note(self, subject: Subject, bound: Bound) -> Verdict:
+        """Records a comparison; the second half of a chain takes the place of the first, which waits for it."""
+        if self._waiting is not None and self._waiting.subject is subject:
+            return self._chain(self._waiting, bound)
+        verdict = subject.held_against((bound,))
+        self.verdicts.append(verdict)
+        return verdict
+
+    def _chain(self, first: Verdict, second: Bound) -> Verdict:
+        assert first.subject is not None
+        _check_margin(first.bounds[0], second)
+        whole = first.subject.held_against((first.bounds[0], second))
+        self.verdicts[self.verdicts.index(first)] = self._chains[first] = whole
+        self._waiting = None
+        return whole
+
+
+the_running_claim: ContextVar[JudgementInProgress | None] = ContextVar("the_running_claim", default=None)
+
+
+@contextmanager
+def judging(chained: bool = False, gates_open: bool = False) -> Iterator[JudgementInProgress]:
+    """Collects every comparison made inside.
+
+    chained     the claim's assert is `low <= estimate <= high`: there is one verdict, over the margin. Where this is
+                not set each half decides by itself.
+    gates_open  `requires` records, but lets everything pass: for twins.
+    """
+    collected = JudgementInProgress(chained, gates_open)
+    token = the_running_claim.set(collected)
+    try:
+        yield collected
+    finally:
+        the_running_claim.reset(token)
+
+
+def _check_margin(first: Bound, second: Bound) -> None:
+    if first[0][0] == second[0][0]:
+        raise TypeError(f"{first[0]} {first[1]} and {second[0]} {second[1]} bound one side: a margin has two")
+    floor, ceiling = (first, second) if first[0][0] == ">" else (second, first)
+    if floor[1] > ceiling[1]:
+        raise ValueError(f"no number lies between {floor[1]} and {ceiling[1]}: turn the margin round")

@@ -11,8 +11,10 @@ import numpy as np
 
 from mechlib.evidence import files as store
 from mechlib.measurement import Measurement
-from mechlib.statistics.estimate import Distribution, Estimate, Verdict, every
+from mechlib.statistics.estimate import Distribution, Estimate
+from mechlib.statistics.families import every
 from mechlib.verdicts.record import Record
+from mechlib.verdicts.verdict import Verdict
 
 MINIS = tuple(f"mini-{n}" for n in range(5))
 HOSTILE = (

@@ -8,20 +8,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mechlib.statistics.estimate import (
-    Estimate,
-    Family,
-    Gated,
-    Inconclusive,
-    Refuted,
-    Verdict,
-    every,
-    judging,
-    plural,
-    requires,
-    some,
-)
+from mechlib.statistics.estimate import Estimate, plural
+from mechlib.statistics.families import Family, every, some
 from mechlib.statistics.intervals import tails
+from mechlib.verdicts.verdict import Gated, Inconclusive, Refuted, Verdict, judging, requires
 
 
 def between(low: float, high: float, name: str = "", **fields: object) -> Estimate:
@@ -350,9 +340,9 @@ def test_p_is_one_in_twenty_where_the_bound_is_the_end():
     for _ in range(20):
         low, high = sorted(rng.uniform(-1, 1) for _ in range(2))
         e = Estimate(low + rng.random() * (high - low), low, high, 50, "prompt", "prompts", "bootstrap-t", 0.1, df=49)
-        assert (e >= low).level(claimed=True) == pytest.approx(0.05)
-        assert (e <= high).level(claimed=True) == pytest.approx(0.05)
-        assert (e >= high).level(claimed=False) == pytest.approx(0.05)
+        assert (e >= low).p_supported == pytest.approx(0.05)
+        assert (e <= high).p_supported == pytest.approx(0.05)
+        assert (e >= high).p_refuted == pytest.approx(0.05)
 
 
 def test_p_of_a_symmetric_interval_is_that_of_the_t_test():
@@ -360,9 +350,9 @@ def test_p_of_a_symmetric_interval_is_that_of_the_t_test():
     test = stats.ttest_1samp(values, 0.2)
     low, high = test.confidence_interval(0.95)
     e = Estimate(values.mean(), low, high, 30, "prompt", "prompts", "t", stats.sem(values), df=29)
-    assert (e >= 0.2).level(claimed=True) == pytest.approx(test.pvalue)
-    assert (e <= 0.2).level(claimed=False) == pytest.approx(test.pvalue)
-    assert (e <= 0.2).level(claimed=True) == 1.0
+    assert (e >= 0.2).p_supported == pytest.approx(test.pvalue)
+    assert (e <= 0.2).p_refuted == pytest.approx(test.pvalue)
+    assert (e <= 0.2).p_supported == 1.0
 
 
 @pytest.mark.parametrize("hits", [0, 3, 150, 197, 200])
@@ -373,9 +363,9 @@ def test_p_of_a_share_is_that_of_its_own_test(hits):
     for bound in (0.1, 0.5, 0.9, 0.97):
         one_sided = stats.binomtest(hits, 200, bound, "greater").pvalue
         if share > bound:
-            assert (exact >= bound).level(claimed=True) == pytest.approx(min(1, 2 * one_sided))
+            assert (exact >= bound).p_supported == pytest.approx(min(1, 2 * one_sided))
             z = (share - bound) / math.sqrt(bound * (1 - bound) / 200)
-            assert (score >= bound).level(claimed=True) == pytest.approx(2 * stats.norm.sf(z))
+            assert (score >= bound).p_supported == pytest.approx(2 * stats.norm.sf(z))
     assert test.n == 200
 
 
@@ -383,9 +373,9 @@ def test_p_of_a_chain_is_the_larger_and_against_it_the_smaller():
     e = between(0.45, 0.55)
     with judging(chained=True):
         chain = e.held_against(((">=", 0.4), ("<=", 0.56)))
-    assert chain.level(claimed=True) == (e <= 0.56).level(claimed=True)
+    assert chain.p_supported == (e <= 0.56).p_supported
     outside = e.held_against(((">=", 0.1), ("<=", 0.4)))
-    assert outside.level(claimed=False) == (e <= 0.4).level(claimed=False)
+    assert outside.p_refuted == (e <= 0.4).p_refuted
 
 
 def test_p_agrees_with_the_word_for_groups():
@@ -394,16 +384,16 @@ def test_p_agrees_with_the_word_for_groups():
         members = tuple(between(*sorted(rng.uniform(0, 1) for _ in range(2))) for _ in range(3))
         for group in (every, some):
             verdict = group(Family(members)) >= rng.uniform(0, 1)
-            assert (verdict.level(claimed=True) <= 0.05) == (verdict.word == "SUPPORTED")
-            assert (verdict.level(claimed=False) <= 0.05) == (verdict.word == "REFUTED")
+            assert (verdict.p_supported <= 0.05) == (verdict.word == "SUPPORTED")
+            assert (verdict.p_refuted <= 0.05) == (verdict.word == "REFUTED")
 
 
 def test_an_exact_number_has_no_doubt():
     e = Estimate(0.3, 0.3, 0.3, 1, "checkpoint", "this checkpoint", "exact", 0.0)
     assert (e >= 0.3).word == "SUPPORTED"
     assert (e > 0.3).word == "REFUTED"
-    assert (e >= 0.2).level(claimed=True) == 0.0
-    assert (e >= 0.4).level(claimed=False) == 0.0
+    assert (e >= 0.2).p_supported == 0.0
+    assert (e >= 0.4).p_refuted == 0.0
     assert str(e >= 0.2) == "0.3 exactly >= 0.20"
 
 

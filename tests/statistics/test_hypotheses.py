@@ -24,7 +24,7 @@ from mechlib.statistics import (
     sufficiency,
 )
 from mechlib.statistics.circuits.units import size, times
-from mechlib.statistics.estimate import Family, every
+from mechlib.statistics.families import Family, every
 from tests.helpers.samples import TEMPLATES, draws, ends, measured, shuffled
 
 

@@ -9,7 +9,7 @@ from scipy import stats
 
 from mechlib.measurement import Measurement
 from mechlib.statistics import TooFew, correlation, difference, mean, proportion, ratio, set_seed_offset
-from mechlib.statistics.estimate import Family, every
+from mechlib.statistics.families import Family, every
 from mechlib.statistics.intervals import resampling
 from mechlib.statistics.intervals.resampling import bca_of_means, counts, critical_values, weighted_sums
 from tests.helpers.samples import TEMPLATES, draws, ends, halves, measured, nested, shuffled, yes_no

@@ -14,7 +14,8 @@ import numpy as np
 
 from mechlib.measurement import ALL, EMPTY, MODEL, WITHOUT, Measurement
 from mechlib.statistics.circuits.units import size
-from mechlib.statistics.estimate import Estimate, Family
+from mechlib.statistics.estimate import Estimate
+from mechlib.statistics.families import Family
 from mechlib.statistics.means import mean, ratio
 
 

@@ -27,7 +27,8 @@ from mechlib.statistics.circuits.units import size, times
 from mechlib.statistics.correlations import correlation
 from mechlib.statistics.dependence import distance_correlation
 from mechlib.statistics.differences import difference
-from mechlib.statistics.estimate import Estimate, Family, plural
+from mechlib.statistics.estimate import Estimate, plural
+from mechlib.statistics.families import Family
 from mechlib.statistics.intervals.sample import sample
 from mechlib.statistics.means import mean, proportion, ratio
 
