@@ -6,8 +6,10 @@ measured on which unit.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -89,6 +91,15 @@ class Measurement:
     def __len__(self) -> int:
         return len(self.units)
 
+    def _with(self, values: np.ndarray | None = None, **changed: Any) -> Measurement:
+        """A copy with other values or labels of the same rows, which were checked when it was made."""
+        made = copy.copy(self)
+        if values is not None:
+            changed["values"] = values
+        for name, value in changed.items():
+            object.__setattr__(made, name, value)
+        return made
+
     @property
     def sorted_by(self) -> tuple[str, ...]:
         """One key a row: `order`, else the units' names."""
@@ -111,7 +122,7 @@ class Measurement:
         if missing:
             raise KeyError(f"no column {', '.join(missing)}: there are {', '.join(self.columns)}")
         keep = [self.columns.index(name) for name in names]
-        return replace(self, values=self.values[:, keep], columns=tuple(names))
+        return self._with(self.values[:, keep], columns=tuple(names))
 
     def without(self, which: Iterable[Head] | Sequence[str]) -> Measurement:
         """All columns but these."""
@@ -158,7 +169,7 @@ class Measurement:
                 "values by prompt, as evidence returns them to a claim"
             )
         try:
-            return replace(self, strata=tuple(known[unit].label(label) for unit in self.units))
+            return self._with(strata=tuple(known[unit].label(label) for unit in self.units))
         except KeyError as error:
             raise ValueError(str(error.args[0])) from None
 
@@ -166,25 +177,25 @@ class Measurement:
         """The same values with their clusters (templates) as strata, for a strip. ValueError where there are none."""
         if not self.clusters:
             raise ValueError(f"these {self.unit} data have no clusters: take strata by a label, as in .by('carry')")
-        return replace(self, strata=self.clusters)
+        return self._with(strata=self.clusters)
 
     def at_least(self, threshold: float) -> Measurement:
         """Yes or no for each value: whether it reaches `threshold`, for a proportion."""
-        return replace(self, values=self.values >= threshold, yes_no=True, of=f"{self.of} of at least {threshold:g}")
+        return self._with((self.values >= threshold) * 1.0, yes_no=True, of=f"{self.of} of at least {threshold:g}")
 
     def equal_to(self, value: float) -> Measurement:
         """Yes or no for each value: whether it is this one, for a proportion."""
-        return replace(self, values=self.values == value, yes_no=True, of=f"{self.of} is {value:g}")
+        return self._with((self.values == value) * 1.0, yes_no=True, of=f"{self.of} is {value:g}")
 
     def added_up(self, which: Iterable[Head] | Sequence[str], name: str = "value") -> Measurement:
         """Several columns added up, unit by unit, as one column. EmptySelection if none."""
         values = self[which].values.sum(axis=1)
-        return replace(self, values=values, columns=(name,), yes_no=False)
+        return self._with(values[:, None], columns=(name,), yes_no=False)
 
     def averaged(self, which: Iterable[Head] | Sequence[str], name: str = "value") -> Measurement:
         """Several columns averaged, unit by unit, as one column. EmptySelection if none."""
         values = self[which].values.mean(axis=1)
-        return replace(self, values=values, columns=(name,), yes_no=False)
+        return self._with(values[:, None], columns=(name,), yes_no=False)
 
     def interaction(self, joint: str, parts: Iterable[Head] | Sequence[str], intact: str | None = None) -> Measurement:
         """What ablating together loses less the sum of what each loses alone, unit by unit, as one column.
@@ -203,7 +214,7 @@ class Measurement:
             together, alone = whole - together, whole[:, None] - alone
         values = together - alone.sum(axis=1)
         of = f"lost together less the sum of what {alone.shape[1]} lose alone" + (f": {self.of}" if self.of else "")
-        return replace(self, values=values, columns=("interaction",), yes_no=False, of=of)
+        return self._with(values[:, None], columns=("interaction",), yes_no=False, of=of)
 
     def in_layer(self, layer: int) -> Measurement:
         """The columns that are heads of one layer. EmptySelection where there are none."""

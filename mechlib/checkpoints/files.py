@@ -157,15 +157,16 @@ def config_hashes(model: Checkpoint) -> tuple[str, str]:
         recipe = f"{model.parent}.{planted.RECIPE}"
         return recipe, recipe
     require_here(model)
-    config = {key: value for key, value in _json(model.path / "config.json").items() if key not in SAYS_NOTHING}
+    return _config_hashes(model.path, _state(model.path))
+
+
+@functools.lru_cache(maxsize=64)
+def _config_hashes(folder: Path, state: tuple[tuple[str, int, int], ...]) -> tuple[str, str]:
+    config = {key: value for key, value in _json(folder / "config.json").items() if key not in SAYS_NOTHING}
     canonical = json.dumps(config, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    used = next(files for files in TOKENIZERS if all((model.path / file).is_file() for file in files))
-    sums = {file: _state_sha256(model.path / file) for file in used}
+    used = next(files for files in TOKENIZERS if all((folder / file).is_file() for file in files))
+    sums = {file: _sha256((folder / file).read_bytes()) for file in used}
     return _sha256(canonical.encode()), _sha256(json.dumps(sums, sort_keys=True).encode())
-
-
-def _state_sha256(file: Path) -> str:
-    return _file_sha256(file, file.stat().st_mtime_ns, file.stat().st_size)
 
 
 def file_hashes(model: Checkpoint) -> dict[str, str]:

@@ -58,7 +58,9 @@ def evidence(function: Callable[P, Measurement]) -> Callable[P, Measurement]:
         refuse_double_dipping(function.__name__, bound.arguments)
         arguments = {name: accepted(value, f"{name} of {function.__name__}") for name, value in bound.arguments.items()}
         place = current(source.file)
-        reading = answer(body, ask(body.topic, function.__name__, body.meaning, arguments, place.models), place)
+        reading = answer(
+            body, ask(body.topic, function.__name__, body.meaning, arguments, place.models, place.known), place
+        )
         for collected in _collectors:
             collected.append(reading)
         return reading.measurement

@@ -167,12 +167,12 @@ def _refuse_to_measure(found: Plan, place: Store) -> None:
     question = found.question
     for model in _absent(question):
         if model.kind == "hub":
-            cure = f"run `mechlib fetch {model.parent}`, then `pytest -k {question.topic}`"
+            cure = f"run `mechlib fetch {model.parent}`, then `{question.again}`"
             raise NoEvidence(f"no evidence for {question.name}: {cure}", not_run=True)
         checkpoints.require_here(model)
     if place.mode == "frozen":
         since = f" since {found.change}" if found.change else ""
-        raise NoEvidence(f"no evidence for {question.name}{since}: run `pytest -k {question.topic}`")
+        raise NoEvidence(f"no evidence for {question.name}{since}: run `{question.again}`")
 
 
 # --- reading ------------------------------------------------------------------------------------------------------

@@ -134,7 +134,7 @@ def _reproduced(question: Question, place: Store, path: Path, new: Measurement) 
     found = difference(old, new)
     if found:
         raise NotReproduced(
-            f"{question.name} is not reproduced: {found}; `pytest --replace -k {question.topic}` files the new values"
+            f"{question.name} is not reproduced: {found}; `{question.again} --replace` files the new values"
         )
     return replace(new, values=old.values)
 

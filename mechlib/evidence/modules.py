@@ -134,22 +134,42 @@ def closure(names: Iterable[str], folder_of: Callable[[str], Path | None], whole
     whole      whether import statements count as well
     """
     waiting = list(names)
+    seen: set[str] = set()
     found: dict[str, str] = {}
     while waiting:
-        parts = waiting.pop().split(".")
-        folder = folder_of(parts[0])
-        if folder is None:
+        dotted = waiting.pop()
+        if dotted in seen:
             continue
-        for end in range(1, len(parts) + 1):
-            name = ".".join(parts[:end])
-            if name in found:
-                continue
-            base = folder.joinpath(*parts[:end])
-            file = next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
-            if file is not None:
+        seen.add(dotted)
+        folder = folder_of(dotted.partition(".")[0])
+        for name, file in _on_the_way(folder, dotted) if folder else ():
+            if name not in found:
                 found[name], further = module_hash(file, name, whole)
                 waiting += further
     return dict(sorted(found.items()))
+
+
+_ways: dict[tuple[Path, str], list[tuple[str, Path]]] = {}
+
+
+def _on_the_way(folder: Path, dotted: str) -> list[tuple[str, Path]]:
+    """The modules that a dotted name leads through, each with its file: of "a.b.c" those of a, a.b and a.b.c there are.
+
+    Remembered where there are any: what a process has found stays where it is.
+    """
+    known = _ways.get((folder, dotted))
+    if known is not None and all(file.is_file() for _, file in known[-1:]):
+        return known
+    parts = dotted.split(".")
+    way = []
+    for end in range(1, len(parts) + 1):
+        base = os.path.join(folder, *parts[:end])
+        file = next((path for path in (f"{base}.py", os.path.join(base, "__init__.py")) if os.path.isfile(path)), None)
+        if file is not None:
+            way.append((".".join(parts[:end]), Path(file)))
+    if way:
+        _ways[folder, dotted] = way
+    return way
 
 
 def module_hash(file: Path, name: str, whole: bool = False) -> tuple[str, tuple[str, ...]]:

@@ -27,6 +27,7 @@ from mechlib.parts.heads import DoubleDipping, Head, Heads, Selection
 from mechlib.prompts.promptset import PromptSet
 
 CLAIMS = "claims"
+SHARED = ("measurements", "tasks", "notebook")  # topics that no claim has
 LONGEST_NAME = 119  # of a file: Windows, and archives, dislike longer ones
 ALLOWED = "None, bool, int, finite float, str, Head, Heads, Selection, Circuit, PromptSet, and tuples of these"
 
@@ -140,6 +141,11 @@ class Question:
         """As errors say it: "test_ioi.restored(gpt2-small)"."""
         return f"{self.topic}.{self.function}({self.model})"
 
+    @property
+    def again(self) -> str:
+        """The command that measures this: of a function that several topics share, pytest knows no keyword."""
+        return "pytest" if self.topic in SHARED else f"pytest -k {self.topic}"
+
     @cached_property
     def text(self) -> str:
         """The readable question. A file whose question reads the same is what this one takes the place of."""
@@ -212,18 +218,30 @@ class Question:
         return ", ".join(changed) or "the key"
 
 
-def ask(topic: str, function: str, meaning: str, arguments: dict[str, Any], root: Path) -> Question:
+def ask(
+    topic: str,
+    function: str,
+    meaning: str,
+    arguments: dict[str, Any],
+    root: Path,
+    known: dict[str, tuple[Checkpoint, Hashes]] | None = None,
+) -> Question:
     """A question from accepted arguments; `root` holds the fixtures/ that names of minis mean.
+
+    known  models whose files a run has hashed already, by name; those of this question are added
 
     Raises UnknownModel, and IncompleteModel where a weight file is damaged.
     """
-    models = {}
+    models, hashes = {}, {}
+    known = {} if known is None else known
     for key, value in arguments.items():
         if is_model(key):
             if not isinstance(value, str):
                 raise EvidenceRefused(f"{function}: {key} is {value!r}: a parameter of this name takes a model's name")
-            models[key] = checkpoints.checkpoint(value, root)
-    hashes = {key: _hashes(model) for key, model in models.items()}
+            if value not in known:
+                model = checkpoints.checkpoint(value, root)
+                known[value] = (model, _hashes(model))
+            models[key], hashes[key] = known[value]
     return Question(topic, function, meaning, arguments, models, hashes)
 
 

@@ -15,7 +15,7 @@ import filelock
 
 from mechlib import checkpoints
 from mechlib.evidence import files
-from mechlib.evidence.question import Question
+from mechlib.evidence.question import Hashes, Question
 from mechlib.prompts.promptset import PromptSet
 
 Mode = Literal["measure", "frozen", "fresh", "replace"]
@@ -51,6 +51,7 @@ class Store:
     interactive: bool = False
     _settled: set[str] = field(default_factory=set, repr=False)
     _asked: dict[str, Any] = field(default_factory=dict, repr=False)
+    _models: dict[str, tuple[checkpoints.Checkpoint, Hashes]] = field(default_factory=dict, repr=False)
     _sets: dict[str, bool] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -60,6 +61,11 @@ class Store:
     @property
     def folder(self) -> Path:
         return self.evidence_dir or self.root / "artifacts" / "evidence"
+
+    @property
+    def known(self) -> dict[str, tuple[checkpoints.Checkpoint, Hashes]] | None:
+        """Models that were hashed in this run; in a notebook files may change between two cells, and None is known."""
+        return None if self.interactive else self._models
 
     @property
     def models(self) -> Path:

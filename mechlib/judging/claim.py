@@ -10,11 +10,13 @@ A claim is parsed before it runs, so that its form holds whatever Python or pyte
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import re
 import textwrap
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
@@ -59,11 +61,14 @@ class Claim:
 
     @cached_property
     def code(self) -> str:
-        return textwrap.dedent(inspect.getsource(self.function))
+        lines, tree = _file_of(self.function)
+        if tree is None:
+            return textwrap.dedent(inspect.getsource(self.function))
+        return "".join(lines[_first_line(tree) - 1 : tree.end_lineno])
 
     @cached_property
     def tree(self) -> ast.FunctionDef:
-        tree = ast.parse(self.code).body[0]
+        tree = _file_of(self.function)[1] or ast.parse(self.code).body[0]
         assert isinstance(tree, ast.FunctionDef)
         return tree
 
@@ -203,6 +208,29 @@ class Claim:
 
     def _names_of_numbers(self) -> set[str]:
         return self._names - {"model"}
+
+
+def _first_line(tree: ast.FunctionDef) -> int:
+    return min([tree.lineno, *(decorator.lineno for decorator in tree.decorator_list)])
+
+
+def _file_of(function: FunctionType) -> tuple[list[str], ast.FunctionDef | None]:
+    """The lines of the file that defines a function, and its definition there; None where the file has no such one."""
+    file, line = function.__code__.co_filename, function.__code__.co_firstlineno
+    lines, definitions = _definitions(file, Path(file).stat().st_mtime_ns) if Path(file).is_file() else ([], {})
+    return lines, definitions.get((function.__name__, line))
+
+
+@functools.lru_cache(maxsize=64)
+def _definitions(file: str, modified: int) -> tuple[list[str], dict[tuple[str, int], ast.FunctionDef]]:
+    """A file is parsed once for all its claims."""
+    text = Path(file).read_text(encoding="utf-8")
+    try:
+        body = ast.parse(text).body
+    except SyntaxError:
+        return [], {}
+    found = {(node.name, _first_line(node)): node for node in body if isinstance(node, ast.FunctionDef)}
+    return text.splitlines(keepends=True), found
 
 
 def _called(node: ast.Call) -> str:
