@@ -25,6 +25,7 @@ import platformdirs
 _SILENT_FIELDS = frozenset({"ctx", "type_params", "type_comment", "kind"})
 _DOCUMENTED = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 PACKAGE = "mechlib"
+ADDRESSES = {PACKAGE, f"{PACKAGE}.lab", f"{PACKAGE}.faces"}  # what stands there says where things are
 
 
 def digest(value: object) -> str:
@@ -131,7 +132,8 @@ def closure(names: Iterable[str], folder_of: Callable[[str], Path | None], whole
     """The modules behind dotted names, and those that they import in turn: each with a hash of what it does.
 
     folder_of  where the top package of a name lies, None where its modules do not count
-    whole      whether import statements count as well
+    whole      whether import statements count as well, and the packages that a module lies in; in mechlib their
+               __init__ files hold addresses only
     """
     waiting = list(names)
     seen: set[str] = set()
@@ -142,8 +144,9 @@ def closure(names: Iterable[str], folder_of: Callable[[str], Path | None], whole
             continue
         seen.add(dotted)
         folder = folder_of(dotted.partition(".")[0])
-        for name, file in _on_the_way(folder, dotted) if folder else ():
-            if name not in found:
+        way = _on_the_way(folder, dotted) if folder else []
+        for name, file in way if whole else way[-1:]:
+            if name not in found and name not in ADDRESSES:
                 found[name], further = module_hash(file, name, whole)
                 waiting += further
     return dict(sorted(found.items()))

@@ -44,11 +44,7 @@ def behind(name: str, package: Path | None = None) -> str:
     """One hash of all modules behind a name, "mechlib.lab.load", whatever these are called."""
     folder = package or package_folder(PACKAGE)
     modules = closure([home(name)], lambda top: folder if top == PACKAGE else None)
-    # The package itself is behind every name; what stands in its __init__ are addresses.
-    return digest(sorted({hash_ for module, hash_ in modules.items() if module not in _ADDRESSES}))[:16]
-
-
-_ADDRESSES = {PACKAGE, f"{PACKAGE}.lab", f"{PACKAGE}.faces"}
+    return digest(sorted(set(modules.values())))[:16]
 
 
 def older(filed: Stamp, today: Stamp) -> tuple[str, ...]:
