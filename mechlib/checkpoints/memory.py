@@ -21,6 +21,7 @@ class Memory(NamedTuple):
 
     @property
     def total(self) -> int:
+        """Bytes of weights and activations together."""
         return self.weights + self.activations
 
 

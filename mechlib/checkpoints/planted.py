@@ -181,14 +181,17 @@ class Plan:
 
     @property
     def d_model(self) -> int:
+        """The width of the residual stream: every channel has its own dimensions."""
         return sum(self.channels.values())
 
     @property
     def d_head(self) -> int:
+        """The width of a head: one dimension a name and a position where names are moved."""
         return len(NAMES) + self.n_ctx + 1 if self.kind in ("ioi", "backup") else 16
 
     @property
     def d_mlp(self) -> int:
+        """The width of an MLP: a neuron for every pair of digits where it adds."""
         return len(DIGITS) ** 2 if self.kind in ("adder", "bias") else 32
 
     @property

@@ -42,6 +42,7 @@ def checkpoint(name: str, root: Path | None = None) -> Checkpoint:
 
 
 def plan_of(base: str) -> planted.Plan | None:
+    """The plan behind the name of a planted model; None for other names. UnknownModel for a size that is too small."""
     try:
         return planted.plan(base)
     except ValueError as error:

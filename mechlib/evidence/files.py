@@ -127,6 +127,7 @@ def load_prompts(folder: Path, name: str) -> Rows:
 
 
 def prompts_path(folder: Path, name: str) -> Path:
+    """Where a set of prompts is filed, by its name, below the evidence in `folder`."""
     return folder / PROMPTS / f"{name}{ENDING}"
 
 

@@ -78,18 +78,22 @@ class Body:
 
     @functools.cached_property
     def topic(self) -> str:
+        """Under which topic this is filed."""
         return topic_of(self.source.file)
 
     @functools.cached_property
     def meaning(self) -> str:
+        """The hash of what the function does."""
         return meaning(self.call, self.source)
 
     @functools.cached_property
     def stamp(self) -> Stamp:
+        """The instruments of today."""
         return instruments(self.call, self.source)
 
     @functools.cached_property
     def stamped(self) -> str:
+        """The name of that stamp."""
         return name_of(self.stamp)
 
 

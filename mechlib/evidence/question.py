@@ -134,6 +134,7 @@ class Question:
 
     @property
     def model(self) -> str:
+        """The model that is asked about; "" where there is none."""
         return str(self.arguments.get("model", ""))
 
     @property
@@ -171,6 +172,7 @@ class Question:
 
     @cached_property
     def key(self) -> str:
+        """The sha256 of all parts: what the answer is filed under."""
         return digest(self.parts)
 
     @cached_property

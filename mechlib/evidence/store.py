@@ -60,6 +60,7 @@ class Store:
 
     @property
     def folder(self) -> Path:
+        """Where evidence lies, a folder a topic."""
         return self.evidence_dir or self.root / "artifacts" / "evidence"
 
     @property

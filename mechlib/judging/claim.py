@@ -57,10 +57,12 @@ class Claim:
 
     @property
     def name(self) -> str:
+        """The function's name: the proposition."""
         return self.function.__name__
 
     @cached_property
     def code(self) -> str:
+        """The claim's source text, decorators included."""
         lines, tree = _file_of(self.function)
         if tree is None:
             return textwrap.dedent(inspect.getsource(self.function))
@@ -68,17 +70,20 @@ class Claim:
 
     @cached_property
     def tree(self) -> ast.FunctionDef:
+        """The claim's source, parsed."""
         tree = _file_of(self.function)[1] or ast.parse(self.code).body[0]
         assert isinstance(tree, ast.FunctionDef)
         return tree
 
     @cached_property
     def paragraphs(self) -> list[str]:
+        """The docstring in paragraphs, each in one line."""
         text = inspect.cleandoc(self.function.__doc__ or "").strip()
         return [" ".join(part.split()) for part in re.split(r"\n\s*\n|\n(?=\s*Source:)", text) if part.strip()]
 
     @property
     def sentence(self) -> str:
+        """The docstring's first paragraph, which the report prints."""
         return self.paragraphs[0] if self.paragraphs else ""
 
     @property

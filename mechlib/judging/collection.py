@@ -34,6 +34,7 @@ def topic_of(item: pytest.Item) -> str:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Puts the models of --model in the place of those that a claim names."""
     models = metafunc.config.getoption("model")
     if not models or not _is_claim_file(metafunc.config, metafunc.definition.path):
         return
@@ -62,6 +63,7 @@ def _parsed(function: Any) -> claims.Claim:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> Generator[None, Any, Any]:
+    """Reads each function below claims/ as a claim, and refuses what is none."""
     items = yield
     if not items or not _is_claim_file(collector.config, collector.path):
         return items
@@ -97,6 +99,7 @@ def _models_and_cases(functions: list[pytest.Function]) -> tuple[set[str], set[s
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, Any]:
+    """Says in one line why a claim file cannot be read, and lets none skip itself."""
     report = yield
     if report.failed and isinstance(collector, pytest.Module) and _is_claim_file(collector.config, collector.path):
         report.longrepr = _one_line(report.call.excinfo.value) or report.longrepr

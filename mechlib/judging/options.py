@@ -25,6 +25,7 @@ _FORMER = re.compile(r"(?:^|/)claims/test_(\w+)\.py$")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of the group "claims and their evidence"."""
     group = parser.getgroup("mechlib", "claims and their evidence")
     group.addoption("--frozen", action="store_true", help="judge filed evidence only: measure and file nothing")
     group.addoption("--fresh", action="store_true", help="measure everything again, compare with what is filed")
@@ -58,6 +59,7 @@ def _whole(text: str) -> int:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
+    """Checks options, chooses the store, and registers the run in the process that the user started."""
     if not __debug__:
         raise pytest.UsageError("python -O strips asserts, and a claim is one: run without -O and PYTHONOPTIMIZE")
     chosen = [name for name in ("frozen", "fresh", "replace") if config.getoption(name)]

@@ -20,6 +20,7 @@ _LETTERS = dict(zip(WORDS, "SRIVGNE", strict=True))
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Judges a claim in place of calling it; the record travels with the test report."""
     claim = pyfuncitem.stash.get(CLAIM, None)
     if claim is None:
         return None
@@ -60,6 +61,7 @@ def _failure(record: Record, trace: str) -> str:
 
 
 def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -> tuple[str, str, Any] | None:
+    """The verdict word in the place of pytest's own."""
     record = record_of(report) if report.when == "call" else None
     if record is None:
         return None

@@ -77,10 +77,12 @@ class Run:
     # How much was asked for: a run that ends early is no report of the whole record.
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Counts the claims that were asked for."""
         self._ask(item.nodeid for item in session.items)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        """Counts the claims that workers were asked for."""
         self._ask(ids)
 
     def _ask(self, ids: Iterable[str]) -> None:
@@ -98,10 +100,12 @@ class Run:
         return folder / "partial" if self.partial else folder
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Remembers that the user stopped the run."""
         self.interrupted = type(excinfo.value) is KeyboardInterrupt  # pytest's own ways to stop are derived from it
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self, config: pytest.Config) -> None:
+        """Says how to go on after an interruption."""
         terminal: Any = config.pluginmanager.get_plugin("terminalreporter")
         if self.interrupted and terminal is not None:
             terminal.write_line(self._how_to_go_on())
@@ -116,6 +120,7 @@ class Run:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keeps a record as it comes in, and holds it against the register."""
         record = record_of(report) if report.when == "call" else None
         if record is None:
             return
@@ -143,11 +148,13 @@ class Run:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Ends with status 5 where no claim was judged."""
         self._move_page()
         if self.records and not self.judged and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = NOTHING_JUDGED
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Prints the table of verdicts, and writes what was asked for."""
         if not self.records:
             return
         from mechlib.report import read_results, verdict_table

@@ -1,0 +1,1 @@
+"""Parts of a network: heads, circuits as graphs, and random ones of equal size."""

@@ -122,6 +122,7 @@ def layer_of(node: str) -> int:
 
 
 def kind_of(part: str) -> Kind:
+    """Whether a part is named as a node or as an edge; ValueError with the way to write one."""
     if _EDGE.fullmatch(part):
         return "edges"
     if _NODE.fullmatch(part) and part not in (INPUT, LOGITS):
@@ -132,10 +133,12 @@ def kind_of(part: str) -> Kind:
 
 
 def order_of(node: str) -> tuple[int, bool, int]:
+    """A key that sorts nodes by layer, heads before the MLP."""
     return layer_of(node), node.startswith("mlp"), 0 if node.startswith("mlp") else int(node.split(".")[1])
 
 
 def reached(start: set[str], steps: list[tuple[str, str]]) -> set[str]:
+    """All nodes that steps lead to from `start`, which are among them."""
     found, size = set(start), 0
     while len(found) > size:
         size = len(found)

@@ -53,6 +53,7 @@ def assembled(
 
 
 def identity(measured: Measurement, drawn: Sample, column: str) -> dict[str, Any]:
+    """What an estimate says of the units behind it."""
     return {
         "n": drawn.n,
         "unit": measured.unit,
@@ -124,6 +125,7 @@ def aligned(measured: Measurement, like: Measurement) -> Measurement:
 
 
 def columns_of_difference(first: Measurement, second: Measurement) -> tuple[str, ...]:
+    """The columns of a difference; ValueError where those of the two do not fit."""
     if len(first.columns) == len(second.columns) == 1:
         return first.columns if first.columns == second.columns else ("value",)
     if 1 in (len(first.columns), len(second.columns)):

@@ -92,6 +92,7 @@ def _split(measured: Measurement) -> tuple[Measurement, Measurement]:
 
 
 def check_denominator(denominator: Measurement, across: str | None) -> None:
+    """Raises RatioRefused where a denominator cannot be told from zero, ValueError where it has several columns."""
     if len(denominator.columns) != 1:
         raise ValueError(f"a denominator of {len(denominator.columns)} columns: choose one")
     drawn = sample(denominator, across)

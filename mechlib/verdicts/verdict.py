@@ -50,15 +50,21 @@ class Estimated(Protocol):
     """The number with an interval that a verdict is about."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The column that was estimated; "" where there is one only."""
+        ...
 
-    def to_dict(self) -> dict[str, Any]: ...
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain data without NaN."""
+        ...
 
 
 class Subject(Protocol):
     """What can be compared: one Estimate, or several under `every` or `some`."""
 
-    def held_against(self, bounds: tuple[Bound, ...]) -> Verdict: ...
+    def held_against(self, bounds: tuple[Bound, ...]) -> Verdict:
+        """The verdict on these bounds."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)

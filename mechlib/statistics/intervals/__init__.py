@@ -1,0 +1,1 @@
+"""Intervals: the sample that they speak of, their ends, resampling, shares, tails."""

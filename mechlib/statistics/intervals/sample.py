@@ -45,6 +45,7 @@ class Sample:
 
     @property
     def starts(self) -> np.ndarray:
+        """The first row of each cluster."""
         return np.cumsum((0, *self.sizes[:-1]))
 
     def combined(self, values: np.ndarray) -> np.ndarray:
