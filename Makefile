@@ -13,7 +13,8 @@ PYTEST := $(PYTHON_HERE) -m pytest
 INSTALL := $(PYTHON_HERE) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 LISTED := pyproject.toml constraints.txt $(PYTHON_HERE)
 
-# Two workers with as many torch threads as there are cores run at a third of the speed.
+# Two workers with as many torch threads as there are cores run at a third of the speed. WORKERS=0 does without.
+WORKERS ?= 2
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 JUDGING := $(VENV)/.judging
@@ -28,34 +29,43 @@ RECORD_NEEDS := $(MEASURING)
 FROZEN :=
 endif
 
-.PHONY: help install record test lint check reproduce lock bench clean
+.PHONY: help install record test lint check reproduce mutate lock bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
-	@echo "TORCH=cuda takes a CUDA build of torch, TORCH=none judges filed evidence without torch, PYTHON=... names the Python"
+	@echo "TORCH=cuda takes a CUDA build of torch, TORCH=none judges filed evidence without torch, PYTHON=... names the Python, WORKERS=0 uses one process"
 
 install: $(RECORD_NEEDS) ## make the environment that measures and judges
 
 record: $(RECORD_NEEDS) ## judge every claim, measuring what is missing; write REPORT.md and artifacts/report/
-	$(PYTEST) $(FROZEN) --report
+	$(ONE_THREAD) $(PYTEST) $(FROZEN) --report -n $(WORKERS)
 
 test: $(DEVELOPING) ## test the instruments
-	$(ONE_THREAD) MECHLIB_CHECK_SHAPES=1 $(PYTEST) tests -n 2
+	$(ONE_THREAD) MECHLIB_CHECK_SHAPES=1 $(PYTEST) tests -n $(WORKERS)
 
-lint: $(DEVELOPING) ## ruff and mypy
+lint: $(DEVELOPING) ## style, types, spelling, and which room may import which
 	$(PYTHON_HERE) -m ruff check .
 	$(PYTHON_HERE) -m ruff format --check .
 	$(PYTHON_HERE) -m mypy
+	$(VENV)/bin/typos
+	$(VENV)/bin/lint-imports
 
 check: lint test ## lint, test, and whether the record is what the filed evidence says
 	@cp REPORT.md $(VENV)/REPORT.before 2>/dev/null || : > $(VENV)/REPORT.before
-	$(PYTEST) --frozen --report
+	$(PYTEST) --frozen --report -n $(WORKERS)
 	@cmp -s REPORT.md $(VENV)/REPORT.before || { echo "REPORT.md was not what the evidence says; it is now: read it, then commit it" >&2; exit 1; }
 	$(VENV)/bin/mechlib verify --records artifacts/report/records.jsonl
 
 # Without the Hub's models: their weights may be in the cache of this machine, but they are not part of the record's promise.
 reproduce: $(MEASURING) ## measure everything on the shipped models again and compare with the record
-	$(ONE_THREAD) HF_HUB_CACHE=$(CURDIR)/$(VENV)/no-hub $(PYTEST) --fresh -n 2
+	$(ONE_THREAD) HF_HUB_CACHE=$(CURDIR)/$(VENV)/no-hub $(PYTEST) --fresh -n $(WORKERS)
+
+# A mutant is a line of the judging half that was changed; one that survives is a line whose fault no test would notice.
+# WHAT names some of them, as in WHAT='mechlib.statistics.multiplicity*'. All of them take hours.
+mutate: $(DEVELOPING) ## break the judging half on purpose, a line at a time; list what no test noticed
+	$(INSTALL) -e '.[mutate]'
+	$(ONE_THREAD) $(VENV)/bin/mutmut run --max-children $(or $(filter-out 0,$(WORKERS)),1) $(if $(WHAT),'$(WHAT)')
+	$(VENV)/bin/mutmut results
 
 lock: $(PYTHON_HERE) ## choose the newest versions that fit pyproject.toml, and pin them in constraints.txt
 	$(PYTHON_HERE) tools/lock.py > $(VENV)/constraints.new
@@ -66,7 +76,7 @@ bench: $(DEVELOPING) ## compare the speed with what one would use otherwise; wri
 	for file in benchmarks/bench_*.py; do echo "== $$file"; $(PYTHON_HERE) $$file || missed=1; done; exit $$missed
 
 clean: ## remove the environment, caches and the built report; the record stays
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache artifacts/report
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .import_linter_cache mutants artifacts/report
 
 $(PYTHON_HERE):
 	sh tools/venv.sh $(VENV)

@@ -1,4 +1,5 @@
-"""Prints constraints.txt: the exact version of every package that `mechlib[dev]` brings, on every system.
+"""Prints constraints.txt: the exact version of every package that `mechlib[dev]` brings, on every system, and of those
+that `mechlib[mutate]` brings on this one.
 
 Resolves in an empty environment, with the torch that constraints.txt names: that line is moved by hand, it decides
 which builds there are. Local labels (2.13.0+cpu) are cut off, so that one file serves every build and every system.
@@ -17,8 +18,8 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 HEADER = """\
-# Every package of `pip install -e '.[dev]'`, exact, for Linux, macOS and Windows. Made by `make lock`; only the line of
-# torch is moved by hand. (What a CUDA build of torch brings besides is pinned by that build itself.)
+# Every package of `pip install -e '.[dev,mutate]'`, exact, for Linux, macOS and Windows. Made by `make lock`; only the
+# line of torch is moved by hand. (What a CUDA build of torch brings besides is pinned by that build itself.)
 """
 SYSTEMS = (
     {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix", "platform_machine": "x86_64"},
@@ -84,7 +85,7 @@ def main() -> None:
         pip = [python, "-m", "pip"]
         # stdout is the file that is being written.
         subprocess.run([python, ROOT / "tools" / "install_torch.py"], check=True, stdout=sys.stderr)
-        subprocess.run([*pip, "install", "--editable", f"{ROOT}[dev]"], check=True, stdout=sys.stderr)
+        subprocess.run([*pip, "install", "--editable", f"{ROOT}[dev,mutate]"], check=True, stdout=sys.stderr)
         listing = subprocess.run([python, "-c", INVENTORY], check=True, stdout=subprocess.PIPE, text=True).stdout
         found = {canonical(name): value for name, value in json.loads(listing).items()}
         versions = {name: version.split("+")[0] for name, (version, _) in found.items()}
