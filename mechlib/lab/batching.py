@@ -23,7 +23,7 @@ from mechlib.lab.models.tokens import Ids, ids_of
 from mechlib.measurement import Measurement
 from mechlib.prompts.promptset import Prompt, PromptSet
 
-BUDGET = 256 * 2**20  # bytes of activations that one forward pass may keep
+BATCH_BYTES = 256 * 2**20  # bytes of activations that one forward pass may keep
 LARGEST = 256  # prompts in a batch: more at once brings no speed
 
 
@@ -163,4 +163,4 @@ def _fitting(model: Model, length: int) -> int:
     """How many prompts of this length fit the budget: residual stream and MLP, attention, logits."""
     shape = model.cfg
     per_token = 16 * shape.n_layers * shape.d_model + 2 * shape.d_vocab + 3 * shape.n_layers * shape.n_heads * length
-    return max(1, min(LARGEST, BUDGET // (4 * length * per_token)))
+    return max(1, min(LARGEST, BATCH_BYTES // (4 * length * per_token)))

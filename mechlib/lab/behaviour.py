@@ -53,10 +53,10 @@ def answer_log_probs(model: Model, prompts: PromptSet, unit: str = "") -> Measur
     return per_prompt(prompts, made, values, ("value",), "log-probability of the answer, in nats", unit)
 
 
-Judge: TypeAlias = Callable[[Tensor, Tensor], Tensor]  # logits and whole answers to one number for each prompt
+AnswerScore: TypeAlias = Callable[[Tensor, Tensor], Tensor]  # logits and whole answers to one number for each prompt
 
 
-def _teacher_forced(model: Model, batch: Batch, judge: Judge) -> Float[Tensor, "batch one"]:
+def _teacher_forced(model: Model, batch: Batch, score: AnswerScore) -> Float[Tensor, "batch one"]:
     """What `judge` says of each whole answer, from the logits of the prompt followed by the answer's start.
 
     Answers of one length run together. One of a single token needs no more than the prompt itself.
@@ -69,7 +69,7 @@ def _teacher_forced(model: Model, batch: Batch, judge: Judge) -> Float[Tensor, "
             raise ValueError(f"prompt {batch.prompts[own[0]].clean!r} has no answer: this metric needs one")
         answers = torch.tensor([batch.answers[row] for row in own], device=batch.tokens.device)
         tokens = torch.cat([batch.tokens[own], answers[:, :-1]], dim=1)
-        found[own] = judge(run(model, tokens)[0], answers).unsqueeze(1)
+        found[own] = score(run(model, tokens)[0], answers).unsqueeze(1)
     return found
 
 

@@ -1,7 +1,7 @@
-"""Pairs of runs and their gradients: what attribution patching and EAP are sums of products of.
+"""Pairs of runs and the metric's gradients in them: attribution patching and EAP add up products of the two.
 
-The clean and the corrupted run of some prompts agree up to the first token in which they differ, so both start there.
-One of them, or runs between them, are recorded, and the metric's gradient is taken in each.
+The clean and the corrupted run of some prompts agree up to the first token in which they differ, so both start at that
+token. One of the two, or runs between them, are recorded, and the metric's gradient is taken in each.
 """
 
 from __future__ import annotations
@@ -14,24 +14,36 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechlib.lab.batching import Batch
-from mechlib.lab.forward.cache import Kept, keep
+from mechlib.lab.forward.cache import CachedRun, run_with_cache
 from mechlib.lab.forward.families import Network, Norm
-from mechlib.lab.forward.recording import Tape, by_head_times, embedded, first_difference, memory, record
+from mechlib.lab.forward.recording import (
+    Recording,
+    embeddings_from,
+    first_difference,
+    past_of,
+    record,
+    times_head_weights,
+)
 from mechlib.lab.interventions.contexts import Positions, replaced
 from mechlib.lab.interventions.patching import CLEAN, CORRUPTED, Side
 from mechlib.lab.interventions.sites import Places
 
 Method = Literal["EAP", "EAP-IG"]
-Metric: TypeAlias = Callable[[Tensor, Batch], Tensor]  # of logits at the last position, [batch d_vocab]: one a prompt
-BUDGET = 2**30  # bytes that a run, its gradients and what all nodes write may take
+LogitMetric: TypeAlias = Callable[[Tensor, Batch], Tensor]  # logits at the last position, [batch d_vocab], to [batch]
+GRADIENT_BYTES = 2**30  # that a run, its gradients and the outputs of all nodes may take
 
 
 class BadGradient(ValueError):
     """A gradient is NaN or infinite: no score follows from it."""
 
 
-class Pair:
-    """The clean and the corrupted run of a batch, one of them recorded: from where they differ, or `least`, on."""
+class RunPair:
+    """The clean and the corrupted run of a batch, from the token in which they differ, or position `least`, on.
+
+    recorded  the run in which gradients are taken, CLEAN or CORRUPTED; the other one is run without
+
+    Raises ValueError for prompts without corrupted text.
+    """
 
     def __init__(self, net: Network, batch: Batch, recorded: Side, least: int = 0) -> None:
         if batch.corrupted is None:
@@ -45,71 +57,78 @@ class Pair:
         first = first_difference(self.tokens, self.others)
         self.start = max(first, least)
         with torch.no_grad():
-            self.other = keep(net, self.others, self.start, only_last=True)
-            before = self.other if self.start == first else keep(net, self.tokens[:, : self.start])
-        self.past = memory(before, self.start)
-        self.own: Tape | Kept | None = None
+            self.other = run_with_cache(net, self.others, self.start, only_last=True)
+            before = self.other if self.start == first else run_with_cache(net, self.tokens[:, : self.start])
+        self.past = past_of(before, self.start)
+        self.own: Recording | CachedRun | None = None
 
-    def tape(self, share: float = 1.0) -> Tape:
-        """The recorded run; with a smaller share, one whose embeddings lie so far on the way to it from the other's."""
-        stream, other = (embedded(self.net, tokens, self.start) for tokens in (self.tokens, self.others))
+    def recording(self, share: float = 1.0) -> Recording:
+        """The recorded run; with a share below 1, a run with embeddings that far on the way from the other run's."""
+        stream, other = (embeddings_from(self.net, tokens, self.start) for tokens in (self.tokens, self.others))
         made = record(self.net, torch.lerp(other, stream, share).requires_grad_(), self.past)
         if share == 1:
             self.own = made
         return made
 
-    def tapes(self, method: Method, steps: int) -> Iterator[tuple[Tape, float]]:
-        """The runs in which gradients are taken, and the weight of each."""
+    def recordings(self, method: Method, steps: int) -> Iterator[tuple[Recording, float]]:
+        """The runs in which a method takes gradients, and the weight of each."""
         if method == "EAP":
-            yield self.tape(), 1.0
+            yield self.recording(), 1.0
             return
         with torch.no_grad():
-            self.own = keep(self.net, self.tokens, self.start, self.start, self.other, only_last=True)
+            self.own = run_with_cache(self.net, self.tokens, self.start, self.start, self.other, only_last=True)
         for step in range(steps):
-            yield self.tape((step + 0.5) / steps), 1 / steps
+            yield self.recording((step + 0.5) / steps), 1 / steps
 
     def difference(self, name: str, length: int) -> Tensor:
-        """Clean less corrupted activation of this hook name, at the last `length` positions."""
+        """The clean less the corrupted activation of this hook name, at the last `length` positions."""
         assert self.own is not None
         found = self.own[name][:, -length:].detach() - self.other[name][:, -length:]
         return found if self.recorded == CLEAN else -found
 
     def products(
-        self, tape: Tape, sets: Sequence[Places], metric: Metric | None = None, positions: Positions = "all"
-    ) -> Float[Tensor, "batch sets"]:
-        """For each set of places, difference times gradient, added up over its places at these positions."""
-        names = list(dict.fromkeys(name for own in sets for name in own))
+        self,
+        recording: Recording,
+        sites: Sequence[Places],
+        metric: LogitMetric | None = None,
+        positions: Positions = "all",
+    ) -> Float[Tensor, "batch sites"]:
+        """For each set of places, difference times gradient, added up over its places at these positions.
+
+        Raises BadGradient where a gradient is NaN or infinite.
+        """
+        names = list(dict.fromkeys(name for own in sites for name in own))
         where = replaced(torch.zeros(1, self.tokens.shape[1]), torch.ones(1, self.tokens.shape[1]), positions)
         found = {}
-        gradients = self._gradients(tape, [tape[name] for name in names], names, metric)
+        gradients = self._gradients(recording, [recording[name] for name in names], names, metric)
         for name, gradient in zip(names, gradients, strict=True):
             product = (self.difference(name, gradient.shape[1]) * gradient).sum(-1)
             found[name] = torch.einsum("bp...,p->b...", product, where[0, -gradient.shape[1] :].to(product))
-        columns = [torch.stack([_of_heads(found[name], heads) for name, heads in own.items()]) for own in sets]
+        columns = [torch.stack([_of_heads(found[name], heads) for name, heads in own.items()]) for own in sites]
         return torch.stack([column.sum(0) for column in columns], dim=1)
 
-    def along_edges(self, tape: Tape, metric: Metric | None) -> Float[Tensor, " edges"]:
-        """For each edge of the graph, what its source writes (clean less corrupted) times the gradient of what its
-        target alone sees, added up over prompts and positions."""
+    def along_edges(self, recording: Recording, metric: LogitMetric | None) -> Float[Tensor, " edges"]:
+        """For each edge of the graph, the output of its source (clean less corrupted) times the gradient of the input
+        of its target alone, added up over prompts and positions. Raises BadGradient as `products` does."""
         net, graph, layers = self.net, self.net.graph, range(self.net.n_layers)
-        inputs = [one for layer in layers for one in (*tape.ports[layer], tape.reads[layer])]
+        inputs = [one for layer in layers for one in (*recording.qkv[layer], recording.reads[layer])]
         names = [f"layer {layer}" for layer in layers for _ in range(4)]
-        gradients = self._gradients(tape, [*inputs, tape.end], [*names, "the logits"], metric)
-        written, found = self._written(tape), []
+        gradients = self._gradients(recording, [*inputs, recording.end], [*names, "the logits"], metric)
+        written, found = self._written(recording), []
         for layer, block in enumerate(net.blocks):
-            *ports, read = gradients[4 * layer : 4 * layer + 4]
+            *inputs, read = gradients[4 * layer : 4 * layer + 4]
             sources = written[: graph.before(f"{layer}.0")]
-            seen = tape.streams[layer].detach()
+            seen = recording.streams[layer].detach()
             heads = [
-                _along(_to_stream(block.ln1, seen, gradient, net.port_weights(block, port)), sources)
-                for port, gradient in zip("qkv", ports, strict=True)
+                _along(_to_stream(block.ln1, seen, gradient, net.input_weights(block, input)), sources)
+                for input, gradient in zip("qkv", inputs, strict=True)
             ]
             found.append(torch.stack(heads, dim=1).flatten())
             found.append(_along(read.unsqueeze(0), written[: graph.before(f"mlp {layer}")]).flatten())
         return torch.cat([*found, _along(gradients[-1].unsqueeze(0), written).flatten()])
 
-    def metric(self, end: Float[Tensor, "batch one d_model"], metric: Metric | None) -> Float[Tensor, " batch"]:
-        """The metric of what the logits read at the last position."""
+    def metric(self, end: Float[Tensor, "batch one d_model"], metric: LogitMetric | None) -> Float[Tensor, " batch"]:
+        """The metric, from the residual stream that the logits read; None for the logit difference."""
         if metric is not None:
             return metric(self.net.unembed(end[:, -1]), self.batch)
         words = torch.stack([self.batch.answer, self.batch.distractor], dim=1)
@@ -117,29 +136,29 @@ class Pair:
         return answer - distractor
 
     def total(self) -> Float[Tensor, " batch"]:
-        """Exactly, metric(clean) - metric(corrupted)."""
+        """metric(clean) - metric(corrupted), exactly."""
         assert self.own is not None
         last = f"blocks.{self.net.n_layers - 1}.hook_resid_post"
         own, other = (self.metric(run[last][:, -1:].detach(), None) for run in (self.own, self.other))
         return own - other if self.recorded == CLEAN else other - own
 
-    def _written(self, tape: Tape) -> Float[Tensor, "source batch pos d_model"]:
-        """What every node writes, clean less corrupted. Only the last position of the last layer is ever read."""
+    def _written(self, recording: Recording) -> Float[Tensor, "source batch pos d_model"]:
+        """The output of every node, clean less corrupted. Of the last layer only the last position is ever read."""
         net, graph, embeddings = self.net, self.net.graph, "blocks.0.hook_resid_pre"
-        made = torch.zeros(len(graph.sources), *tape.streams[0].shape, device=net.W_E.device)
+        made = torch.zeros(len(graph.sources), *recording.streams[0].shape, device=net.W_E.device)
         made[0] = self.difference(embeddings, made.shape[2])
         for layer, block in enumerate(net.blocks):
-            length, first = tape.z[layer].shape[1], graph.before(f"{layer}.0")
+            length, first = recording.z[layer].shape[1], graph.before(f"{layer}.0")
             z = self.difference(f"blocks.{layer}.attn.hook_z", length)
-            made[first : first + net.n_heads, :, -length:] = by_head_times(z, block.W_O)
+            made[first : first + net.n_heads, :, -length:] = times_head_weights(z, block.W_O)
             made[first + net.n_heads, :, -length:] = self.difference(f"blocks.{layer}.hook_mlp_out", length)
         return made
 
     def _gradients(
-        self, tape: Tape, inputs: Sequence[Tensor], names: Sequence[str], metric: Metric | None
+        self, recording: Recording, inputs: Sequence[Tensor], names: Sequence[str], metric: LogitMetric | None
     ) -> tuple[Tensor, ...]:
         found = torch.autograd.grad(
-            self.metric(tape.end, metric).sum(), inputs, allow_unused=True, materialize_grads=True
+            self.metric(recording.end, metric).sum(), inputs, allow_unused=True, materialize_grads=True
         )
         for name, gradient in reversed(list(zip(names, found, strict=True))):
             if not gradient.sum().isfinite():
@@ -166,8 +185,9 @@ def _to_stream(
     gradient: Float[Tensor, "batch last head_index d_head"],
     weights: Float[Tensor, "head_index d_head d_model"],
 ) -> Float[Tensor, "head_index batch last d_model"]:
-    """The gradient of what each head alone sees at the last positions, from that of its queries, keys or values."""
-    back = by_head_times(gradient, weights)
+    """The gradient of the stream that each head alone sees at the last positions, from the gradient of its queries,
+    keys or values."""
+    back = times_head_weights(gradient, weights)
     if norm.kind == "none":
         return back
     x = seen[:, -gradient.shape[1] :]
@@ -187,17 +207,17 @@ def _along(
     return gradient.flatten(1) @ written[:, :, -gradient.shape[2] :].flatten(1).T
 
 
-def least_of(positions: Positions, length: int) -> int:
-    """The first of these positions, from the start."""
+def first_of(positions: Positions, length: int) -> int:
+    """The first of these positions in a run of `length` tokens, counted from the start."""
     where = replaced(torch.zeros(1, length), torch.ones(1, length), positions)[0].nonzero()
     return int(where[0]) if len(where) else 0
 
 
-def parts(net: Network, batch: Batch) -> Iterator[Batch]:
+def portions(net: Network, batch: Batch) -> Iterator[Batch]:
     """The rows of a batch in portions that fit the budget."""
     block, width = net.blocks[0], net.W_E.shape[1]
     inner = 0 if block.into is None else len(block.into)
     floats = net.n_layers * (16 * width + 4 * inner) + (len(net.graph.sources) + 3 * net.n_heads) * width
-    step = max(1, BUDGET // (4 * floats * batch.tokens.shape[1]))
+    step = max(1, GRADIENT_BYTES // (4 * floats * batch.tokens.shape[1]))
     for start in range(0, len(batch.tokens), step):
         yield batch.part(slice(start, start + step))

@@ -27,10 +27,10 @@ from mechlib.measurement import Measurement
 from mechlib.parts.heads import EmptySelection, Head, all_heads
 
 Diagonal = Literal["on top", "rank", "eigenvalues"]
-Port = Literal["q", "k", "v"]
+HeadInput = Literal["q", "k", "v"]
 
 CHANCE = "chance"
-BUDGET = 64 * 2**20  # bytes of one block of the tokens-by-tokens matrix
+BLOCK_BYTES = 64 * 2**20  # of one block of the tokens-by-tokens matrix
 
 _DIAGONAL: dict[Diagonal, str] = {
     "on top": "share of tokens for which {} is the highest",
@@ -76,10 +76,10 @@ def copying(
         normed = block.ln1(read[min(head.layer, 1)])
         if block.ln1.bias is not None:
             normed = normed - block.ln1.bias
-        values = normed @ net.port_weights(block, "v")[head.head].T
+        values = normed @ net.input_weights(block, "v")[head.head].T
         return _diagonal(values, to_logits @ block.W_O[head.head].T, what)
 
-    return _one_row({str(head): score(head) for head in chosen}, of)
+    return _census_row({str(head): score(head) for head in chosen}, of)
 
 
 def matching(
@@ -101,7 +101,7 @@ def matching(
         own = keys[:, head.head * net.n_groups // net.n_heads]
         return _diagonal(queries[:, head.head], own - own.mean(0), what)
 
-    return _one_row({str(head): score(head) for head in chosen}, of)
+    return _census_row({str(head): score(head) for head in chosen}, of)
 
 
 def positional_attention(
@@ -136,13 +136,13 @@ def positional_attention(
         scores = queries[:, head.head] @ keys[:, head.head * net.n_groups // net.n_heads].T / net.d_head**0.5
         pattern = scores.masked_fill(later, -torch.inf).softmax(-1)
         found[str(head)] = float(pattern.diagonal(offset).mean())
-    return _one_row(found, f"attention by position alone, at offset {offset}")
+    return _census_row(found, f"attention by position alone, at offset {offset}")
 
 
 def composition(
-    model: Model, port: Port, senders: Iterable[Head] | None = None, receivers: Iterable[Head] | None = None
+    model: Model, input: HeadInput, senders: Iterable[Head] | None = None, receivers: Iterable[Head] | None = None
 ) -> Measurement:
-    """How much of what a head writes the query ("q"), key ("k") or value ("v") input of a later head reads.
+    """How much of a head's output the query ("q"), key ("k") or value ("v") input of a later head reads.
 
     |W_out W_in| / (|W_out| |W_in|) in Frobenius norms, W_out the sender's OV matrix and W_in the receiver's QK matrix
     (from its query or key side) or OV matrix; between 0 and 1. Norms are folded as this file says; biases are no part.
@@ -155,22 +155,22 @@ def composition(
     receiver.
     Source: Elhage et al. 2021, "Two-Layer Attention-Only Transformers", composition.
     """
-    if port not in get_args(Port):
-        raise ValueError(f"no input {port!r} of a head: choose one of {', '.join(get_args(Port))}")
+    if input not in get_args(HeadInput):
+        raise ValueError(f"no input {input!r} of a head: choose one of {', '.join(get_args(HeadInput))}")
     net, earlier = _asked(model, senders)
     later = _asked(model, receivers)[1]
     pairs = [(one, other) for one in earlier for other in later if one.layer < other.layer]
     if not pairs:
         raise EmptySelection("no sender is in an earlier layer than a receiver: heads read earlier layers only")
-    writes = [_half(_read(net, block, "v"), _written(net, block)) for block in net.blocks]
-    reads = [_receiving(net, block, port) for block in net.blocks]
+    writes = [_half(_reading_weights(net, block, "v"), _writing_weights(net, block)) for block in net.blocks]
+    reads = [_receiving(net, block, input) for block in net.blocks]
     found = {}
     for one, other in pairs:
         out, into = writes[one.layer][one.head], reads[other.layer][other.head]
         size = out.norm() * into.norm()
-        found[f"{one}->{other}.{port}"] = float((out @ into.T).norm() / size) if size > 0 else 0.0
+        found[f"{one}->{other}.{input}"] = float((out @ into.T).norm() / size) if size > 0 else 0.0
     kept = net.W_E.shape[1] - (net.blocks[0].ln1.kind == "LN")
-    return _one_row({**found, CHANCE: kept**-0.5}, f"{port.upper()}-composition, share of what could be read")
+    return _census_row({**found, CHANCE: kept**-0.5}, f"{input.upper()}-composition, share of what could be read")
 
 
 def _asked(model: Model, heads: Iterable[Head] | None) -> tuple[Network, list[Head]]:
@@ -185,7 +185,7 @@ def _asked(model: Model, heads: Iterable[Head] | None) -> tuple[Network, list[He
     return net, chosen
 
 
-def _one_row(values: dict[str, float], of: str) -> Measurement:
+def _census_row(values: dict[str, float], of: str) -> Measurement:
     return Measurement(
         torch.tensor([list(values.values())], dtype=torch.float64).numpy(),
         units=("checkpoint",),
@@ -222,7 +222,7 @@ def _diagonal(left: Float[Tensor, "n d_head"], right: Float[Tensor, "n d_head"],
         found = torch.linalg.eigvals((right.T @ left).cpu().double())
         size = found.abs().sum()
         return float(found.sum().real / size) if size > 0 else 0.0
-    step = max(1, BUDGET // (4 * len(right)))
+    step = max(1, BLOCK_BYTES // (4 * len(right)))
     ranks = []
     for start in range(0, len(left), step):
         block = left[start : start + step] @ right.T
@@ -240,19 +240,19 @@ def _folded(norm: Norm, weight: Float[Tensor, "... d_model"]) -> Float[Tensor, "
     return weight - weight.mean(-1, keepdim=True) if norm.kind == "LN" else weight
 
 
-def _read(net: Network, block: Block, port: Port) -> Float[Tensor, "head_index d_head d_model"]:
-    return _folded(block.ln1, net.port_weights(block, port))
+def _reading_weights(net: Network, block: Block, input: HeadInput) -> Float[Tensor, "head_index d_head d_model"]:
+    return _folded(block.ln1, net.input_weights(block, input))
 
 
-def _written(net: Network, block: Block) -> Float[Tensor, "head_index d_head d_model"]:
+def _writing_weights(net: Network, block: Block) -> Float[Tensor, "head_index d_head d_model"]:
     """Output weights without the mean, where norms take it from every reader."""
     return block.W_O - block.W_O.mean(-1, keepdim=True) if block.ln1.kind == "LN" else block.W_O
 
 
-def _receiving(net: Network, block: Block, port: Port) -> Float[Tensor, "head_index d_head d_model"]:
-    if port == "v":
-        return _half(_written(net, block), _read(net, block, "v"))
-    return _half(_read(net, block, "k" if port == "q" else "q"), _read(net, block, port))
+def _receiving(net: Network, block: Block, input: HeadInput) -> Float[Tensor, "head_index d_head d_model"]:
+    if input == "v":
+        return _half(_writing_weights(net, block), _reading_weights(net, block, "v"))
+    return _half(_reading_weights(net, block, "k" if input == "q" else "q"), _reading_weights(net, block, input))
 
 
 def _half(

@@ -50,7 +50,7 @@ def logit_lens(model: Model, prompts: PromptSet, what: LensValue = "logit differ
     if what not in get_args(LensValue):
         raise ValueError(f"no reading {what!r} of the lens: choose one of {', '.join(get_args(LensValue))}")
     made = batches(model, prompts)
-    values = [torch.stack([_read(stream, batch, what) for stream in _lens(model, batch)], dim=1) for batch in made]
+    values = [torch.stack([_value(stream, batch, what) for stream in _lens(model, batch)], dim=1) for batch in made]
     return per_prompt(prompts, made, values, depths(model), _OF[what], unit, yes_no=what == "answer on top")
 
 
@@ -74,7 +74,7 @@ def _lens(model: Model, batch: Batch) -> list[Float[Tensor, "batch one d_vocab"]
     return read
 
 
-def _read(logits: Float[Tensor, "batch one d_vocab"], batch: Batch, what: LensValue) -> Float[Tensor, " batch"]:
+def _value(logits: Float[Tensor, "batch one d_vocab"], batch: Batch, what: LensValue) -> Float[Tensor, " batch"]:
     if what == "entropy":
         chances = logits[:, -1].log_softmax(-1)
         return -(chances.exp() * chances).sum(-1)

@@ -1,12 +1,12 @@
-"""Path patching: what one component says to another, replaced; everything else stays as it was.
+"""Path patching: the message from one component to another, replaced; everything else stays as it was.
 
 A *sender* (heads, MLPs, the embeddings) gets the output that it has in the other run, but only its *receivers* see
-that: the logits, an MLP, or a head's query, key or value. On the way from sender to receiver all other heads are
+this output: the logits, an MLP, or a head's query, key or value. On the way from sender to receiver all other heads are
 frozen, and MLPs too: the direct path along the residual stream. With `through_mlps` MLPs on the way are computed anew,
-as Wang et al. do. Behind the receivers everything is computed anew, receivers of later layers included: what they see
-of a sender is replaced, what they see of earlier receivers follows.
+as Wang et al. do. Behind the receivers everything is computed anew, receivers of later layers included: they see the
+replaced output of a sender, and the outputs of earlier receivers as these have changed.
 
-Exact: norms and attention of the receivers are computed from what they then see.
+Exact: norms and attention of the receivers are computed from the stream that they then see.
 
 Sources: Wang et al. 2022, arXiv:2211.00593, appendix B; Goldowsky-Dill et al. 2023, arXiv:2304.05969.
 """
@@ -22,14 +22,14 @@ from torch import Tensor
 
 from mechlib.lab.attribution.attention import Target, target_key
 from mechlib.lab.batching import Batch, batches, per_prompt
-from mechlib.lab.forward.cache import keep
-from mechlib.lab.forward.families import Network, check_readers, network, ports
-from mechlib.lab.forward.recording import by_head, first_difference, memory, record
+from mechlib.lab.forward.cache import run_with_cache
+from mechlib.lab.forward.families import Network, check_readers, network, queries_keys_values
+from mechlib.lab.forward.recording import first_difference, past_of, record, repeated_by_head
 from mechlib.lab.hooks import NothingChanged, differs
 from mechlib.lab.interventions.ablation import INTACT
 from mechlib.lab.interventions.contexts import Where, places
 from mechlib.lab.interventions.patching import CLEAN, CORRUPTED, Side
-from mechlib.lab.interventions.sites import Sets, named
+from mechlib.lab.interventions.sites import Sites, named
 from mechlib.lab.models.loading import Model
 from mechlib.measurement import TOTAL, Measurement
 from mechlib.parts.graphs import INPUT, LOGITS, layer_of
@@ -43,7 +43,7 @@ Senders: TypeAlias = frozenset[str]  # nodes: "0.3", "mlp 1", "input"
 def lost_by_path_patching(
     model: Model,
     prompts: PromptSet,
-    senders: Sets,
+    senders: Sites,
     receivers: Sequence[str] = (LOGITS,),
     through_mlps: bool = False,
     unit: str = "",
@@ -64,33 +64,39 @@ def lost_by_path_patching(
 def restored_by_path_patching(
     model: Model,
     prompts: PromptSet,
-    senders: Sets,
+    senders: Sites,
     receivers: Sequence[str] = (LOGITS,),
     through_mlps: bool = False,
     unit: str = "",
 ) -> Measurement:
-    """How much of it comes back when receivers of the corrupted run see the senders' clean output: the other way."""
+    """How much of the logit difference comes back when receivers of the corrupted run see the senders' clean output.
+
+    The other direction of `lost_by_path_patching`, with the same arguments, unit and errors; the last column, "total",
+    is again metric(clean) - metric(corrupted).
+    """
     return _patched(model, prompts, senders, receivers, through_mlps, CORRUPTED, unit)
 
 
 def attention_after_path_patching(
     model: Model,
     prompts: PromptSet,
-    senders: Sets,
+    senders: Sites,
     receiver: Head,
-    port: Literal["q", "k"],
+    input: Literal["q", "k"],
     target: Target,
     through_mlps: bool = False,
-    into: Side = CLEAN,
+    patched_run: Side = CLEAN,
     unit: str = "",
 ) -> Measurement:
     """Attention probability of one head on a target when its query or key sees the senders' output of the other run.
 
-    receiver, port  the head, and through which of its inputs it sees that; its values do not decide where it looks
-    target          where in the clean text, as in `attention_to`
-    into            the run that is patched; the senders' output comes from the other
+    receiver     the head
+    input        the one of its inputs, "q" or "k", that sees the senders' output; values do not decide where it looks
+    target       a place in the clean text, as in `attention_to`
+    patched_run  the run that is patched, "clean" or "corrupted"; the senders' output comes from the other
 
-    Columns: each sender, and last "intact". K-composition with a previous-token head shows as a fall of attention to
+    Columns: each sender, and last "intact"; between 0 and 1. Raises ValueError for another receiver, input or target,
+    and as `lost_by_path_patching` does. K-composition with a previous-token head shows as a fall of attention to
     the token "after previous occurrence" when what that head writes to the key is replaced.
     """
     if target not in get_args(Target):
@@ -99,31 +105,31 @@ def attention_after_path_patching(
         raise ValueError(f"receiver {receiver!r} is no head: write Head(1, 0)")
     if target == "previous token":
         raise ValueError("'previous token' is an average over all tokens: name one that the last token looks at")
-    if port not in ("q", "k"):
-        raise ValueError(f"port {port!r} does not decide where a head looks: choose q or k")
+    if input not in ("q", "k"):
+        raise ValueError(f"input {input!r} does not decide where a head looks: choose q or k")
     net, every, made, values = network(model), named(senders), batches(model, prompts), []
-    reader, moved = f"{receiver}.{port}", False
+    reader, moved = f"{receiver}.{input}", False
     check_readers(net, (reader,))
     sent = [_senders(model, net, where, (reader,)) for where in every.values()]
     for batch in made:
-        runs = _Runs(net, batch, into)
+        runs = _Runs(net, batch, patched_run)
         shifts = [runs.shifts(nodes, (reader,), through_mlps)[reader] for nodes in sent]
         moved = moved or any(map(runs.moves, shifts))
         shifts.append(torch.zeros_like(shifts[0]))
         key = target_key(batch, target).unsqueeze(1)
-        values.append(torch.cat([runs.attention(receiver, port, shift).gather(1, key) for shift in shifts], dim=1))
+        values.append(torch.cat([runs.attention(receiver, input, shift).gather(1, key) for shift in shifts], dim=1))
     _check_moved(moved, every)
-    of = f"attention of head {receiver} to the {target}, as its {port} sees senders of the other run"
+    of = f"attention of head {receiver} to the {target}, as its {input} sees senders of the other run"
     return per_prompt(prompts, made, values, (*every, INTACT), of, unit)
 
 
 def _patched(
     model: Model,
     prompts: PromptSet,
-    senders: Sets,
+    senders: Sites,
     receivers: Sequence[str],
     through_mlps: bool,
-    into: Side,
+    patched_run: Side,
     unit: str,
 ) -> Measurement:
     net, every, made, values, moved = network(model), named(senders), batches(model, prompts), [], False
@@ -132,39 +138,39 @@ def _patched(
     check_readers(net, receivers)
     sent = [_senders(model, net, where, receivers) for where in every.values()]
     for batch in made:
-        runs = _Runs(net, batch, into, only_last=tuple(receivers) == (LOGITS,))
+        runs = _Runs(net, batch, patched_run, only_last=tuple(receivers) == (LOGITS,))
         columns = []
         for nodes in sent:
             shifts = runs.shifts(nodes, receivers, through_mlps)
             moved = moved or any(map(runs.moves, shifts.values()))
             columns.append(runs.difference(runs.end(shifts)))
         own, other = runs.difference(runs.own.streams[-1][:, -1:]), runs.difference(runs.other.streams[-1][:, -1:])
-        sign = 1 if into == CLEAN else -1
+        sign = 1 if patched_run == CLEAN else -1
         values.append(torch.stack([*((own - column) * sign for column in columns), (own - other) * sign], dim=1))
     _check_moved(moved, every)
-    what = "lost" if into == CLEAN else "restored"
+    what = "lost" if patched_run == CLEAN else "restored"
     how = "MLPs on the way computed anew" if through_mlps else "direct"
     of = f"logit difference {what} by patching paths to {', '.join(receivers)} ({how}), in logits"
     return per_prompt(prompts, made, values, (*every, TOTAL), of, unit)
 
 
 class _Runs:
-    """The run that is patched and the other one, kept from where they differ on."""
+    """The run that is patched and the other one, cached from the token in which they differ on."""
 
-    def __init__(self, net: Network, batch: Batch, into: Side, only_last: bool = False) -> None:
+    def __init__(self, net: Network, batch: Batch, patched_run: Side, only_last: bool = False) -> None:
         if batch.corrupted is None:
             raise ValueError(f"{batch.prompts[0].clean!r} has no corrupted text: there is no run to take a path from")
         self.net, self.batch = net, batch
-        tokens, others = (batch.tokens, batch.corrupted) if into == CLEAN else (batch.corrupted, batch.tokens)
+        tokens, others = (batch.tokens, batch.corrupted) if patched_run == CLEAN else (batch.corrupted, batch.tokens)
         start = first_difference(tokens, others)
         with torch.no_grad():
-            self.own = keep(net, tokens, start)
-            self.other = keep(net, others, start, start, self.own)
-        self.past = memory(self.own, start)
+            self.own = run_with_cache(net, tokens, start)
+            self.other = run_with_cache(net, others, start, start, self.own)
+        self.past = past_of(self.own, start)
         self.length = 1 if only_last else tokens.shape[1] - start
 
     def shifts(self, senders: Senders, receivers: Sequence[str], through_mlps: bool) -> dict[str, Shift]:
-        """By receiver, how far what it sees moves, at the last `length` positions."""
+        """By receiver, the change of the stream that it sees, at the last `length` positions."""
         net, found = self.net, dict[str, Shift]()
         shift = self._moved(INPUT) * (INPUT in senders)
         for layer, block in enumerate(net.blocks):
@@ -183,26 +189,26 @@ class _Runs:
         return found | ({LOGITS: shift} if LOGITS in receivers else {})
 
     def end(self, shifts: Mapping[str, Shift]) -> Float[Tensor, "batch one d_model"]:
-        """What the logits read at the last position, where receivers see what they see moved."""
+        """The stream that the logits read at the last position, where each receiver sees the stream with its shift."""
         if set(shifts) == {LOGITS}:
             return self.own.streams[-1][:, -1:] + shifts[LOGITS][:, -1:]
         first = min(layer_of(node_of(name)) for name in shifts if name != LOGITS)
         return record(self.net, self.own.streams[first], self.past, shifts, first).end
 
     def difference(self, end: Float[Tensor, "batch one d_model"]) -> Float[Tensor, " batch"]:
-        """Logit of answer minus distractor."""
+        """The logit of the answer minus the distractor's."""
         words = torch.stack([self.batch.answer, self.batch.distractor], dim=1)
         answer, distractor = self.net.answer_logits(end[:, -1], words).unbind(-1)
         return answer - distractor
 
-    def attention(self, receiver: Head, port: str, shift: Shift) -> Float[Tensor, "batch key"]:
-        """Where a head looks from the last position, as its query or key sees the stream moved."""
+    def attention(self, receiver: Head, input: str, shift: Shift) -> Float[Tensor, "batch key"]:
+        """A head's attention from the last position, where its query or key sees the stream with this shift."""
         net, (layer, head) = self.net, receiver
-        q, k, _ = ports(net, layer, self.own.streams[layer], {f"{receiver}.{port}": shift})
+        q, k, _ = queries_keys_values(net, layer, self.own.streams[layer], {f"{receiver}.{input}": shift})
         start = 0 if self.past is None else self.past[layer].keys.shape[1]
         positions = torch.arange(start, start + q.shape[1], device=q.device)
         q = net.rotated(q[:, -1:, head : head + 1], positions[-1:])
-        k = net.rotated(by_head(net, k)[:, :, head : head + 1], positions)
+        k = net.rotated(repeated_by_head(net, k)[:, :, head : head + 1], positions)
         if self.past is not None:
             group = head * net.n_groups // net.n_heads
             k = torch.cat([self.past[layer].keys[:, :, group : group + 1], k], dim=1)
@@ -214,7 +220,7 @@ class _Runs:
         return differs(embedded + shift, embedded)
 
     def _moved(self, node: str) -> Shift:
-        """What a node writes in the other run less what it writes in this one, at the last `length` positions."""
+        """The output of a node in the other run less its output in this one, at the last `length` positions."""
         if node == INPUT:
             return self._less("blocks.0.hook_resid_pre")
         if node.startswith("mlp"):

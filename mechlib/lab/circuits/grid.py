@@ -8,15 +8,16 @@ from typing import get_args
 import numpy as np
 
 from mechlib.lab.batching import in_order
-from mechlib.lab.circuits.faithfulness import Direction, How, Judge, Metric, kind_of
+from mechlib.lab.circuits.bases import Replacement
+from mechlib.lab.circuits.scorer import CircuitMetric, CircuitScorer, Direction, kind_of
 from mechlib.lab.models.loading import Model
 from mechlib.measurement import CIRCUIT, EMPTY, MODEL, Measurement, grid_column
 from mechlib.parts.circuits import Circuit
 from mechlib.prompts.promptset import PromptSet
 
-HOWS: tuple[How, ...] = get_args(How)
+REPLACEMENTS: tuple[Replacement, ...] = get_args(Replacement)
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
-METRICS: tuple[Metric, ...] = get_args(Metric)
+METRICS: tuple[CircuitMetric, ...] = get_args(CircuitMetric)
 
 
 def grid(
@@ -24,38 +25,39 @@ def grid(
     prompts: Mapping[str, PromptSet],
     circuit: Circuit,
     reference: PromptSet | None = None,
-    hows: Sequence[How] = HOWS,
+    replacements: Sequence[Replacement] = REPLACEMENTS,
     directions: Sequence[Direction] = DIRECTIONS,
-    metrics: Sequence[Metric] = METRICS,
+    metrics: Sequence[CircuitMetric] = METRICS,
     seed: int = 0,
 ) -> Measurement:
     """F of the model, of the empty circuit and of the circuit in every cell; `mechlib.statistics.circuits.grid.cells`
     takes them out.
 
-    prompts  by the name of their corruption, which makes a difference where something of the corrupted prompt stands
-             outside; with means, resamples and zeros, cells of the same clean texts are copies of each other:
-             {"other name": ioi(...), "three names": ioi(..., corruption=...)}
+    prompts       by the name of their corruption, which makes a difference where something of the corrupted prompt
+                  stands outside; with means, resamples and zeros, cells of the same clean texts are copies of each
+                  other: {"other name": ioi(...), "three names": ioi(..., corruption=...)}
+    replacements  of everything outside the circuit; by default all four
 
     One row a cluster (template), its mean, where all prompts have clusters, so that intervals are across them; else one
     row a prompt, under the fingerprint that it has in the first set. Other arguments and errors as in `circuit_scores`;
     ValueError also where the sets do not have the same clusters or, without clusters, the same clean texts in the same
     order.
     """
-    if not (hows and directions and metrics):
-        raise ValueError("a grid without cells: give at least one of hows, of directions and of metrics")
-    names, groups = _rows(prompts)
+    if not (replacements and directions and metrics):
+        raise ValueError("a grid without cells: give at least one of replacements, of directions and of metrics")
+    names, groups = _units_and_rows(prompts)
     columns: dict[str, np.ndarray] = {}
     kind = kind_of([circuit])
     for corruption, own in prompts.items():
-        for how in hows:
+        for replacement in replacements:
             for direction in directions:
-                judge = Judge(model, own, how, reference, direction, seed)
-                found = judge.all_values([judge.mask((), kind), judge.mask(circuit, kind)], metrics)
+                scorer = CircuitScorer(model, own, replacement, reference, direction, seed)
+                found = scorer.all_values([scorer.mask((), kind), scorer.mask(circuit, kind)], metrics)
                 for metric in metrics:
-                    values = in_order(judge.batches, found[metric])
+                    values = in_order(scorer.batches, found[metric])
                     for place, part in enumerate((MODEL, EMPTY, CIRCUIT)):
                         rows = [values[members, place].mean() for members in groups[corruption]]
-                        columns[grid_column(how, direction, metric, corruption, part)] = np.array(rows)
+                        columns[grid_column(replacement, direction, metric, corruption, part)] = np.array(rows)
     return Measurement(
         values=np.stack(list(columns.values()), axis=1),
         units=names,
@@ -71,7 +73,7 @@ def _clustered(prompts: Mapping[str, PromptSet]) -> bool:
     return all(row.cluster for own in prompts.values() for row in own)
 
 
-def _rows(prompts: Mapping[str, PromptSet]) -> tuple[tuple[str, ...], dict[str, list[list[int]]]]:
+def _units_and_rows(prompts: Mapping[str, PromptSet]) -> tuple[tuple[str, ...], dict[str, list[list[int]]]]:
     """The units, and by corruption which prompts each of them has."""
     if not isinstance(prompts, Mapping):
         raise ValueError(f"{prompts!r} is one set: give the sets by the name of their corruption, {{'other': ...}}")

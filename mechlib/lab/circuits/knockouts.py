@@ -1,11 +1,11 @@
-"""Circuits tested from inside and beside random ones: minimality, completeness, and circuits of equal size.
+"""Knock-outs: circuits tested from inside and beside random ones, for minimality, completeness and equal size.
 
 Minimality asks whether each part is needed, completeness whether anything outside stands in for parts: circuit and
 model should lose alike when the same parts K are taken from both. Source: Wang et al. 2022 (arXiv:2211.00593, section
 4); Shi et al. 2024 (arXiv:2410.13032) for random and inflated circuits; docs/STATISTICS.md, R16 and R23.
 
-Everywhere `how`, `reference`, `metric` and `seed` are those of `circuit_scores`, noising, and so are the errors. `seed`
-also draws random circuits.
+Everywhere `replacement`, `reference`, `metric` and `seed` are those of `circuit_scores`, noising, and so are the errors
+and the unit. `seed` also draws random circuits.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import numpy as np
 import torch
 
 from mechlib.lab.batching import per_prompt
-from mechlib.lab.circuits.faithfulness import CIRCUIT, EMPTY, MODEL, OF, WITHOUT, How, Judge, Metric, kind_of
+from mechlib.lab.circuits.bases import Replacement
+from mechlib.lab.circuits.scorer import OF, CircuitMetric, CircuitScorer, kind_of
 from mechlib.lab.models.loading import Model
-from mechlib.measurement import Measurement
+from mechlib.measurement import CIRCUIT, EMPTY, MODEL, WITHOUT, Measurement
 from mechlib.parts.circuits import Circuit
 from mechlib.parts.heads import EmptySelection
 from mechlib.parts.random_circuits import inflated_circuits, random_circuits
@@ -29,27 +30,30 @@ def lost_by_part(
     model: Model,
     prompts: PromptSet,
     circuit: Circuit,
-    how: How,
+    replacement: Replacement,
     reference: PromptSet | None = None,
-    metric: Metric = "logit difference",
+    metric: CircuitMetric = "logit difference",
     seed: int = 0,
     unit: str = "",
 ) -> Measurement:
-    """F(C) - F(C without a part) on every prompt, a column for each part: what minimality is judged on."""
-    judge, kind = Judge(model, prompts, how, reference, seed=seed), _filled(circuit).kind
-    masks = [judge.mask(circuit, kind), *(judge.mask(circuit - (part,), kind) for part in circuit)]
-    lost = [one[:, 1:2] - one[:, 2:] for one in judge.values(masks, metric)]
-    of = f"lost from the circuit: {OF[metric]}; {judge.described}"
-    return per_prompt(prompts, judge.batches, lost, circuit.parts, of, unit)
+    """F(C) - F(C without a part) on every prompt, a column for each part: minimality is judged on these.
+
+    Raises EmptySelection for a circuit without parts, and as `circuit_scores` does.
+    """
+    scorer, kind = CircuitScorer(model, prompts, replacement, reference, seed=seed), _filled(circuit).kind
+    masks = [scorer.mask(circuit, kind), *(scorer.mask(circuit - (part,), kind) for part in circuit)]
+    lost = [one[:, 1:2] - one[:, 2:] for one in scorer.values(masks, metric)]
+    of = f"lost from the circuit: {OF[metric]}; {scorer.described}"
+    return per_prompt(prompts, scorer.batches, lost, circuit.parts, of, unit)
 
 
 def lost_by_added_part(
     model: Model,
     prompts: PromptSet,
     circuit: Circuit,
-    how: How,
+    replacement: Replacement,
     reference: PromptSet | None = None,
-    metric: Metric = "logit difference",
+    metric: CircuitMetric = "logit difference",
     n: int = 200,
     seed: int = 0,
 ) -> Measurement:
@@ -58,12 +62,12 @@ def lost_by_added_part(
     One row for each of `n` inflated circuits (`mechlib.parts.random_circuits.inflated_circuits`; of nodes one node is
     added), column "lost": F(C with a path) - F(C with the path, without one of its edges), its mean over the prompts.
     """
-    judge, kind = Judge(model, prompts, how, reference, seed=seed), _filled(circuit).kind
-    drawn = inflated_circuits(judge.graph, circuit, n, seed)
-    wholes = judge.means([judge.mask(one.circuit, kind) for one in drawn], metric)
-    parts = judge.means([judge.mask(one.circuit - (one.removed,), kind) for one in drawn], metric)
-    units = tuple(f"{number}: {one.removed}" for number, one in enumerate(drawn, 1))
-    of = f"lost from an inflated circuit: {OF[metric]}; {judge.described}"
+    scorer, kind = CircuitScorer(model, prompts, replacement, reference, seed=seed), _filled(circuit).kind
+    sample = inflated_circuits(scorer.graph, circuit, n, seed)
+    wholes = scorer.means([scorer.mask(one.circuit, kind) for one in sample], metric)
+    parts = scorer.means([scorer.mask(one.circuit - (one.removed,), kind) for one in sample], metric)
+    units = tuple(f"{number}: {one.removed}" for number, one in enumerate(sample, 1))
+    of = f"lost from an inflated circuit: {OF[metric]}; {scorer.described}"
     return Measurement((wholes - parts)[1:].cpu().numpy(), units, "inflated circuit", ("lost",), of=of)
 
 
@@ -71,30 +75,30 @@ def random_circuit_scores(
     model: Model,
     prompts: PromptSet,
     circuit: Circuit,
-    how: How,
+    replacement: Replacement,
     reference: PromptSet | None = None,
-    metric: Metric = "logit difference",
+    metric: CircuitMetric = "logit difference",
     n: int = 200,
     without: bool = True,
     seed: int = 0,
 ) -> Measurement:
-    """What random circuits of equal size score, one row each: means over the prompts.
+    """The scores of random circuits of equal size, one row each: means over the prompts.
 
     Columns "model", "empty" and "circuit" as in `circuit_scores`, and "without", the random circuit's complement.
     `mechlib.parts.random_circuits.random_circuits` says how they are drawn, and that it may find fewer than `n`.
     """
-    judge, kind = Judge(model, prompts, how, reference, seed=seed), _filled(circuit).kind
-    drawn = random_circuits(judge.graph, circuit, n, seed)
-    model_score, empty, *scores = judge.means(
-        [judge.mask((), kind), *(judge.mask(one, kind) for one in drawn)], metric
+    scorer, kind = CircuitScorer(model, prompts, replacement, reference, seed=seed), _filled(circuit).kind
+    sample = random_circuits(scorer.graph, circuit, n, seed)
+    model_score, empty, *scores = scorer.means(
+        [scorer.mask((), kind), *(scorer.mask(one, kind) for one in sample)], metric
     ).tolist()
-    columns = {MODEL: [model_score] * len(drawn), EMPTY: [empty] * len(drawn), CIRCUIT: scores}
+    columns = {MODEL: [model_score] * len(sample), EMPTY: [empty] * len(sample), CIRCUIT: scores}
     if without:
-        rest = [judge.mask(judge.rest(one, kind), kind) for one in drawn]
-        columns[WITHOUT] = judge.means(rest, metric)[1:].tolist()
+        rest = [scorer.mask(scorer.rest(one, kind), kind) for one in sample]
+        columns[WITHOUT] = scorer.means(rest, metric)[1:].tolist()
     values = torch.tensor(list(columns.values()), dtype=torch.float64).T.numpy()
-    units = tuple(f"random {number}" for number in range(1, len(drawn) + 1))
-    of = f"mean of {OF[metric]}; {judge.described}"
+    units = tuple(f"random {number}" for number in range(1, len(sample) + 1))
+    of = f"mean of {OF[metric]}; {scorer.described}"
     return Measurement(values, units, "random circuit", tuple(columns), of=of)
 
 
@@ -103,39 +107,41 @@ def under_knockouts(
     prompts: PromptSet,
     circuit: Circuit,
     knockouts: Mapping[str, Circuit],
-    how: How,
+    replacement: Replacement,
     reference: PromptSet | None = None,
-    metric: Metric = "logit difference",
+    metric: CircuitMetric = "logit difference",
     seed: int = 0,
     unit: str = "",
 ) -> Measurement:
-    """Circuit and model without the same parts K, on every prompt: what completeness is judged on.
+    """F of circuit and model without the same parts K, on every prompt: completeness is judged on these.
 
     knockouts  by name, parts of the circuit: random ones (`mechlib.parts.random_circuits.random_knockouts`), classes
-    ("name
-               movers"), or those that a greedy search found on discovery prompts (`greedy_knockout`)
+               ("name movers"), or those that a greedy search found on discovery prompts (`greedy_knockout`)
 
     Two columns for each, "circuit without NAME" F(C \\ K) and "model without NAME" F(M \\ K); before them "model" and
     "circuit", with nothing knocked out. Raises ValueError for knock-outs that the circuit lacks.
     """
-    judge, kind = Judge(model, prompts, how, reference, seed=seed), kind_of((_filled(circuit), *knockouts.values()))
-    masks = {CIRCUIT: judge.mask(circuit, kind)}
+    scorer, kind = (
+        CircuitScorer(model, prompts, replacement, reference, seed=seed),
+        kind_of((_filled(circuit), *knockouts.values())),
+    )
+    masks = {CIRCUIT: scorer.mask(circuit, kind)}
     for name, gone in knockouts.items():
         strangers = [part for part in gone if part not in circuit]
         if strangers:
             raise ValueError(f"{strangers[0]!r} of {name!r} is not in the circuit: only what is in it can be taken out")
-        masks[f"{CIRCUIT} {WITHOUT} {name}"] = judge.mask(circuit - gone, kind)
-        masks[f"{MODEL} {WITHOUT} {name}"] = judge.mask(judge.rest(gone, kind), kind)
-    return judge.measured(judge.values(tuple(masks.values()), metric), (MODEL, *masks), metric, unit)
+        masks[f"{CIRCUIT} {WITHOUT} {name}"] = scorer.mask(circuit - gone, kind)
+        masks[f"{MODEL} {WITHOUT} {name}"] = scorer.mask(scorer.rest(gone, kind), kind)
+    return scorer.measured(scorer.values(tuple(masks.values()), metric), (MODEL, *masks), metric, unit)
 
 
 def greedy_knockout(
     model: Model,
     prompts: PromptSet,
     circuit: Circuit,
-    how: How,
+    replacement: Replacement,
     reference: PromptSet | None = None,
-    metric: Metric = "logit difference",
+    metric: CircuitMetric = "logit difference",
     largest: int = 10,
     seed: int = 0,
 ) -> Measurement:
@@ -145,21 +151,21 @@ def greedy_knockout(
     up to `largest`. One row, "all", a column for each part of the circuit: that distance when the part was added to K,
     for the parts up to the largest distance on the way; 0 for all others.
     """
-    judge, kind = Judge(model, prompts, how, reference, seed=seed), _filled(circuit).kind
+    scorer, kind = CircuitScorer(model, prompts, replacement, reference, seed=seed), _filled(circuit).kind
     chosen: list[str] = []
     distances: list[float] = []
     while len(chosen) < min(largest, len(circuit)):
         candidates = [part for part in circuit if part not in chosen]
-        inside = [judge.mask(circuit - (*chosen, part), kind) for part in candidates]
-        outside = [judge.mask(judge.rest((*chosen, part), kind), kind) for part in candidates]
-        both = judge.means([*inside, *outside], metric)[1:]
+        inside = [scorer.mask(circuit - (*chosen, part), kind) for part in candidates]
+        outside = [scorer.mask(scorer.rest((*chosen, part), kind), kind) for part in candidates]
+        both = scorer.means([*inside, *outside], metric)[1:]
         apart = (both[: len(candidates)] - both[len(candidates) :]).abs()
         best = int(apart.argmax())
         chosen.append(candidates[best])
         distances.append(float(apart[best]))
     stop = 1 + max(range(len(distances)), key=distances.__getitem__)
     found = dict(zip(chosen[:stop], distances[:stop], strict=True))
-    of = f"distance of circuit and model without these parts: {OF[metric]}; {judge.described}"
+    of = f"distance of circuit and model without these parts: {OF[metric]}; {scorer.described}"
     return Measurement(
         np.array([[found.get(part, 0.0) for part in circuit]]), ("all",), "set of prompts", circuit.parts, of=of
     )

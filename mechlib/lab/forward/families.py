@@ -1,17 +1,17 @@
-"""A model as plain tensors, and its forward pass as plain functions: what sweeps, paths and circuits compute with.
+"""A model as plain tensors, and its forward pass as plain functions: sweeps, paths and circuits compute with these.
 
 `network(model)` takes the weights of a loaded model (raw or folded) of the GPT-2, GPT-NeoX, Llama or Qwen2 family, or
 of a native one without norms. The functions are differentiable, know nothing of hooks, and meet the hooked model to
 rounding; a test holds them against Hugging Face's forward pass.
 
-Nodes read the residual stream through inputs of their own (a head has three: q, k and v), so that what *one* reader
-sees can be changed: that is all that path patching, circuits of edges and gradients by edge need.
+Nodes read the residual stream through inputs of their own (a head has three: q, k and v), so that the stream can be
+changed as *one* reader sees it: path patching, circuits of edges and gradients by edge need nothing else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal, TypeAlias
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 import torch
@@ -19,17 +19,15 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from mechlib.lab.forward.network import Activation as Activation
 from mechlib.lab.forward.network import Block as Block
-from mechlib.lab.forward.network import Edit as Edit
 from mechlib.lab.forward.network import Network as Network
 from mechlib.lab.forward.network import Norm as Norm
 from mechlib.lab.models.loading import Model, checkpoint_of
 
-Keep: TypeAlias = Iterable[str]
-
 FAMILIES = ("GPT2LMHeadModel", "GPTNeoXForCausalLM", "LlamaForCausalLM", "Qwen2ForCausalLM")
 NATIVE = "TransformerLensNative"
-_ACTIVATIONS: Mapping[str, Edit] = {
+_ACTIVATIONS: Mapping[str, Activation] = {
     "gelu": F.gelu,
     "gelu_new": lambda x: F.gelu(x, approximate="tanh"),
     "gelu_pytorch_tanh": lambda x: F.gelu(x, approximate="tanh"),
@@ -46,23 +44,25 @@ def forward(
     net: Network,
     tokens: Int[Tensor, "batch pos"],
     shifts: Mapping[str, Tensor] | None = None,
-    edits: Mapping[str, Edit] | None = None,
-    keep: Keep = (),
+    edits: Mapping[str, Callable[[Tensor], Tensor]] | None = None,
+    keep: Iterable[str] = (),
     real: Bool[Tensor, "batch pos"] | None = None,
 ) -> tuple[Float[Tensor, "batch pos d_model"], dict[str, Tensor]]:
     """The last residual stream (give it to `unembed`), and the activations named in `keep`, after edits.
 
-    shifts  by reader, what is added to the residual stream as this reader alone sees it, before its norm: "0.3.q",
-            "0.3.k", "0.3.v", "mlp 1" or "logits"; as [batch pos d_model]
-    edits   by hook name, what stands there instead: "blocks.0.attn.hook_z", "blocks.0.hook_mlp_out",
-            "blocks.0.hook_resid_pre", "blocks.0.hook_resid_post"
-    keep    such names
+    shifts  by reader ("0.3.q", "0.3.k", "0.3.v", "mlp 1" or "logits"), a tensor [batch pos d_model] that is added to
+            the residual stream as this reader alone sees it, before its norm
+    edits   by hook name ("blocks.0.attn.hook_z", "blocks.0.hook_mlp_out", "blocks.0.hook_resid_pre",
+            "blocks.0.hook_resid_post"), a function from the activation to its replacement, of the same shape
+    keep    hook names, of the same four kinds
     real    False where a token is padding, which must stand on the left; positions count from the first real token
+
+    Raises ValueError for a reader or hook name that the model lacks, and for padding that does not stand on the left.
     """
     shifts, edits, keep = dict(shifts or {}), dict(edits or {}), tuple(keep)
     check_readers(net, shifts)
     _check_hooks(net, (*edits, *keep))
-    positions, allowed = _positions(tokens, real)
+    positions, allowed = _positions_and_mask(tokens, real)
     kept: dict[str, Tensor] = {}
 
     def at(name: str, activation: Tensor) -> Tensor:
@@ -75,7 +75,7 @@ def forward(
     stream = net.embed(tokens, positions)
     for layer, block in enumerate(net.blocks):
         stream = at(f"blocks.{layer}.hook_resid_pre", stream)
-        q, k, v = ports(net, layer, stream, shifts)
+        q, k, v = queries_keys_values(net, layer, stream, shifts)
         q, k = net.rotated(q, positions), net.rotated(k, positions)
         z = at(f"blocks.{layer}.attn.hook_z", net.attend(q, k, v, allowed))
         middle = stream + net.written(block, z)
@@ -85,17 +85,23 @@ def forward(
     return stream + shifts.get("logits", 0.0), kept
 
 
-def ports(net: Network, layer: int, stream: Tensor, shifts: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries, keys and values of a layer, before rotation, where each reader sees the stream with its own shift."""
+def queries_keys_values(
+    net: Network, layer: int, stream: Float[Tensor, "batch pos d_model"], shifts: Mapping[str, Tensor]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values of a layer, before rotation, where each reader sees the stream with its own shift.
+
+    Shapes [batch pos head_index d_head] for queries; keys and values have as many heads as the model has groups, or one
+    for each head where some head of a group sees a shift of its own.
+    """
     block = net.blocks[layer]
     found = list(net.split(block, block.ln1(stream)))
-    for number, port in enumerate("qkv"):
-        own = {head: shifts[name] for head in range(net.n_heads) if (name := f"{layer}.{head}.{port}") in shifts}
+    for number, input in enumerate("qkv"):
+        own = {head: shifts[name] for head in range(net.n_heads) if (name := f"{layer}.{head}.{input}") in shifts}
         if own and found[number].shape[2] != net.n_heads:  # one head of a group sees other keys than the rest
             found[number] = found[number].repeat_interleave(net.n_heads // found[number].shape[2], 2)
         for head, shift in own.items():
             seen = block.ln1(stream + shift)
-            weight, bias = net.port_weights(block, port)[head], net.port_bias(block, port)
+            weight, bias = net.input_weights(block, input)[head], net.input_bias(block, input)
             made = F.linear(seen, weight, None if bias is None else bias[head])
             found[number] = torch.cat(
                 [found[number][:, :, :head], made.unsqueeze(2), found[number][:, :, head + 1 :]], dim=2
@@ -105,7 +111,8 @@ def ports(net: Network, layer: int, stream: Tensor, shifts: Mapping[str, Tensor]
     return found[0], found[1], found[2]
 
 
-def _positions(tokens: Tensor, real: Tensor | None) -> tuple[Tensor, Tensor | None]:
+def _positions_and_mask(tokens: Tensor, real: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Each token's position, and the keys that each query may see; None where causal attention alone says so."""
     length = tokens.shape[1]
     if real is None:
         return torch.arange(length, device=tokens.device), None
@@ -122,7 +129,7 @@ def check_readers(net: Network, names: Iterable[str]) -> None:
     """ValueError for a name that is no reader of the residual stream."""
     if isinstance(names, str):
         raise ValueError(f"receivers {names!r} are a text: give a tuple of names, ({names!r},)")
-    readers = {f"{node}.{port}" if port else node for node, port in net.graph.targets}
+    readers = {f"{node}.{input}" if input else node for node, input in net.graph.targets}
     for name in names:
         if name not in readers:
             raise ValueError(
@@ -141,7 +148,7 @@ def _check_hooks(net: Network, hooks: Iterable[str]) -> None:
 
 # --- weights ------------------------------------------------------------------------------------------------------
 
-_KNOWN: WeakKeyDictionary[Model, tuple[int, Network]] = WeakKeyDictionary()
+_NETWORKS: WeakKeyDictionary[Model, tuple[int, Network]] = WeakKeyDictionary()
 
 
 def network(model: Model) -> Network:
@@ -152,9 +159,9 @@ def network(model: Model) -> Network:
     """
     checkpoint_of(model)  # first of all that it is one
     written = sum(parameter._version for parameter in model.parameters())
-    known = _KNOWN.get(model)
+    known = _NETWORKS.get(model)
     if known is None or known[0] != written:
-        _KNOWN[model] = known = (written, _taken(model))
+        _NETWORKS[model] = known = (written, _taken(model))
     return known[1]
 
 
@@ -189,7 +196,7 @@ def _taken(model: Model) -> Network:
 
 
 def _unknown(model: Model) -> str:
-    """What this model has that the forward pass does not know, an architecture or a part of one; "" for nothing."""
+    """The architecture, or the part of one, that the forward pass does not know; "" where it knows the whole model."""
     cfg, theirs = model.cfg, getattr(model.original_model, "config", None)
     architecture = str(getattr(cfg, "architecture", None) or "native")
     plain = architecture == NATIVE and cfg.normalization_type is None and not cfg.attn_only
@@ -210,8 +217,8 @@ def _unknown(model: Model) -> str:
 def _block(model: Model, layer: int) -> Block:
     block, cfg = model.blocks[layer], model.cfg
     attn, mlp = block.attn, block.mlp
-    joint = [_stacked(getattr(attn, f"W_{port}")) for port in "QKV"]
-    biases = [bias.detach().flatten() for port in "QKV" if (bias := getattr(attn, f"b_{port}", None)) is not None]
+    joint = [_stacked(getattr(attn, f"W_{input}")) for input in "QKV"]
+    biases = [bias.detach().flatten() for input in "QKV" if (bias := getattr(attn, f"b_{input}", None)) is not None]
     return Block(
         ln1=_norm(cfg, block.ln1),
         ln2=_norm(cfg, block.ln2),

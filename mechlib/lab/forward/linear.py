@@ -1,11 +1,11 @@
 """Linear layers whose weights lie in memory as the processor wants them: a tenth to a half faster, no gradients.
 
 oneDNN reads a reordered weight faster than a plain one, and applies the activation while the result is still in the
-cache. torch has this behind private operators; where they are missing, or on another device, plain ones are used.
+cache. torch has both behind private operators; where these are missing, or on another device, plain ones are used.
 
-`Sloped` maps have a backward, which is as fast: for runs in which gradients are taken. Only the gradient of the input
-is known; weights have none here. The way back needs each weight a second time, transposed, in the processor's order;
-it is made when gradients are first taken.
+A `DifferentiableLinear` has a backward, which is as fast: for runs in which gradients are taken. It knows the gradient
+of its input alone; weights have none. The backward needs each weight a second time, transposed, in the processor's
+order; that copy is made when gradients are first taken.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from mechlib.lab.forward.families import Block, Edit, Network
+from mechlib.lab.forward.families import Activation, Block, Network
 
 WORTH = 256  # d_model from which reordering pays: smaller weights are in the cache anyway
 
 
 class Linear:
-    """x @ weight.T + bias, then an activation."""
+    """x @ weight.T + bias, then an activation. With `packed` the weight is reordered, and there are no gradients."""
 
     def __init__(
         self,
         weight: Float[Tensor, "out into"],
         bias: Tensor | None,
         packed: bool,
-        act: Edit | None,
+        act: Activation | None,
     ) -> None:
         self.weight, self.bias, self.act = weight, bias, act
         self.packed, self.fused = None, ("none", "")
         if packed:
             self.packed = _reordered(weight)
-            self.fused = _name(act)
+            self.fused = _name_in_onednn(act)
         if act is not None and self.fused[0] != "none":
             self.act = None
 
@@ -51,7 +51,7 @@ class Linear:
 
 
 @dataclass(frozen=True, eq=False)
-class Maps:
+class LayerMaps:
     """The linear maps of one layer. Queries apart from keys and values serve where only the last position is asked."""
 
     qkv: Linear
@@ -63,33 +63,33 @@ class Maps:
     out: Linear | None
 
     def mlp(self, x: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_model"]:
-        """What the MLP writes, given its normed input; zeros where the layer has none."""
+        """The output of the MLP, from its normed input; zeros where the layer has no MLP."""
         if self.into is None or self.out is None:
             return torch.zeros_like(x)
         hidden = self.into(x) if self.gate is None else self.gate(x).mul_(self.into(x))
         return self.out(hidden)
 
 
-_KNOWN: WeakKeyDictionary[Network, tuple[Maps, ...]] = WeakKeyDictionary()
+_LINEAR_MAPS: WeakKeyDictionary[Network, tuple[LayerMaps, ...]] = WeakKeyDictionary()
 
 
-def maps(net: Network) -> tuple[Maps, ...]:
-    """The linear maps of each layer, packed once for each network where that pays."""
-    if net not in _KNOWN:
+def linear_maps(net: Network) -> tuple[LayerMaps, ...]:
+    """The linear maps of each layer, made once for each network; weights are reordered where that pays."""
+    if net not in _LINEAR_MAPS:
         packed = net.W_E.shape[1] >= WORTH and _works(net)
-        _KNOWN[net] = tuple(_maps(net, block, packed) for block in net.blocks)
-    return _KNOWN[net]
+        _LINEAR_MAPS[net] = tuple(_maps_of_layer(net, block, packed) for block in net.blocks)
+    return _LINEAR_MAPS[net]
 
 
-def _maps(net: Network, block: Block, packed: bool) -> Maps:
-    def linear(weight: Tensor, bias: Tensor | None, act: Edit | None = None) -> Linear:
+def _maps_of_layer(net: Network, block: Block, packed: bool) -> LayerMaps:
+    def linear(weight: Tensor, bias: Tensor | None, act: Activation | None = None) -> Linear:
         return Linear(weight, bias, packed, act)
 
     queries = net.n_heads * net.d_head
     b_q, b_kv = (None, None) if block.b_qkv is None else (block.b_qkv[:queries], block.b_qkv[queries:])
     last = block is net.blocks[-1]
     into, gate, out = block.into, block.gate, block.out
-    return Maps(
+    return LayerMaps(
         qkv=linear(block.qkv, block.b_qkv),
         q=Linear(block.qkv[:queries], b_q, packed and last, None),
         kv=Linear(block.qkv[queries:], b_kv, packed and last, None),
@@ -104,7 +104,7 @@ def _reordered(weight: Tensor) -> Tensor:
     return torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), None)
 
 
-def _name(act: Edit | None) -> tuple[str, str]:
+def _name_in_onednn(act: Activation | None) -> tuple[str, str]:
     """oneDNN's name of an activation, found by what it does."""
     if act is None:
         return "none", ""
@@ -116,7 +116,7 @@ def _name(act: Edit | None) -> tuple[str, str]:
 
 
 def _works(net: Network) -> bool:
-    """Whether this build of torch has the operators, and they do what they are taken to do."""
+    """Whether this build of torch has the private operators, and they give the same numbers as plain ones."""
     if net.W_E.device.type != "cpu" or net.W_E.dtype != torch.float32 or not torch.backends.mkldnn.is_available():
         return False
     x, weight, bias = torch.linspace(-1, 1, 24).view(3, 8), torch.linspace(-1, 1, 40).view(5, 8), torch.ones(5)
@@ -138,8 +138,8 @@ class _Product(torch.autograd.Function):
         return ctx.back(gradients[0].contiguous()), None, None
 
 
-class Sloped:
-    """x @ weight.T + bias, with a backward."""
+class DifferentiableLinear:
+    """x @ weight.T + bias, with a backward to x."""
 
     def __init__(self, linear: Linear) -> None:
         self.there = Linear(linear.weight, linear.bias, False, None)
@@ -154,34 +154,34 @@ class Sloped:
 
 
 @dataclass(frozen=True, eq=False)
-class SlopedMaps:
-    """The linear maps of one layer."""
+class DifferentiableMaps:
+    """The linear maps of one layer, with a backward, and the MLP's activation function."""
 
-    act: Edit
-    qkv: Sloped
-    written: Sloped
-    into: Sloped | None
-    gate: Sloped | None
-    out: Sloped | None
+    act: Activation
+    qkv: DifferentiableLinear
+    written: DifferentiableLinear
+    into: DifferentiableLinear | None
+    gate: DifferentiableLinear | None
+    out: DifferentiableLinear | None
 
     def mlp(self, x: Tensor) -> Tensor:
-        """What the MLP writes, given its normed input; zeros where the layer has none."""
+        """The output of the MLP, from its normed input; zeros where the layer has no MLP."""
         if self.into is None or self.out is None:
             return torch.zeros_like(x)
         hidden = self.into(x)
         return self.out(self.act(hidden) if self.gate is None else self.act(self.gate(x)) * hidden)
 
 
-_KNOWN_SLOPED: WeakKeyDictionary[Network, tuple[SlopedMaps, ...]] = WeakKeyDictionary()
+_DIFFERENTIABLE_MAPS: WeakKeyDictionary[Network, tuple[DifferentiableMaps, ...]] = WeakKeyDictionary()
 
 
-def sloped(net: Network) -> tuple[SlopedMaps, ...]:
-    """The linear maps of each layer, made once for each network."""
-    if net not in _KNOWN_SLOPED:
-        _KNOWN_SLOPED[net] = tuple(_sloped(net, one) for one in maps(net))
-    return _KNOWN_SLOPED[net]
+def differentiable_maps(net: Network) -> tuple[DifferentiableMaps, ...]:
+    """The linear maps of each layer with a backward, made once for each network."""
+    if net not in _DIFFERENTIABLE_MAPS:
+        _DIFFERENTIABLE_MAPS[net] = tuple(_differentiable_maps_of_layer(net, one) for one in linear_maps(net))
+    return _DIFFERENTIABLE_MAPS[net]
 
 
-def _sloped(net: Network, one: Maps) -> SlopedMaps:
-    mlp = (None if linear is None else Sloped(linear) for linear in (one.into, one.gate, one.out))
-    return SlopedMaps(net.act, Sloped(one.qkv), Sloped(one.written), *mlp)
+def _differentiable_maps_of_layer(net: Network, one: LayerMaps) -> DifferentiableMaps:
+    mlp = (None if linear is None else DifferentiableLinear(linear) for linear in (one.into, one.gate, one.out))
+    return DifferentiableMaps(net.act, DifferentiableLinear(one.qkv), DifferentiableLinear(one.written), *mlp)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mechlib.parts.graphs import Graph
 
-Edit: TypeAlias = Callable[[Tensor], Tensor]
+Activation: TypeAlias = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,9 +41,11 @@ class Norm:
 class Block:
     """One layer. Matrices stand as `torch.nn.functional.linear` takes them: output dimensions first.
 
-    qkv      queries of all heads, then keys and values of all key/value heads; d_model to (heads + 2 groups) * d_head
-    W_O      by head, as written in the papers: [head_index, d_head, d_model]
-    gate     of a gated MLP, else None; `into` and `out` are the MLP's matrices. None all three where there is no MLP
+    qkv        queries of all heads, then keys and values of all key/value groups:
+               d_model to (heads + 2 groups) * d_head
+    W_O        by head, as written in the papers: [head_index, d_head, d_model]
+    into, out  the MLP's matrices; None both, and `gate` too, where the layer has no MLP
+    gate       the third matrix of a gated MLP, else None
     """
 
     ln1: Norm
@@ -62,7 +64,14 @@ class Block:
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """Weights and shape of a model, and the steps of its forward pass. Axis words are TransformerLens's."""
+    """Weights and shape of a model, and the steps of its forward pass. Axis words are TransformerLens's.
+
+    W_pos     learned positions; None for rotary models
+    rotary    cosines and sines for every position of the context; None where positions are learned
+    n_groups  key/value heads, each shared by n_heads / n_groups heads
+    act       the MLP's activation function
+    parallel  whether attention and MLP of a layer read the same stream, as in GPT-NeoX
+    """
 
     name: str
     blocks: tuple[Block, ...]
@@ -75,16 +84,17 @@ class Network:
     n_heads: int
     n_groups: int
     d_head: int
-    act: Edit
+    act: Activation
     parallel: bool
 
     @property
     def n_layers(self) -> int:
+        """The number of layers."""
         return len(self.blocks)
 
     @property
     def graph(self) -> Graph:
-        """Its nodes and edges."""
+        """The nodes and edges of the model."""
         return Graph(self.n_layers, self.n_heads, self.parallel)
 
     def embed(
@@ -109,21 +119,21 @@ class Network:
         made = F.linear(x, block.qkv, block.b_qkv).unflatten(-1, (-1, self.d_head))
         return made.split((self.n_heads, self.n_groups, self.n_groups), dim=-2)
 
-    def port_weights(self, block: Block, port: str) -> Float[Tensor, "head_index d_head d_model"]:
-        """W_Q, W_K or W_V of each head, the group's repeated for its heads."""
-        found = self._port(block.qkv, port)
+    def input_weights(self, block: Block, input: str) -> Float[Tensor, "head_index d_head d_model"]:
+        """W_Q, W_K or W_V of each head, for input "q", "k" or "v"; a key/value group's stand once for each head."""
+        found = self._of_input(block.qkv, input)
         assert found is not None
         return found
 
-    def port_bias(self, block: Block, port: str) -> Float[Tensor, "head_index d_head"] | None:
-        """b_Q, b_K or b_V of each head likewise; None where there is none."""
-        return self._port(block.b_qkv, port)
+    def input_bias(self, block: Block, input: str) -> Float[Tensor, "head_index d_head"] | None:
+        """b_Q, b_K or b_V of each head, as `input_weights`; None where the model has no such bias."""
+        return self._of_input(block.b_qkv, input)
 
-    def _port(self, joint: Tensor | None, port: str) -> Tensor | None:
+    def _of_input(self, joint: Tensor | None, input: str) -> Tensor | None:
         if joint is None:
             return None
         sizes = (self.n_heads, self.n_groups, self.n_groups)
-        own = joint.unflatten(0, (-1, self.d_head)).split(sizes)["qkv".index(port)]
+        own = joint.unflatten(0, (-1, self.d_head)).split(sizes)["qkv".index(input)]
         return own.repeat_interleave(self.n_heads // len(own), 0)
 
     def rotated(
@@ -145,9 +155,10 @@ class Network:
         v: Float[Tensor, "batch key groups d_head"],
         allowed: Bool[Tensor, "*rows query key"] | None = None,
     ) -> Float[Tensor, "batch query head_index d_head"]:
-        """Each head's z. Queries are the last of the keys' positions, and see none after them.
+        """z of each head, from rotated queries and keys. Queries stand at the last of the keys' positions, and see no
+        later key.
 
-        allowed  instead of that, which keys each query sees: [query key], or [batch 1 query key]
+        allowed  the keys that each query sees, in place of all that are not later: [query key], or [batch 1 query key]
         """
         queries, keys = q.shape[1], k.shape[1]
         if allowed is None and 1 < queries < keys:
@@ -165,18 +176,18 @@ class Network:
     def written(
         self, block: Block, z: Float[Tensor, "batch pos head_index d_head"]
     ) -> Float[Tensor, "batch pos d_model"]:
-        """What all heads of a layer write, with the layer's bias."""
+        """The output of a layer's attention: what all heads write, and the layer's bias."""
         made = z.flatten(-2) @ block.W_O.flatten(0, 1)
         return made if block.b_O is None else made + block.b_O
 
     def written_by_head(
         self, block: Block, z: Float[Tensor, "batch pos head_index d_head"]
     ) -> Float[Tensor, "batch pos head_index d_model"]:
-        """What each head writes; the layer's bias belongs to none of them."""
+        """The output of each head; the layer's bias belongs to no head."""
         return torch.einsum("bphd,hdm->bphm", z, block.W_O)
 
     def mlp(self, block: Block, x: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_model"]:
-        """What an MLP writes, its bias included, given its normed input; zeros where the layer has none."""
+        """The output of a layer's MLP, its bias included, from its normed input; zeros where the layer has no MLP."""
         if block.into is None or block.out is None:
             return torch.zeros_like(x)
         hidden = F.linear(x, block.into, block.b_in)
@@ -190,7 +201,7 @@ class Network:
     def answer_logits(
         self, stream: Float[Tensor, "batch ... d_model"], tokens: Int[Tensor, "batch words"]
     ) -> Float[Tensor, "batch ... words"]:
-        """Logits of a few words for each row, without those of the rest of the vocabulary."""
+        """Logits of a few words for each row, without computing the rest of the vocabulary."""
         made = torch.einsum("b...m,bwm->b...w", self.ln_final(stream), self.W_U[tokens])
         if self.b_U is None:
             return made

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from mechlib.lab.batching import Batch
 from mechlib.lab.hooks import Edit, HookDidNotFire, NothingChanged, differs, run
-from mechlib.lab.interventions.reference import means, require_reference, stock
+from mechlib.lab.interventions.reference import mean_activations, require_reference, resample_bank
 from mechlib.lab.models.loading import Model, checkpoint_of
 from mechlib.parts.heads import Head
 from mechlib.prompts.promptset import PromptSet
@@ -38,7 +38,12 @@ _HOOKS: Mapping[Part, str] = {
 
 
 class Site(NamedTuple):
-    """A place in the model: one head's output before W_O, an MLP's output, the residual stream around a layer."""
+    """A place in the model: one head's output before W_O, an MLP's output, the residual stream around a layer.
+
+    part   "head", "mlp", "resid_pre" (the stream before the layer) or "resid_post" (behind it)
+    layer  from 0
+    head   its number in the layer, of a "head" alone
+    """
 
     part: Part
     layer: int
@@ -46,6 +51,7 @@ class Site(NamedTuple):
 
     @property
     def hook(self) -> str:
+        """The hook name of the activation that this place is, or is part of."""
         return _HOOKS[self.part].format(self.layer)
 
     def __str__(self) -> str:
@@ -53,12 +59,12 @@ class Site(NamedTuple):
 
 
 Where: TypeAlias = Head | Site | Iterable[Head | Site]
-Source: TypeAlias = Callable[[Batch], Mapping[str, Tensor]]
+ActivationSource: TypeAlias = Callable[[Batch], Mapping[str, Tensor]]
 
 
 @contextmanager
 def zero_ablated(model: Model | Edited, where: Where, positions: Positions = "all") -> Iterator[Edited]:
-    """The model with zeros in these places: far from anything that later layers ever see, so compare the others."""
+    """The model with zeros in these places: later layers never see anything like it, so compare other ablations."""
     yield from _checked(Edited(model, where, positions, source=None))
 
 
@@ -74,7 +80,7 @@ def mean_ablated(
     """
     require_reference(reference)
     edited = Edited(model, where, positions, source=None)
-    edited.source = means(edited.model, reference, tuple(edited.places))
+    edited.source = mean_activations(edited.model, reference, tuple(edited.places))
     yield from _checked(edited)
 
 
@@ -82,7 +88,7 @@ def mean_ablated(
 def resample_ablated(
     model: Model | Edited, where: Where, reference: PromptSet, seed: int = 0, positions: Positions = "all"
 ) -> Iterator[Edited]:
-    """The model with these places holding, all together, what they hold in one random reference prompt.
+    """The model with all these places holding their activations in one random reference prompt.
 
     It is drawn for each prompt among the reference prompts of the same cluster and token length, or else among the
     longer ones of the cluster, aligned at the end; the draw depends on the seed and on the prompt, not on the batch.
@@ -90,7 +96,7 @@ def resample_ablated(
     """
     require_reference(reference)
     edited = Edited(model, where, positions, source=None)
-    edited.source = stock(edited.model, reference, tuple(edited.places), seed)
+    edited.source = resample_bank(edited.model, reference, tuple(edited.places), seed)
     yield from _checked(edited)
 
 
@@ -101,10 +107,12 @@ def patched(
     source: Int[Tensor, "batch pos"] | Mapping[str, Tensor],
     positions: Positions = -1,
 ) -> Iterator[Edited]:
-    """The model with these places holding what they hold in another run, row by row and position by position.
+    """The model with these places holding their activations in another run, row by row and position by position.
 
     source     the other run's token ids, or its activations by hook name, from `activations`
     positions  one, negative from the end; a tuple of several; or "all"
+
+    Raises ValueError where the source lacks a place, or has other rows or positions than the run.
     """
     edited = Edited(model, where, positions, source=None)
     cache = run(edited.model, source, keep=edited.places)[1] if isinstance(source, Tensor) else dict(source)
@@ -116,7 +124,10 @@ def patched(
 
 
 def activations(model: Model, tokens: Int[Tensor, "batch pos"], where: Where) -> dict[str, Tensor]:
-    """What these places hold in a run, by hook name, for `patched`. Heads come as [batch pos head_index d_head]."""
+    """The activations of these places in a run, by hook name, for `patched`. Heads: [batch pos head_index d_head].
+
+    Raises ValueError for places that the model lacks.
+    """
     return run(model, tokens, keep=places(model, where))[1]
 
 
@@ -126,7 +137,9 @@ def activations(model: Model, tokens: Int[Tensor, "batch pos"], where: Where) ->
 class Edited:
     """A model with replacements: call it on a Batch, or on token ids where the replacement needs to know no more."""
 
-    def __init__(self, model: Model | Edited, where: Where, positions: Positions, source: Source | None) -> None:
+    def __init__(
+        self, model: Model | Edited, where: Where, positions: Positions, source: ActivationSource | None
+    ) -> None:
         self.inner = model if isinstance(model, Edited) else None
         self.model: Model = model.model if isinstance(model, Edited) else model
         self.places = places(self.model, where)
@@ -198,7 +211,7 @@ def replaced(
 
 
 def indices(positions: Positions, length: int) -> list[int]:
-    """The positions, counted from the start. ValueError for what is none, and for one outside the run."""
+    """The positions, counted from the start. ValueError for other values, for none, and for one outside the run."""
     if isinstance(positions, str):
         if positions != "all":
             raise ValueError(f'no positions {positions!r}: give "all", one number, or a tuple of numbers')

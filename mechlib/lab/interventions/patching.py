@@ -1,8 +1,4 @@
-"""Sweeps: one intervention on many sets of places, every effect on every prompt.
-
-Here is patching, between the clean run and the corrupted; ablation is in `mechlib.lab.interventions.ablation`, and
-both can be imported from here.
-"""
+"""Patching: many sets of places patched in turn, from the clean run into the corrupted or back, on every prompt."""
 
 from __future__ import annotations
 
@@ -16,16 +12,9 @@ from torch import Tensor
 
 from mechlib.lab.batching import Batch, batches, per_prompt
 from mechlib.lab.hooks import NothingChanged
-from mechlib.lab.interventions.ablation import INTACT as INTACT
-from mechlib.lab.interventions.ablation import Ablation as Ablation
-from mechlib.lab.interventions.ablation import loss_under_ablation as loss_under_ablation
-from mechlib.lab.interventions.ablation import under_ablation as under_ablation
 from mechlib.lab.interventions.contexts import Positions
 from mechlib.lab.interventions.readout import ANSWERED, LOGIT_DIFFERENCE, Readout
-from mechlib.lab.interventions.sites import Sets, Swept, drawn_sets, named, one_row_each
-from mechlib.lab.interventions.sites import components as components
-from mechlib.lab.interventions.sites import layers as layers
-from mechlib.lab.interventions.sites import residual as residual
+from mechlib.lab.interventions.sites import Sites, Swept, matched_sample, named, one_row_each
 from mechlib.lab.interventions.sweep import sweep_each
 from mechlib.lab.models.loading import Model
 from mechlib.measurement import TOTAL, Measurement
@@ -40,26 +29,27 @@ CORRUPTED: Side = "corrupted"
 def restored_by_patching(
     model: Model,
     prompts: PromptSet,
-    sets: Sets,
+    sites: Sites,
     positions: Positions = -1,
     unit: str = "",
     hooked: bool = False,
-    reading: Readout = LOGIT_DIFFERENCE,
+    readout: Readout = LOGIT_DIFFERENCE,
 ) -> Measurement:
-    """How much of the logit difference comes back when places in the corrupted run hold what they hold in the clean.
+    """How much of the logit difference comes back when places in the corrupted run get their clean activations.
 
-    sets       heads: a column for each of them; sets of heads: a column for each set, patched together; a mapping
+    sites      heads: a column for each of them; sets of heads: a column for each set, patched together; a mapping
                from names to places (heads, MLPs, the residual stream: `components`, `layers`, `residual`)
-    positions  where: the last position (-1) is fast, as nothing before it has to be computed again
+    positions  the positions that are patched: the last one (-1) is fast, as nothing before it has to be computed again
     hooked     through hooks, at the library's own speed: for architectures that exact sweeps do not know
-    reading    another metric than the logit of the answer minus the distractor's at the last position
+    readout    another metric than the logit of the answer minus the distractor's at the last position
 
     Each column is metric(patched) - metric(corrupted), in logits; the last column, "total", is metric(clean) -
-    metric(corrupted), the whole that there is to restore. Raises NothingChanged where no place differs between the two
-    runs.
+    metric(corrupted), the whole that can be restored. Raises NothingChanged where no place differs between the two
+    runs, ValueError for prompts without corrupted text and for places that the model lacks, EmptySelection where there
+    is no set or a set is empty, UnsupportedModel unless `hooked`.
     """
-    made, columns, found = _sweep(model, prompts, sets, positions, reading, CORRUPTED, hooked)
-    values = [torch.cat([one.after, _source(one)], dim=1) - one.intact.unsqueeze(1) for one in found]
+    made, columns, found = _swept_patching(model, prompts, sites, positions, readout, CORRUPTED, hooked)
+    values = [torch.cat([one.after, _source_column(one)], dim=1) - one.intact.unsqueeze(1) for one in found]
     of = "logit difference restored by patching, in logits"
     return per_prompt(prompts, made, values, (*columns, TOTAL), of, unit)
 
@@ -67,19 +57,19 @@ def restored_by_patching(
 def lost_by_patching(
     model: Model,
     prompts: PromptSet,
-    sets: Sets,
+    sites: Sites,
     positions: Positions = -1,
     unit: str = "",
     hooked: bool = False,
-    reading: Readout = LOGIT_DIFFERENCE,
+    readout: Readout = LOGIT_DIFFERENCE,
 ) -> Measurement:
-    """How much of the logit difference goes when places in the clean run hold what they hold in the corrupted.
+    """How much of the logit difference is lost when places in the clean run get their corrupted activations.
 
-    The other direction of `restored_by_patching`, with the same arguments: metric(clean) - metric(patched), in logits;
-    the last column, "total", is metric(clean) - metric(corrupted), the whole that there is to lose.
+    The other direction of `restored_by_patching`, with the same arguments and errors: metric(clean) - metric(patched),
+    in logits; the last column, "total", is metric(clean) - metric(corrupted), the whole that can be lost.
     """
-    made, columns, found = _sweep(model, prompts, sets, positions, reading, CLEAN, hooked)
-    values = [one.intact.unsqueeze(1) - torch.cat([one.after, _source(one)], dim=1) for one in found]
+    made, columns, found = _swept_patching(model, prompts, sites, positions, readout, CLEAN, hooked)
+    values = [one.intact.unsqueeze(1) - torch.cat([one.after, _source_column(one)], dim=1) for one in found]
     of = "logit difference lost by patching, in logits"
     return per_prompt(prompts, made, values, (*columns, TOTAL), of, unit)
 
@@ -87,32 +77,38 @@ def lost_by_patching(
 def flipped_by_patching(
     model: Model,
     prompts: PromptSet,
-    sets: Sets,
+    sites: Sites,
     positions: Positions = -1,
     unit: str = "",
     hooked: bool = False,
 ) -> Measurement:
     """1 where the clean answer is the most likely token of the corrupted run with places as in the clean run, else 0.
 
-    Of an answer of several tokens only one is judged: that by which it first differs from its distractor, behind those
-    that both share. A 1 does not say that the rest would follow.
+    Of an answer of several tokens only one is judged: the token by which it first differs from its distractor, behind
+    the tokens that both share. A 1 does not say that the rest would follow.
 
-    Arguments as in `restored_by_patching`. The last two columns are the runs themselves: "corrupted", with nothing
-    patched, and "clean".
+    Arguments and errors as in `restored_by_patching`. The last two columns are the runs themselves: "corrupted", with
+    nothing patched, and "clean".
     """
-    made, columns, found = _sweep(model, prompts, sets, positions, ANSWERED, CORRUPTED, hooked)
-    values = [torch.cat([one.after, one.intact.unsqueeze(1), _source(one)], dim=1) for one in found]
+    made, columns, found = _swept_patching(model, prompts, sites, positions, ANSWERED, CORRUPTED, hooked)
+    values = [torch.cat([one.after, one.intact.unsqueeze(1), _source_column(one)], dim=1) for one in found]
     of = "most likely token is the clean answer, after patching"
     return per_prompt(prompts, made, values, (*columns, CORRUPTED, CLEAN), of, unit, yes_no=True)
 
 
-def _sweep(
-    model: Model, prompts: PromptSet, sets: Sets, positions: Positions, reading: Readout, into: Side, hooked: bool
+def _swept_patching(
+    model: Model,
+    prompts: PromptSet,
+    sites: Sites,
+    positions: Positions,
+    readout: Readout,
+    patched_run: Side,
+    hooked: bool,
 ) -> tuple[tuple[Batch, ...], tuple[str, ...], list[Swept]]:
-    """Patched into one run of each pair, from the other; the sets' names come with it."""
-    every, made = named(sets), batches(model, prompts)
-    patched = [batch if into == CLEAN else _exchanged(batch) for batch in made]
-    found = sweep_each(model, patched, tuple(every.values()), _corrupted, positions, reading, hooked)
+    """The batches, the names of the sets, and the sweep in which one run of each pair is patched from the other."""
+    every, made = named(sites), batches(model, prompts)
+    patched = [batch if patched_run == CLEAN else _exchanged(batch) for batch in made]
+    found = sweep_each(model, patched, tuple(every.values()), _corrupted, positions, readout, hooked)
     if not any(bool(one.changed.any()) for one in found):
         raise NothingChanged(
             f"nothing in {', '.join(every)} differs between clean and corrupted at position {positions}"
@@ -120,7 +116,7 @@ def _sweep(
     return made, tuple(every), found
 
 
-def _source(swept: Swept) -> Float[Tensor, "batch one"]:
+def _source_column(swept: Swept) -> Float[Tensor, "batch one"]:
     assert swept.source is not None
     return swept.source.unsqueeze(1)
 
@@ -138,13 +134,13 @@ def _corrupted(batch: Batch) -> Int[Tensor, "batch pos"]:
 def restored_by_random_sets(
     model: Model, prompts: PromptSet, heads: Heads, n: int = 200, positions: Positions = -1
 ) -> Measurement:
-    """What up to `n` random sets of as many other heads restore by patching, each the mean over the prompts, in logits.
+    """The effect of patching up to `n` random sets of as many other heads, each the mean over the prompts, in logits.
 
     Columns "restored" and "total", as numerator and denominator of the share; the total is the same for every set.
-    Sets are matched as in `mechlib.parts.heads.random_sets`; `of` says how. Errors: that function's, and those of
-    `restored_by_patching`.
+    Sets are matched as in `mechlib.parts.random_sets.random_sets`; `of` says how. Raises what `random_sets` and
+    `restored_by_patching` raise.
     """
-    drawn = drawn_sets(model, heads, n)
-    found = restored_by_patching(model, prompts, drawn.sets, positions)
+    sample = matched_sample(model, heads, n)
+    found = restored_by_patching(model, prompts, sample.sets, positions)
     means = found.values.mean(axis=0)
-    return one_row_each(drawn, {"restored": means[:-1], TOTAL: np.full(len(drawn), means[-1])}, found.of)
+    return one_row_each(sample, {"restored": means[:-1], TOTAL: np.full(len(sample), means[-1])}, found.of)

@@ -1,4 +1,4 @@
-"""Readouts: what a metric asks of a run, so that no more is computed than it reads."""
+"""Readouts: metrics with the logits that they read, so that no other logits are computed."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ Read: TypeAlias = Float[Tensor, "batch read words"]
 class Readout:
     """A metric, one number for each prompt, and the logits that it reads.
 
-    value   from these logits to the number
-    words   whose logits at the last position are read, for each prompt; all words where None
+    value   a function of the logits that are read, [batch read words], and the batch, that gives one number a prompt
+    words   a function of the batch that gives the words whose logits are read, [batch words]; None for all words
     whole   whether logits of every position are read, not of the last alone
     """
 
@@ -31,7 +31,7 @@ class Readout:
     whole: bool = False
 
     def of(self, logits: Float[Tensor, "batch pos d_vocab"], batch: Batch) -> Read:
-        """What it reads of all logits of a run."""
+        """The logits that this readout reads, of all logits of a run."""
         logits = logits if self.whole else logits[:, -1:]
         return logits if self.words is None else logits.gather(-1, self.words(batch).unsqueeze(1))
 

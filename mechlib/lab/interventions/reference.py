@@ -1,7 +1,7 @@
-"""Reference activations: what mean and resample ablation put in a component's place.
+"""Reference activations: the means and resamples that ablation puts in a component's place.
 
-They come from the reference split only, by cluster (template) and by position counted from the end, where prompts of
-one template align whatever filler words stand before them. The BOS position is apart: it is never averaged with words.
+They come from the reference split only, by cluster (template) and by position counted from the end, so that prompts of
+one template align whatever filler words they begin with. The BOS position is apart: it is never averaged with words.
 Where answer and distractor share tokens, which then stand behind the text, prompts that share as many align.
 """
 
@@ -33,13 +33,13 @@ def require_reference(prompts: PromptSet) -> None:
         )
 
 
-def slots(length: int, n_bos: int) -> Int[Tensor, " pos"]:
-    """Where the positions of a prompt of this length stand in a profile: BOS 0, the last word 1, the one before 2."""
+def aligned_positions(length: int, n_bos: int) -> Int[Tensor, " pos"]:
+    """The number by which each position of a prompt of this length aligns: BOS 0, the last word 1, the one before 2."""
     return torch.tensor([0 if position < n_bos else length - position for position in range(length)])
 
 
-class Kind(NamedTuple):
-    """Prompts that align: of one cluster, with as many tokens of the answer behind the text (`Batch.shared`)."""
+class AlignedGroup(NamedTuple):
+    """Prompts that align: of one cluster, with equally many tokens of the answer behind the text (`Batch.shared`)."""
 
     cluster: str
     shared: int
@@ -49,104 +49,121 @@ class Kind(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Means:
-    """Mean activations of reference prompts, by kind, hook name and slot; and how many prompts have each slot."""
+class MeanActivations:
+    """Mean activations of reference prompts, by aligned group, hook name and aligned position.
+
+    counts  by group, the number of prompts that have each aligned position
+    means   by group and hook name: [aligned position ...]
+    """
 
     n_bos: int
-    counts: dict[Kind, Tensor]
-    means: dict[tuple[Kind, str], Tensor]
+    counts: dict[AlignedGroup, Tensor]
+    means: dict[tuple[AlignedGroup, str], Tensor]
 
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
-        """The means that stand in for this batch's activations, by hook name, as [batch pos ...]."""
-        where = slots(batch.tokens.shape[1], self.n_bos)
-        kinds = _kinds(batch, self.counts)
-        for kind in dict.fromkeys(kinds):
-            if len(self.counts[kind]) <= where.max() or not self.counts[kind][where].all():
+        """The mean activations for each prompt of a batch, by hook name: [batch pos ...].
+
+        ValueError where the reference has no such group, or no prompt as long.
+        """
+        where = aligned_positions(batch.tokens.shape[1], self.n_bos)
+        groups = _groups_of(batch, self.counts)
+        for group in dict.fromkeys(groups):
+            if len(self.counts[group]) <= where.max() or not self.counts[group][where].all():
                 raise ValueError(
-                    f"no reference prompt of {kind} is as long as {len(where)} tokens: "
+                    f"no reference prompt of {group} is as long as {len(where)} tokens: "
                     "its first positions have no mean; ask for more reference prompts"
                 )
         names = dict.fromkeys(name for _, name in self.means)
-        return {name: torch.stack([self.means[kind, name][where] for kind in kinds]) for name in names}
+        return {name: torch.stack([self.means[group, name][where] for group in groups]) for name in names}
 
 
-def means(model: Model, reference: PromptSet, names: Sequence[str]) -> Means:
-    """Mean activations over the reference prompts, for `mean_ablated`."""
+def mean_activations(model: Model, reference: PromptSet, names: Sequence[str]) -> MeanActivations:
+    """Mean activations over the reference prompts, of these hook names."""
     n_bos, made = len(bos_ids(model)), batches(model, reference)
     room = 1 + max(batch.tokens.shape[1] for batch in made)
-    counts: dict[Kind, Tensor] = defaultdict(lambda: torch.zeros(room, device=model.cfg.device))
-    sums: dict[tuple[Kind, str], Tensor] = {}
+    counts: dict[AlignedGroup, Tensor] = defaultdict(lambda: torch.zeros(room, device=model.cfg.device))
+    sums: dict[tuple[AlignedGroup, str], Tensor] = {}
     for batch in made:
         kept = run(model, batch.tokens, keep=names)[1]
-        where = slots(batch.tokens.shape[1], n_bos).to(batch.tokens.device)
+        where = aligned_positions(batch.tokens.shape[1], n_bos).to(batch.tokens.device)
         for cluster in {prompt.cluster for prompt in batch.prompts}:
             own = [row for row, prompt in enumerate(batch.prompts) if prompt.cluster == cluster]
-            kind = Kind(cluster, batch.shared)
-            counts[kind].index_add_(0, where, torch.full((len(where),), float(len(own)), device=where.device))
+            group = AlignedGroup(cluster, batch.shared)
+            counts[group].index_add_(0, where, torch.full((len(where),), float(len(own)), device=where.device))
             for name, activation in kept.items():
-                total = sums.setdefault((kind, name), activation.new_zeros(room, *activation.shape[2:]))
+                total = sums.setdefault((group, name), activation.new_zeros(room, *activation.shape[2:]))
                 total.index_add_(0, where, activation[own].sum(0))
     divided = {
-        (kind, name): total / counts[kind].clamp(min=1).view(-1, *[1] * (total.ndim - 1))
-        for (kind, name), total in sums.items()
+        (group, name): total / counts[group].clamp(min=1).view(-1, *[1] * (total.ndim - 1))
+        for (group, name), total in sums.items()
     }
-    return Means(n_bos, dict(counts), divided)
+    return MeanActivations(n_bos, dict(counts), divided)
 
 
 @dataclass(frozen=True)
-class Stock:
-    """Activations of single reference prompts: by kind a list of (length, activations by hook name)."""
+class ResampleBank:
+    """Activations of single reference prompts, one of which stands in for each prompt.
+
+    rows  by aligned group, the length and the activations by hook name, [pos ...], of each reference prompt
+    """
 
     n_bos: int
     seed: int
-    rows: dict[Kind, list[tuple[int, dict[str, Tensor]]]]
+    rows: dict[AlignedGroup, list[tuple[int, dict[str, Tensor]]]]
 
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
-        """For each prompt the activations of one reference prompt, by hook name, as [batch pos ...]."""
+        """For each prompt of a batch the activations of one reference prompt, by hook name: [batch pos ...].
+
+        The draw depends on the seed and the prompt's tokens. ValueError where the reference has no such group, or no
+        prompt as long.
+        """
         length = batch.tokens.shape[1]
-        kinds = _kinds(batch, self.rows)
-        drawn = [self._draw(kind, ids.tolist()) for kind, ids in zip(kinds, batch.tokens, strict=True)]
+        groups = _groups_of(batch, self.rows)
+        sample = [self._draw(group, ids.tolist()) for group, ids in zip(groups, batch.tokens, strict=True)]
         return {
-            name: torch.stack([_aligned(kept[name], length, self.n_bos) for _, kept in drawn])
-            for name in (drawn[0][1] if drawn else ())
+            name: torch.stack([_aligned(kept[name], length, self.n_bos) for _, kept in sample])
+            for name in (sample[0][1] if sample else ())
         }
 
-    def _draw(self, kind: Kind, tokens: list[int]) -> tuple[int, dict[str, Tensor]]:
-        exact = [row for row in self.rows[kind] if row[0] == len(tokens)]
-        candidates = exact or [row for row in self.rows[kind] if row[0] > len(tokens)]
+    def _draw(self, group: AlignedGroup, tokens: list[int]) -> tuple[int, dict[str, Tensor]]:
+        exact = [row for row in self.rows[group] if row[0] == len(tokens)]
+        candidates = exact or [row for row in self.rows[group] if row[0] > len(tokens)]
         if not candidates:
-            raise ValueError(f"no reference prompt of {kind} has {len(tokens)} tokens or more")
+            raise ValueError(f"no reference prompt of {group} has {len(tokens)} tokens or more")
         return random.Random(f"{self.seed} {tokens}").choice(candidates)
 
 
-def stock(model: Model, reference: PromptSet, names: Sequence[str], seed: int) -> Stock:
-    """The reference prompts' activations one by one, for `resample_ablated`."""
-    found: dict[int, tuple[Kind, int, dict[str, Tensor]]] = {}
+def resample_bank(model: Model, reference: PromptSet, names: Sequence[str], seed: int) -> ResampleBank:
+    """The activations of each reference prompt, of these hook names, to be drawn from with `seed`."""
+    found: dict[int, tuple[AlignedGroup, int, dict[str, Tensor]]] = {}
     for batch in batches(model, reference):
         kept = run(model, batch.tokens, keep=names)[1]
         for index, row in enumerate(batch.rows):
             own = {name: activation[index] for name, activation in kept.items()}
-            found[row] = (Kind(batch.prompts[index].cluster, batch.shared), batch.tokens.shape[1], own)
-    rows: dict[Kind, list[tuple[int, dict[str, Tensor]]]] = defaultdict(list)
-    for _, (kind, length, own) in sorted(found.items()):
-        rows[kind].append((length, own))
-    return Stock(len(bos_ids(model)), seed, dict(rows))
+            found[row] = (AlignedGroup(batch.prompts[index].cluster, batch.shared), batch.tokens.shape[1], own)
+    rows: dict[AlignedGroup, list[tuple[int, dict[str, Tensor]]]] = defaultdict(list)
+    for _, (group, length, own) in sorted(found.items()):
+        rows[group].append((length, own))
+    return ResampleBank(len(bos_ids(model)), seed, dict(rows))
 
 
 def _aligned(activation: Tensor, length: int, n_bos: int) -> Tensor:
-    """The last positions of a longer prompt, and its BOS."""
+    """The activations of a longer prompt at its BOS and its last positions, `length` in all."""
     return torch.cat([activation[:n_bos], activation[len(activation) - length + n_bos :]])
 
 
-def _kinds(batch: Batch, known: Iterable[Kind]) -> list[Kind]:
-    """The kind of each row. Where the reference has no clusters, prompts need none either, and bare tokens will do."""
+def _groups_of(batch: Batch, known: Iterable[AlignedGroup]) -> list[AlignedGroup]:
+    """The group of each row. Where the reference has no clusters, prompts need none, and bare tokens will do.
+
+    ValueError for a group that the reference lacks.
+    """
     known = set(known)
-    without = {kind.cluster for kind in known} == {""}
+    without = {group.cluster for group in known} == {""}
     if not batch.prompts and not without:
         raise ValueError("the reference prompts have clusters: call the ablated model on a Batch, not on bare tokens")
     clusters = [""] * len(batch.tokens) if without else [prompt.cluster for prompt in batch.prompts]
-    kinds = [Kind(cluster, batch.shared) for cluster in clusters]
-    missing = [kind for kind in kinds if kind not in known]
+    groups = [AlignedGroup(cluster, batch.shared) for cluster in clusters]
+    missing = [group for group in groups if group not in known]
     if missing:
         raise ValueError(f"no reference prompts of {missing[0]}: there are {', '.join(map(str, sorted(known)))}")
-    return kinds
+    return groups

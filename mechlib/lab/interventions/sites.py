@@ -1,4 +1,4 @@
-"""Sets of places, each with a name, and what a sweep over them gives."""
+"""Sites of a sweep: sets of places, each with a name, and the result for each set."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mechlib.measurement import Measurement
 from mechlib.parts.heads import EmptySelection, Head, Heads, all_heads
 from mechlib.parts.random_sets import RandomSets, random_sets
 
-Sets: TypeAlias = Heads | Mapping[str, Where] | Iterable[Where]
+Sites: TypeAlias = Heads | Mapping[str, Where] | Iterable[Where]
 Places: TypeAlias = Mapping[str, tuple[int, ...] | None]
 Source: TypeAlias = Int[Tensor, "..."] | Mapping[str, Tensor] | None
 Logits: TypeAlias = Float[Tensor, "batch pos d_vocab"]
@@ -27,18 +27,18 @@ Logits: TypeAlias = Float[Tensor, "batch pos d_vocab"]
 class Swept:
     """A metric on each prompt of a batch: of the run as it is, after replacing each set, and of the source run.
 
-    source    None where the source was no run
-    changed   whether replacing the set changed some activation by more than rounding
+    source    None where the source was no run, but activations or zeros
+    changed   for each set, whether replacing it changed some activation by more than rounding
     """
 
     intact: Float[Tensor, " batch"]
-    after: Float[Tensor, "batch sets"]
+    after: Float[Tensor, "batch sites"]
     source: Float[Tensor, " batch"] | None
-    changed: Bool[Tensor, " sets"]
+    changed: Bool[Tensor, " sites"]
 
     @classmethod
     def joined(cls, parts: list[Swept]) -> Swept:
-        """Of a batch that was swept in parts."""
+        """The result for a whole batch, from the results for its parts."""
         sources = [part.source for part in parts if part.source is not None]
         return cls(
             intact=torch.cat([part.intact for part in parts]),
@@ -72,40 +72,40 @@ def residual(model: Model) -> dict[str, Where]:
     return {"embeddings": Site("resid_pre", 0), **after}
 
 
-def named(sets: Sets) -> dict[str, tuple[Head | Site, ...]]:
-    """The sets by name: a name of their own, or their members' (as "0.1 1.3"); each member of `Heads` is a set.
+def named(sites: Sites) -> dict[str, tuple[Head | Site, ...]]:
+    """The sets by name: the name given in a mapping, or the names of their members ("0.1 1.3"); of `Heads`, each head.
 
     Raises EmptySelection where there is no set, or a set has no member.
     """
-    if isinstance(sets, Mapping):
-        found = {name: _members(where) for name, where in sets.items()}
+    if isinstance(sites, Mapping):
+        found = {name: _members(where) for name, where in sites.items()}
     else:
-        found = {" ".join(map(str, members)): members for members in map(_members, sets)}
+        found = {" ".join(map(str, members)): members for members in map(_members, sites)}
     if not found or not all(found.values()):
         raise EmptySelection("a set without heads: there is nothing to patch or ablate in it")
     return found
 
 
-def union(sets: Mapping[str, tuple[Head | Site, ...]]) -> tuple[Head | Site, ...]:
-    """Every place that some set has, once."""
-    return tuple(dict.fromkeys(one for members in sets.values() for one in members))
+def union(sites: Mapping[str, tuple[Head | Site, ...]]) -> tuple[Head | Site, ...]:
+    """All places of all sets, each once."""
+    return tuple(dict.fromkeys(one for members in sites.values() for one in members))
 
 
 def _members(where: Where) -> tuple[Head | Site, ...]:
     return (where,) if isinstance(where, (Head, Site, str)) else tuple(where)  # a text is refused as no place
 
 
-def drawn_sets(model: Model, heads: Heads, n: int) -> RandomSets:
-    """Random sets of heads, matched to these, as controls for what they do."""
+def matched_sample(model: Model, heads: Heads, n: int) -> RandomSets:
+    """Up to `n` random sets of as many other heads, matched to these: controls. Raises what `random_sets` raises."""
     return random_sets(heads, all_heads(model.cfg.n_layers, model.cfg.n_heads), n)
 
 
-def one_row_each(drawn: RandomSets, columns: Mapping[str, np.ndarray], of: str) -> Measurement:
-    """What random sets did, one row a set, with how they were matched."""
+def one_row_each(sample: RandomSets, columns: Mapping[str, np.ndarray], of: str) -> Measurement:
+    """A Measurement with one row for each random set; `of` also says how the sets were matched."""
     return Measurement(
         values=np.stack(list(columns.values()), axis=1),
-        units=tuple(map(str, drawn)),
+        units=tuple(map(str, sample)),
         unit="set of heads",
         columns=tuple(columns),
-        of=f"{of} ({drawn.matched})",
+        of=f"{of} ({sample.matched})",
     )

@@ -1,10 +1,10 @@
 """Exact sweeps: each of many sets of places replaced in turn, and a metric on every prompt for each, at full speed.
 
-Nothing is approximated. What a replacement cannot have changed is taken from the run as it is: positions before the
-first replaced one, layers below it, and, where the source is a run that begins with the same tokens, all positions
-up to the first that differs (there, what would be put in is there already). Of the last layer and the vocabulary only
-what the metric reads is computed. `mechlib.lab.forward.cache` has the runs, `mechlib.lab.interventions.readout` the
-metrics.
+Nothing is approximated. Activations that a replacement cannot have changed are taken from the run as it is: at
+positions before the first replaced one, in layers below the first replaced one, and, where the source is a run that
+begins with the same tokens, at all positions before the first token that differs (the activations of the two runs agree
+at these). Of the last layer and the vocabulary only as much is computed as the metric reads.
+`mechlib.lab.interventions.resume` has the runs, `mechlib.lab.interventions.readout` the metrics.
 
 Every sweep computes a few of its sets again through hooks (`mechlib.lab.interventions.through_hooks`), and raises if
 the logits differ.
@@ -23,17 +23,18 @@ from torch import Tensor
 from tqdm import tqdm
 
 from mechlib.lab.batching import Batch, require_finite
-from mechlib.lab.forward.cache import Kept, Resumed, joins, keep
+from mechlib.lab.forward.cache import CachedRun, run_with_cache
 from mechlib.lab.forward.families import Network, network
 from mechlib.lab.hooks import SAME
 from mechlib.lab.interventions import through_hooks as hooked
 from mechlib.lab.interventions.contexts import Positions, Where, indices, places
 from mechlib.lab.interventions.readout import Read, Readout
+from mechlib.lab.interventions.resume import ResumedRuns, entry_layer
 from mechlib.lab.interventions.sites import Places, Source, Swept
 from mechlib.lab.models.loading import Model
 from mechlib.parts.heads import EmptySelection
 
-MEMORY = 512 * 2**20  # bytes for what is kept of a batch and for the sets that run side by side
+SWEEP_BYTES = 512 * 2**20  # for the cached runs of a batch and for the sets that run side by side
 TOGETHER = 2048  # tokens that run side by side: more bring no speed on a CPU, and leave its cache
 CHECKED = 2  # sets of each sweep that are computed again through hooks, on one prompt
 # Float32 rounds both computations: on the models of this record they meet to about 2e-6 of the largest logit. A wrong
@@ -50,59 +51,61 @@ class Disagreement(RuntimeError):
 def sweep(
     model: Model,
     batch: Batch,
-    sets: Sequence[Where],
+    sites: Sequence[Where],
     source: Source,
     positions: Positions,
-    reading: Readout,
-    memory: int = MEMORY,
+    readout: Readout,
+    memory: int = SWEEP_BYTES,
     bar: Any = None,
 ) -> Swept:
     """A metric on each prompt of a batch, as it is and with each set of places replaced.
 
-    sets       heads, MLPs or the residual stream, alone or together
-    source     what they hold instead: token ids of another run, of which `Swept.source` then has the metric; or
-               activations by hook name, as [batch pos ...]; or None for zeros
+    sites      sets of places: heads, MLPs or the residual stream, alone or together
+    source     the activations that replace theirs: token ids of another run, of which `Swept.source` then has the
+               metric; or activations by hook name, as [batch pos ...]; or None for zeros
     positions  one, negative from the end; a tuple of several; or "all"
-    reading    the metric: LOGIT_DIFFERENCE, ANSWERED or REPEAT_LOSS of `mechlib.lab.interventions.readout`, or one's
-    own
+    readout    the metric: LOGIT_DIFFERENCE, ANSWERED or REPEAT_LOSS of `mechlib.lab.interventions.readout`, or one's
+               own
     memory     bytes for activations; weights are not counted
-    bar        of `progress`, where one is shown for several batches together
+    bar        the bar of `progress`, where one is shown for several batches together
 
-    Raises UnsupportedModel for an architecture that `network` does not know (`hooked.sweep` takes the same arguments
-    and any model), ValueError where the memory is too little for one prompt, Disagreement where the hooked model
-    gives other logits.
+    Raises UnsupportedModel for an architecture that `network` does not know (`sweep_through_hooks` takes the same
+    arguments and any model), ValueError where the memory is too little for one prompt, Disagreement where the hooked
+    model gives other logits, EmptySelection for an empty set.
     """
-    own = tuple(_places(model, where) for where in sets)
+    own = tuple(_places(model, where) for where in sites)
     if not all(own):
         raise EmptySelection("a set without heads: there is nothing to patch or ablate in it")
-    job = _Sweep(model, network(model), tuple(sets), own, positions, reading)
+    job = _Sweep(model, network(model), tuple(sites), own, positions, readout)
     rows, together = job.room(batch.tokens, source, memory)
     parts = []
     with progress(0) if bar is not None else progress(len(batch.tokens) * len(own)) as alone:
         for start in range(0, len(batch.tokens), rows):
             which = slice(start, start + rows)
-            parts.append(job.part(batch.part(which), _rows(source, which), together, alone if bar is None else bar))
+            parts.append(
+                job.part(batch.part(which), _source_rows(source, which), together, alone if bar is None else bar)
+            )
     return Swept.joined(parts)
 
 
 def sweep_each(
     model: Model,
     several: Sequence[Batch],
-    sets: Sequence[Where],
+    sites: Sequence[Where],
     source: Callable[[Batch], Source],
     positions: Positions,
-    reading: Readout,
+    readout: Readout,
     through_hooks: bool = False,
 ) -> list[Swept]:
     """The sweep of each batch from its source, under one bar; `through_hooks` for models that `network` refuses."""
     if through_hooks:
-        return [hooked.sweep(model, batch, sets, source(batch), positions, reading) for batch in several]
-    with progress(sum(len(batch.tokens) for batch in several) * len(sets)) as bar:
-        return [sweep(model, batch, sets, source(batch), positions, reading, bar=bar) for batch in several]
+        return [hooked.sweep_through_hooks(model, batch, sites, source(batch), positions, readout) for batch in several]
+    with progress(sum(len(batch.tokens) for batch in several) * len(sites)) as bar:
+        return [sweep(model, batch, sites, source(batch), positions, readout, bar=bar) for batch in several]
 
 
 def progress(total: int) -> Any:
-    """A bar for so many runs, seen where they take long and standard error is a terminal."""
+    """A progress bar for `total` runs, shown once they take SOON seconds, where standard error is a terminal."""
     return tqdm(total=total, desc="sweep", unit="run", delay=SOON, disable=None, leave=False)
 
 
@@ -110,40 +113,40 @@ def progress(total: int) -> Any:
 class _Sweep:
     model: Model
     net: Network
-    sets: tuple[Where, ...]
+    sites: tuple[Where, ...]
     places: tuple[Places, ...]
     positions: Positions
-    reading: Readout
+    readout: Readout
 
     def part(self, batch: Batch, source: Source, together: int, bar: Any) -> Swept:
-        """The sweep of as many prompts as fit the memory."""
+        """The sweep of as many prompts as fit the memory, `together` sets side by side."""
         first, began, at = self.span(batch.tokens, source)
-        base, other = keep(self.net, batch.tokens, first), None
+        base, other = run_with_cache(self.net, batch.tokens, first), None
         new: Mapping[str, Tensor] | None = None
         if isinstance(source, Tensor):
-            other = keep(self.net, source, first, began, base)
+            other = run_with_cache(self.net, source, first, began, base)
             new = {name: other[name] for name in self.names}
         elif source is not None:
             new = {name: source[name][:, first:] for name in self.names}
-        resumed = Resumed(self.net, base, new, at, base.streams[0].shape[1] if self.reading.whole else 1)
+        resumed = ResumedRuns(self.net, base, new, at, base.streams[0].shape[1] if self.readout.whole else 1)
         checked = _Checked(self, batch, source)
         intact = self.read(base.streams[-1].unsqueeze(1), batch)[:, 0]
-        after = self.reading.value(intact, batch).unsqueeze(1).repeat(1, len(self.places))
+        after = self.readout.value(intact, batch).unsqueeze(1).repeat(1, len(self.places))
         changed, touched = self.moved(base, new, at)
-        order = sorted(torch.nonzero(touched).flatten().tolist(), key=lambda number: joins(self.places[number]))
+        order = sorted(torch.nonzero(touched).flatten().tolist(), key=lambda number: entry_layer(self.places[number]))
         for start in range(0, len(order), together):
             numbers = order[start : start + together]
             reads = self.read(resumed([self.places[number] for number in numbers]), batch)
             for number, own in zip(numbers, reads.unbind(1), strict=True):
-                after[:, number] = self.reading.value(own, batch)
+                after[:, number] = self.readout.value(own, batch)
                 checked.see(number, own)
             bar.update(len(numbers) * len(batch.tokens))
         checked.check(intact)
         theirs = None if other is None else self.read(other.streams[-1].unsqueeze(1), batch)[:, 0]
         return Swept(
-            intact=self.reading.value(intact, batch),
+            intact=self.readout.value(intact, batch),
             after=after,
-            source=None if theirs is None else self.reading.value(theirs, batch),
+            source=None if theirs is None else self.readout.value(theirs, batch),
             changed=changed,
         )
 
@@ -153,9 +156,10 @@ class _Sweep:
         return tuple(dict.fromkeys(name for own in self.places for name in own))
 
     def span(self, tokens: Int[Tensor, "batch pos"], source: Source) -> tuple[int, int, tuple[int, ...]]:
-        """The first position that is computed again, where the source run begins, and what is replaced from the first.
+        """The first position that is computed again, the position at which the source run begins, and the replaced
+        positions, counted from the first.
 
-        Where clean and corrupted tokens agree up to some position, what they hold before it is the same.
+        Before the first token that differs, the activations of the two runs are the same.
         """
         length = tokens.shape[1]
         began, at = 0, sorted(set(indices(self.positions, length)))
@@ -168,22 +172,22 @@ class _Sweep:
             other = (source != tokens).any(0).nonzero()
             began = int(other[0]) if len(other) else length
             at = [position for position in at if position >= began]
-        if self.reading.whole:
+        if self.readout.whole:
             return 0, 0, tuple(at)
         first = at[0] if at else length - 1
         return first, min(began, first), tuple(position - first for position in at)
 
-    def read(self, streams: Float[Tensor, "batch sets pos d_model"], batch: Batch) -> Float[Tensor, "batch sets at w"]:
-        """The logits that the metric reads."""
-        streams = streams if self.reading.whole else streams[:, :, -1:]
-        if self.reading.words is None:
+    def read(self, streams: Float[Tensor, "batch sites pos d_model"], batch: Batch) -> Float[Tensor, "batch sets at w"]:
+        """The logits that the metric reads, from the last residual streams."""
+        streams = streams if self.readout.whole else streams[:, :, -1:]
+        if self.readout.words is None:
             return self.net.unembed(streams)
-        return self.net.answer_logits(streams, self.reading.words(batch))
+        return self.net.answer_logits(streams, self.readout.words(batch))
 
     def moved(
-        self, base: Kept, new: Mapping[str, Tensor] | None, at: tuple[int, ...]
-    ) -> tuple[Bool[Tensor, " sets"], Bool[Tensor, " sets"]]:
-        """Whether each set puts something else into the run than it has there: by more than rounding, and at all."""
+        self, base: CachedRun, new: Mapping[str, Tensor] | None, at: tuple[int, ...]
+    ) -> tuple[Bool[Tensor, " sites"], Bool[Tensor, " sites"]]:
+        """For each set, whether it changes an activation of the run by more than rounding, and whether at all."""
         by_head: dict[str, tuple[Tensor, Tensor]] = {}
         for name in self.names:
             old = base[name]
@@ -191,7 +195,10 @@ class _Sweep:
             largest = SAME * old.abs().max()  # as `hooks.differs` has it
             by_head[name] = (_any(off > largest), _any(off > 0))
         found = [
-            [any(bool(by_head[name][how][list(heads or (0,))].any()) for name, heads in own.items()) for how in (0, 1)]
+            [
+                any(bool(by_head[name][which][list(heads or (0,))].any()) for name, heads in own.items())
+                for which in (0, 1)
+            ]
             for own in self.places
         ]
         changed, touched = torch.tensor(found).T
@@ -203,7 +210,7 @@ class _Sweep:
         first, began, _ = self.span(tokens, source)
         width, inside = net.W_E.shape[1], net.n_heads * net.d_head
         hidden = max((len(block.into) for block in net.blocks if block.into is not None), default=0)
-        reads = (length if self.reading.whole else 1) * (2 * len(net.W_U) if self.reading.words is None else 8)
+        reads = (length if self.readout.whole else 1) * (2 * len(net.W_U) if self.readout.words is None else 8)
         group = 2 * net.n_groups * net.d_head
         runs = length - first + (length - began if isinstance(source, Tensor) else 0)
         kept = net.n_layers * (length * group + runs * (3 * width + inside + group))
@@ -223,28 +230,28 @@ class _Sweep:
 
 
 class _Checked:
-    """A few sets, on one prompt, of which the logits are compared with those of the hooked model."""
+    """A few sets, on one prompt, whose logits are compared with the logits of the hooked model."""
 
     def __init__(self, job: _Sweep, batch: Batch, source: Source) -> None:
-        rng = random.Random(f"{batch.rows} {len(job.sets)} {job.positions}")
+        rng = random.Random(f"{batch.rows} {len(job.sites)} {job.positions}")
         self.job, self.row = job, rng.randrange(len(batch.tokens))
-        self.numbers = rng.sample(range(len(job.sets)), min(CHECKED, len(job.sets)))
+        self.numbers = rng.sample(range(len(job.sites)), min(CHECKED, len(job.sites)))
         one = slice(self.row, self.row + 1)
-        self.batch, self.source = batch.part(one), _rows(source, one)
+        self.batch, self.source = batch.part(one), _source_rows(source, one)
         self.seen: dict[int, Tensor] = {}
 
     def see(self, number: int, read: Read) -> None:
-        """The logits with this set replaced."""
+        """Keep the logits of the checked prompt with this set replaced, where the set is one of the few."""
         if number in self.numbers:
             self.seen[number] = read[self.row].clone()
 
     def check(self, intact: Read) -> None:
-        """Disagreement where the hooked model has others."""
-        job, sets = self.job, [self.job.sets[number] for number in self.numbers]
-        runs = hooked.on_one_prompt(job.model, self.batch.tokens, sets, self.source, job.positions)
+        """Disagreement where the hooked model gives other logits."""
+        job, sites = self.job, [self.job.sites[number] for number in self.numbers]
+        runs = hooked.on_one_prompt(job.model, self.batch.tokens, sites, self.source, job.positions)
         for number, logits in zip(self.numbers, runs.unsqueeze(1), strict=True):
             own = self.seen.get(number, intact[self.row])
-            off = float((own - job.reading.of(logits, self.batch)[0]).abs().max())
+            off = float((own - job.readout.of(logits, self.batch)[0]).abs().max())
             allowed = TOLERANCE * float(logits.std(-1).max()) + ROUNDING * float(logits.abs().max())
             if not off <= allowed:
                 require_finite(self.batch, own.unsqueeze(0), job.net.name)
@@ -265,7 +272,7 @@ def _any(moved: Bool[Tensor, "batch pos ..."]) -> Bool[Tensor, " heads"]:
     return moved.any(0).any(0).any(-1).reshape(-1).cpu()
 
 
-def _rows(source: Source, which: slice) -> Source:
+def _source_rows(source: Source, which: slice) -> Source:
     if source is None or isinstance(source, Tensor):
         return None if source is None else source[which]
     return {name: activation[which] for name, activation in source.items()}

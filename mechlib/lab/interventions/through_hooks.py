@@ -1,4 +1,4 @@
-"""Sweeps through the hooks of the loaded model: slow, for any architecture, and what exact sweeps are checked against.
+"""Sweeps through the hooks of the loaded model: slow, for any architecture; exact sweeps are checked against these.
 
 Nothing here knows of `mechlib.lab.forward.families`: the model runs as its library runs it, and its activations are
 replaced.
@@ -26,31 +26,34 @@ FOLDED = 512  # rows of one position that run side by side: each carries the mem
 ABREAST = 2048  # tokens of whole prompts that run side by side
 
 
-def sweep(
-    model: Model, batch: Batch, sets: Sequence[Where], source: Source, positions: Positions, reading: Readout
+def sweep_through_hooks(
+    model: Model, batch: Batch, sites: Sequence[Where], source: Source, positions: Positions, readout: Readout
 ) -> Swept:
-    """What `mechlib.lab.interventions.sweep.sweep` gives, to rounding, at the library's own speed."""
-    names = dict.fromkeys(name for where in sets for name in places(model, where))
+    """The result of `mechlib.lab.interventions.sweep.sweep`, to rounding, at the library's own speed.
+
+    Arguments as there; raises HookDidNotFire where a hook is not exact, ValueError for places that the model lacks.
+    """
+    names = dict.fromkeys(name for where in sites for name in places(model, where))
     check_silent(model, batch.tokens[:1], names)
-    if reading.whole and positions == -1:
+    if readout.whole and positions == -1:
         positions = (-1,)  # a run of the last position alone has no other logits
     other, new = run(model, source, keep=names) if isinstance(source, Tensor) else (None, source)
     changed = set[int]()
-    swept = with_each(model, batch.tokens, sets, new, positions, changed)
-    intact, *after = [reading.value(reading.of(logits, batch), batch) for logits in swept]
+    swept = with_each(model, batch.tokens, sites, new, positions, changed)
+    intact, *after = [readout.value(readout.of(logits, batch), batch) for logits in swept]
     return Swept(
         intact=intact,
         after=torch.stack(after, dim=1),
-        source=None if other is None else reading.value(reading.of(other, batch), batch),
-        changed=torch.tensor([number in changed for number in range(len(sets))]),
+        source=None if other is None else readout.value(readout.of(other, batch), batch),
+        changed=torch.tensor([number in changed for number in range(len(sites))]),
     )
 
 
 def on_one_prompt(
-    model: Model, tokens: Int[Tensor, "1 pos"], sets: Sequence[Where], source: Source, positions: Positions
-) -> Float[Tensor, "sets pos d_vocab"]:
-    """Logits with each set of places replaced, in one pass: a row for each, and before them one for a source run."""
-    own = [places(model, where) for where in sets]
+    model: Model, tokens: Int[Tensor, "1 pos"], sites: Sequence[Where], source: Source, positions: Positions
+) -> Float[Tensor, "sites pos d_vocab"]:
+    """Logits with each set of places replaced, a row for each, from one pass (which a source run shares)."""
+    own = [places(model, where) for where in sites]
     before = [source] if isinstance(source, Tensor) else []
 
     def edit(name: str) -> Edit:
@@ -73,12 +76,12 @@ def on_one_prompt(
 def with_each(
     model: Model,
     tokens: Int[Tensor, "batch pos"],
-    sets: Sequence[Where],
+    sites: Sequence[Where],
     new: Mapping[str, Tensor] | None,
     positions: Positions,
     changed: set[int],
 ) -> Iterator[Logits]:
-    """Logits of the run as it is, then with each set of places replaced by what `new` holds there.
+    """Logits of the run as it is, then with each set of places replaced by the activations of `new`.
 
     new      activations by hook name, as long as the run; None for zeros
     changed  gets the number (from 0) of each set that changed some activation
@@ -86,7 +89,7 @@ def with_each(
     Several sets run side by side, as rows of one batch. At the last position (-1) only that position runs, and only
     its logits come: earlier ones do not see the replacement, so their keys and values are computed once.
     """
-    own = [{}, *(places(model, where) for where in sets)]
+    own = [{}, *(places(model, where) for where in sites)]
     past, whole, room = None, tokens, ABREAST
     remembers = isinstance(model.original_model, PreTrainedModel)  # the library's own models keep no keys and values
     if positions == -1 and tokens.shape[1] > 1 and remembers:
@@ -105,12 +108,12 @@ def with_each(
 def _side_by_side(
     model: Model,
     tokens: Int[Tensor, "batch pos"],
-    sets: Sequence[Places],
+    sites: Sequence[Places],
     new: Mapping[str, Tensor] | None,
     positions: Positions,
     past: Any,
-) -> tuple[Float[Tensor, "batch sets pos d_vocab"], set[int]]:
-    n, moved = len(sets), set[int]()
+) -> tuple[Float[Tensor, "batch sites pos d_vocab"], set[int]]:
+    n, moved = len(sites), set[int]()
     if past is not None:
         past = copy.deepcopy(past)  # a run appends to it
         past.batch_repeat_interleave(n)
@@ -118,7 +121,7 @@ def _side_by_side(
     def edit(name: str) -> Edit:
         def replace(old: Tensor) -> Tensor:
             made = old.clone().view(-1, n, *old.shape[1:])
-            for number, own in enumerate(sets):
+            for number, own in enumerate(sites):
                 if name in own:
                     before = made[:, number].clone()
                     source = torch.zeros_like(before) if new is None else new[name]
@@ -129,7 +132,7 @@ def _side_by_side(
 
         return replace
 
-    edits = {name: edit(name) for name in dict.fromkeys(name for own in sets for name in own)}
+    edits = {name: edit(name) for name in dict.fromkeys(name for own in sites for name in own)}
     rows, _ = run(model, tokens.repeat_interleave(n, 0), edits, past=past)
     return rows.view(-1, n, *rows.shape[1:]), moved
 

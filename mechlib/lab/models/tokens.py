@@ -21,7 +21,7 @@ def bos_ids(model: Model) -> list[int]:
 
 def tokens(model: Model, text: str) -> Int[Tensor, " pos"]:
     """The ids of a text, BOS first. Raises ValueError naming words that the vocabulary lacks, or a text too long."""
-    return torch.tensor(_checked(model, text, _encode(model, text)), device=model.cfg.device)
+    return torch.tensor(_known_ids(model, text, _encode(model, text)), device=model.cfg.device)
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Ids:
 
 
 def ids_of(model: Model, prompt: Prompt) -> Ids:
-    clean = _checked(model, prompt.clean, _encode(model, prompt.clean))
-    corrupted = _checked(model, prompt.corrupted, _encode(model, prompt.corrupted)) if prompt.corrupted else []
+    clean = _known_ids(model, prompt.clean, _encode(model, prompt.clean))
+    corrupted = _known_ids(model, prompt.corrupted, _encode(model, prompt.corrupted)) if prompt.corrupted else []
     if corrupted and len(corrupted) != len(clean):
         raise ValueError(
             f"clean and corrupted do not align: {prompt.clean!r} has {len(clean)} tokens {clean}, "
@@ -61,13 +61,13 @@ def _continuation(model: Model, prompt: Prompt, word: str) -> list[int]:
     if not word:
         return []
     text = f"{prompt.clean}{prompt.glue}{word}"
-    before, whole = _encode(model, prompt.clean), _checked(model, text, _encode(model, text))
+    before, whole = _encode(model, prompt.clean), _known_ids(model, text, _encode(model, text))
     if whole[: len(before)] != before or len(whole) == len(before):
         raise ValueError(f"{word!r} after {prompt.clean!r} changes the tokens before it: {before} becomes {whole}")
     return whole[len(before) :]
 
 
-def _checked(model: Model, text: str, ids: list[int]) -> list[int]:
+def _known_ids(model: Model, text: str, ids: list[int]) -> list[int]:
     tokenizer = model.tokenizer
     unknown = tokenizer.unk_token_id
     if unknown is not None and unknown in ids[len(bos_ids(model)) :]:

@@ -61,7 +61,7 @@ def numbers_given(model: Model, prompts: PromptSet, n_tokens: int = 4, unit: str
     values = []
     for batch in made:
         texts = _texts(model, batch, n_tokens)
-        rows = [[_first(text), int(prompt.answer)] for text, prompt in zip(texts, batch.prompts, strict=True)]
+        rows = [[_first_integer(text), int(prompt.answer)] for text, prompt in zip(texts, batch.prompts, strict=True)]
         values.append(torch.tensor(rows, dtype=torch.float64))
     of = f"first integer in {n_tokens} generated tokens, {NO_NUMBER} where there is none"
     return per_prompt(prompts, made, values, ("given", "true"), of, unit)
@@ -91,7 +91,7 @@ def _continued(model: Model, batch: Batch, n_tokens: int) -> Int[Tensor, "batch 
     return tokens[:, length:]
 
 
-def _first(text: str) -> int:
+def _first_integer(text: str) -> int:
     found = re.search(r"-?[0-9]+", text)
     return max(int(found[0]), NO_NUMBER) if found else NO_NUMBER
 

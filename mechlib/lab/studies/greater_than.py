@@ -19,13 +19,13 @@ from mechlib.lab.interventions.ablation import Ablation, under_ablation
 from mechlib.lab.interventions.contexts import Positions
 from mechlib.lab.interventions.patching import lost_by_patching, restored_by_patching
 from mechlib.lab.interventions.readout import Readout
-from mechlib.lab.interventions.sites import Sets
+from mechlib.lab.interventions.sites import Sites
 from mechlib.lab.models.loading import Model, checkpoint_of
 from mechlib.measurement import Measurement
 from mechlib.parts.heads import all_heads
 from mechlib.prompts.promptset import PromptSet
 
-N = 100  # numbers that count as years of a century: 0 to 99
+YEARS = 100  # numbers that count as years of a century: 0 to 99
 DIFFERENCE = "probability of years above the start less that of others,"
 START = -5  # where the start stands, from the end: "start to the year century"
 
@@ -51,35 +51,35 @@ def year_scores(model: Model, prompts: PromptSet) -> Measurement:
     return per_prompt(prompts, made, values, columns, "what is given to the years")
 
 
-def difference_restored(model: Model, prompts: PromptSet, sets: Sets, positions: Positions = -1) -> Measurement:
+def difference_restored(model: Model, prompts: PromptSet, sites: Sites, positions: Positions = -1) -> Measurement:
     """How much of the probability difference comes back when places of the corrupted run hold what the clean has.
 
     Arguments and errors as of `mechlib.lab.interventions.patching.restored_by_patching`. Years are right or wrong by
     the clean start throughout. A column for each set, and last "total", what there is to restore: clean less
     corrupted.
     """
-    found = restored_by_patching(model, prompts, sets, positions, reading=_reading(model))
+    found = restored_by_patching(model, prompts, sites, positions, readout=_readout(model))
     return replace(found, of=f"{DIFFERENCE} restored by patching")
 
 
-def difference_lost(model: Model, prompts: PromptSet, sets: Sets, positions: Positions = -1) -> Measurement:
+def difference_lost(model: Model, prompts: PromptSet, sites: Sites, positions: Positions = -1) -> Measurement:
     """How much of it goes when places of the clean run hold what the corrupted has: the other direction."""
-    found = lost_by_patching(model, prompts, sets, positions, reading=_reading(model))
+    found = lost_by_patching(model, prompts, sites, positions, readout=_readout(model))
     return replace(found, of=f"{DIFFERENCE} lost by patching")
 
 
 def difference_without(
-    model: Model, prompts: PromptSet, sets: Sets, how: Ablation, reference: PromptSet, seed: int = 0
+    model: Model, prompts: PromptSet, sites: Sites, replacement: Ablation, reference: PromptSet, seed: int = 0
 ) -> Measurement:
     """The probability difference with each set ablated at every position, and last "intact".
 
     Arguments and errors as of `mechlib.lab.interventions.ablation.under_ablation`.
     """
-    found = under_ablation(model, prompts, sets, how, reference, metric=_reading(model), seed=seed)
-    return replace(found, of=f"{DIFFERENCE} under {how} ablation")
+    found = under_ablation(model, prompts, sites, replacement, reference, metric=_readout(model), seed=seed)
+    return replace(found, of=f"{DIFFERENCE} under {replacement} ablation")
 
 
-def _reading(model: Model) -> Readout:
+def _readout(model: Model) -> Readout:
     return Readout(value=lambda read, batch: _difference(model, batch, read))
 
 
@@ -117,21 +117,21 @@ def _chances(model: Model, batch: Batch, logits: Float[Tensor, "batch pos d_voca
 
 
 def _right(batch: Batch) -> Bool[Tensor, "batch years"]:
-    return torch.arange(N, device=batch.tokens.device) > _starts(batch)
+    return torch.arange(YEARS, device=batch.tokens.device) > _starts(batch)
 
 
 def _starts(batch: Batch) -> Int[Tensor, "batch one"]:
     starts = [int(prompt.label("year")) for prompt in batch.prompts]
     for start, prompt in zip(starts, batch.prompts, strict=True):
-        if not 0 < start < N - 1:
-            raise ValueError(f"{prompt.clean!r} starts in the year {start}: choose one of 1 to {N - 2}")
+        if not 0 < start < YEARS - 1:
+            raise ValueError(f"{prompt.clean!r} starts in the year {start}: choose one of 1 to {YEARS - 2}")
     return torch.tensor(starts, device=batch.tokens.device).unsqueeze(1)
 
 
 def _years(model: Model, batch: Batch) -> Int[Tensor, " years"]:
     """The ids of the years 0 to 99, as they would follow these prompts."""
     glue = batch.prompts[0].glue
-    texts = [f"{glue}{year}" if glue else f"{year:02d}" for year in range(N)]
+    texts = [f"{glue}{year}" if glue else f"{year:02d}" for year in range(YEARS)]
     ids = model.tokenizer(texts, add_special_tokens=False)["input_ids"]
     for text, own in zip(texts, ids, strict=True):
         if len(own) != 1 or own == [model.tokenizer.unk_token_id]:

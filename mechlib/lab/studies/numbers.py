@@ -16,7 +16,7 @@ from mechlib.measurement import Measurement
 from mechlib.parts.heads import all_heads
 from mechlib.prompts.promptset import PromptSet
 
-N = 100  # numbers that are looked at: 0 to 99, all operands of training
+NUMBERS = 100  # numbers that are looked at: 0 to 99, all operands of training
 PERIODS = (2, 5, 10)
 
 
@@ -82,7 +82,7 @@ def number_structure(model: Model, permutations: int = 1000, seed: int = 0) -> M
     """
     embedding = _embedding(model)
     stream = np.random.default_rng(seed)
-    orders = [np.arange(N), *(stream.permutation(N) for _ in range(permutations))]
+    orders = [np.arange(NUMBERS), *(stream.permutation(NUMBERS) for _ in range(permutations))]
     values = []
     for order in orders:
         left = without_trend(embedding[order])
@@ -112,7 +112,7 @@ def shares_of_each_digit(model: Model) -> Measurement:
 
 
 def _embedding(model: Model) -> Float[np.ndarray, "n d_model"]:
-    rows = torch.tensor([_token(model, number) for number in range(N)], device=model.W_E.device)
+    rows = torch.tensor([_token(model, number) for number in range(NUMBERS)], device=model.W_E.device)
     return model.W_E.detach()[rows].cpu().double().numpy()
 
 

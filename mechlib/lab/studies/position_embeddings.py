@@ -29,7 +29,7 @@ from mechlib.lab.models.loading import Model, checkpoint_of
 from mechlib.measurement import Measurement
 from mechlib.prompts.promptset import PromptSet
 
-How = Literal["resample", "mean"]
+PositionReplacement = Literal["resample", "mean"]
 Readers: TypeAlias = Mapping[str, Iterable[str]]
 OUTPUT = "output"
 
@@ -43,7 +43,12 @@ def readers(model: Model) -> dict[str, tuple[str, ...]]:
 
 
 def under_other_positions(
-    model: Model, prompts: PromptSet, sets: Readers, how: How = "resample", seed: int = 0, unit: str = ""
+    model: Model,
+    prompts: PromptSet,
+    shifted: Readers,
+    replacement: PositionReplacement = "resample",
+    seed: int = 0,
+    unit: str = "",
 ) -> Measurement:
     """Logit of the answer less the distractor's where readers see other positions: a column a set, last "intact".
 
@@ -58,15 +63,15 @@ def under_other_positions(
     made = batches(model, prompts)
     values = []
     for batch in made:
-        shift = _shift(model, batch, _positions(made), how, seed)
-        runs = [with_shifted_inputs(model, batch.tokens, shift, own) for own in (*sets.values(), ())]
+        shift = _shift(model, batch, _longest(made), replacement, seed)
+        runs = [with_shifted_inputs(model, batch.tokens, shift, own) for own in (*shifted.values(), ())]
         values.append(torch.stack([logit_diff(logits, batch.answer, batch.distractor) for logits in runs], dim=1))
-    of = f"logit of answer minus distractor, other positions seen ({how})"
-    return per_prompt(prompts, made, values, (*sets, INTACT), of, unit)
+    of = f"logit of answer minus distractor, other positions seen ({replacement})"
+    return per_prompt(prompts, made, values, (*shifted, INTACT), of, unit)
 
 
 def input_changed(
-    model: Model, prompts: PromptSet, how: How = "resample", seed: int = 0, unit: str = ""
+    model: Model, prompts: PromptSet, replacement: PositionReplacement = "resample", seed: int = 0, unit: str = ""
 ) -> Measurement:
     """How much of what each reader sees is position: the change of its normed input, as a share of that input's length.
 
@@ -77,12 +82,14 @@ def input_changed(
     made, names = batches(model, prompts), [name for name, own in readers(model).items() if own == (name,)]
     values = []
     for batch in made:
-        shift = _shift(model, batch, _positions(made), how, seed)
+        shift = _shift(model, batch, _longest(made), replacement, seed)
         kept = run(model, batch.tokens, keep=[_hook(model, name) for name in names])[1]
         seen = [kept[_hook(model, name)][:, 1:] for name in names]
         changed = [(_normed(x + shift[:, 1:]) - _normed(x)).norm(dim=-1) / _normed(x).norm(dim=-1) for x in seen]
         values.append(torch.stack([one.mean(1) for one in changed], dim=1))
-    return per_prompt(prompts, made, values, names, f"share of the input that changes with positions ({how})", unit)
+    return per_prompt(
+        prompts, made, values, names, f"share of the input that changes with positions ({replacement})", unit
+    )
 
 
 def with_shifted_inputs(
@@ -131,21 +138,23 @@ def _hook(model: Model, reader: str) -> str:
     return f"blocks.{number}.{'ln2' if kind == 'mlp' else 'ln1'}.hook_in"
 
 
-def _positions(made: tuple[Batch, ...]) -> int:
+def _longest(made: tuple[Batch, ...]) -> int:
     """The number of positions that the longest prompt has."""
     return max(batch.tokens.shape[1] for batch in made)
 
 
-def _shift(model: Model, batch: Batch, n: int, how: How, seed: int) -> Float[Tensor, "batch pos d_model"]:
+def _shift(
+    model: Model, batch: Batch, n: int, replacement: PositionReplacement, seed: int
+) -> Float[Tensor, "batch pos d_model"]:
     """The embedding of the other position less that of the own, for each prompt and position; 0 at position 0."""
     table = model.pos_embed.weight.detach()
     length = batch.tokens.shape[1]
-    if how == "mean":
+    if replacement == "mean":
         other = table[1:n].mean(0).expand(len(batch.rows), length - 1, -1)
-    elif how == "resample":
+    elif replacement == "resample":
         other = table[torch.tensor([_drawn(ids, n, seed) for ids in batch.tokens.tolist()], device=table.device)]
     else:
-        raise ValueError(f"no replacement {how!r}: choose resample or mean")
+        raise ValueError(f"no replacement {replacement!r}: choose resample or mean")
     shift = torch.zeros(len(batch.rows), length, table.shape[1], device=table.device)
     shift[:, 1:] = other - table[1:length]
     return shift

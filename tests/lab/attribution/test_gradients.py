@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from mechlib.lab.attribution import gradient_runs as runs
+from mechlib.lab.attribution import gradient_runs
 from mechlib.lab.attribution.gradients import (
     BadGradient,
     attribution_error,
@@ -16,8 +16,7 @@ from mechlib.lab.attribution.gradients import (
     node_scores,
 )
 from mechlib.lab.batching import batches
-from mechlib.lab.forward import linear as packed
-from mechlib.lab.forward import linear as slopes
+from mechlib.lab.forward import linear
 from mechlib.lab.forward.families import network
 from mechlib.lab.hooks import run
 from mechlib.lab.interventions.contexts import Site
@@ -141,19 +140,19 @@ def test_scores_of_a_set_are_the_mean_of_its_prompts_scores_whatever_runs_togeth
     whole = edge_scores(model, prompts, "EAP").values[0]
     alone = [edge_scores(model, PromptSet("one", "confirmation", (row,)), "EAP").values[0] for row in prompts]
     np.testing.assert_allclose(whole, np.mean(alone, axis=0), atol=2e-5)
-    monkeypatch.setattr(runs, "BUDGET", 1)
+    monkeypatch.setattr(gradient_runs, "GRADIENT_BYTES", 1)
     np.testing.assert_allclose(edge_scores(model, prompts, "EAP").values[0], whole, atol=2e-5)
 
 
 def test_reordered_weights_give_the_same_slopes(model, monkeypatch):
     prompts = pairs(3)
     plain = edge_scores(model, prompts, "EAP").values
-    for known in (packed, slopes):
-        monkeypatch.setattr(known, "_KNOWN", WeakKeyDictionary())
-    monkeypatch.setattr(packed, "WORTH", 0)
+    for known in ("_LINEAR_MAPS", "_DIFFERENTIABLE_MAPS"):
+        monkeypatch.setattr(linear, known, WeakKeyDictionary())
+    monkeypatch.setattr(linear, "WORTH", 0)
     reordered = edge_scores(model, prompts, "EAP").values
-    works = packed._works(network(model))  # private operators, which another version of torch may lack
-    assert (slopes.sloped(network(model))[0].qkv.there.packed is not None) == works
+    works = linear._works(network(model))  # private operators, which another version of torch may lack
+    assert (linear.differentiable_maps(network(model))[0].qkv.there.packed is not None) == works
     np.testing.assert_allclose(reordered, plain, atol=2e-5)
 
 
@@ -161,12 +160,12 @@ def test_reordered_weights_give_the_same_slopes(model, monkeypatch):
 
 
 @pytest.mark.parametrize("positions", [-1, (-3, -2), "all"])
-@pytest.mark.parametrize("into", ["corrupted", "clean"])
-def test_patching_to_first_order_is_the_slope_along_the_difference_of_the_two_runs(model, positions, into):
+@pytest.mark.parametrize("patched_run", ["corrupted", "clean"])
+def test_patching_to_first_order_is_the_slope_along_the_difference_of_the_two_runs(model, positions, patched_run):
     prompts, net = pairs(2), wide(network(model))
-    rough = attribution_patching(model, prompts, SETS, positions, into)
+    rough = attribution_patching(model, prompts, SETS, positions, patched_run)
     for row, batch in enumerate(sorted(batches(model, prompts, size=1), key=lambda batch: batch.rows)):
-        tokens = batch.tokens if into == "clean" else batch.corrupted
+        tokens = batch.tokens if patched_run == "clean" else batch.corrupted
         for name, where in SETS.items():
             members = (where,) if isinstance(where, (Head, Site)) else tuple(where)
             wanted = sum(float(along(model, net, batch, tokens, member, positions)) for member in members)
@@ -187,11 +186,11 @@ def along(model, net, batch, tokens, member, positions) -> torch.Tensor:
 
 def test_columns_are_those_of_exact_patching_and_the_total_is_exact(model):
     prompts = pairs(4)
-    for exact, into in ((restored_by_patching, "corrupted"), (lost_by_patching, "clean")):
-        whole, rough = exact(model, prompts, SETS), attribution_patching(model, prompts, SETS, into=into)
+    for exact, patched_run in ((restored_by_patching, "corrupted"), (lost_by_patching, "clean")):
+        whole, rough = exact(model, prompts, SETS), attribution_patching(model, prompts, SETS, patched_run=patched_run)
         assert (rough.columns, rough.units, rough.strata) == (whole.columns, whole.units, whole.strata)
         np.testing.assert_allclose(rough["total"].array, whole["total"].array, atol=3e-5)
-        error = attribution_error(model, prompts, SETS, into=into)
+        error = attribution_error(model, prompts, SETS, patched_run=patched_run)
         assert error.columns == tuple(SETS)
         np.testing.assert_allclose(error.values, (rough.values - whole.values)[:, :-1], atol=3e-5)
 
@@ -256,4 +255,4 @@ def test_what_cannot_be_asked_is_refused(gpt2):
     with pytest.raises(REFUSED):
         edge_scores(gpt2, prompts, "IG")
     with pytest.raises(REFUSED):
-        attribution_patching(gpt2, prompts, heads("0.1"), into="both")
+        attribution_patching(gpt2, prompts, heads("0.1"), patched_run="both")

@@ -154,7 +154,7 @@ def test_eigenvalues_are_those_of_the_matrix_by_dimensions_of_the_stream(case):
 
 def test_blocks_of_tokens_make_no_difference(gpt2, monkeypatch):
     whole = [instrument(gpt2, what).values for instrument, what in product((copying, matching), SCORES)]
-    monkeypatch.setattr("mechlib.lab.attribution.head_weights.BUDGET", 4 * VOCABULARY * 7)
+    monkeypatch.setattr("mechlib.lab.attribution.head_weights.BLOCK_BYTES", 4 * VOCABULARY * 7)
     blocked = [instrument(gpt2, what).values for instrument, what in product((copying, matching), SCORES)]
     np.testing.assert_array_equal(whole, blocked)
 

@@ -12,7 +12,8 @@ from mechlib.lab.attribution.path_patching import (
 )
 from mechlib.lab.batching import batches
 from mechlib.lab.behaviour import logit_differences
-from mechlib.lab.circuits.edges import mask_of, run_circuits, run_of
+from mechlib.lab.circuits.bases import base_of_run
+from mechlib.lab.circuits.scorer import mask_of
 from mechlib.lab.forward.families import network
 from mechlib.lab.hooks import NothingChanged, run
 from mechlib.lab.interventions.contexts import Site
@@ -20,6 +21,7 @@ from mechlib.lab.interventions.patching import lost_by_patching, restored_by_pat
 from mechlib.lab.models.loading import load
 from mechlib.parts.heads import Head, all_heads, heads
 from mechlib.prompts.promptset import Prompt, PromptSet
+from tests.helpers.circuit_runs import run_circuit
 from tests.helpers.tiny import FAMILIES, REFUSED, directory, pairs, repeats
 
 EMBEDDINGS, MLP = Site("resid_pre", 0), Site("mlp", 0)
@@ -141,7 +143,7 @@ def test_a_direct_path_is_an_edge_and_patching_it_is_a_circuit_that_lacks_it(mod
             masks = [
                 mask_of(net.graph, [edge for edge in net.graph.edges if edge not in own]) for own in (set(), *gone)
             ]
-            ends = run_circuits(net, tokens, run_of(net, other), masks)
+            ends = (run_circuit(net, tokens, base_of_run(net, other), mask) for mask in masks)
             before, *after = (difference(batch, net.unembed(end).unsqueeze(1)) for end in ends)
             for name, one in zip(senders, after, strict=True):
                 wanted = (before - one) * (1 if into == "clean" else -1)
@@ -163,19 +165,19 @@ def test_all_senders_together_carry_everything(model):
 
 
 @pytest.mark.parametrize("through_mlps", [False, True])
-@pytest.mark.parametrize("port", ["q", "k"])
-def test_attention_is_that_of_the_head_in_the_run_in_which_it_receives(ungrouped, port, through_mlps):
+@pytest.mark.parametrize("input", ["q", "k"])
+def test_attention_is_that_of_the_head_in_the_run_in_which_it_receives(ungrouped, input, through_mlps):
     prompts = pairs(4, longest=7)
     for into in ("clean", "corrupted"):
         after = attention_after_path_patching(
-            ungrouped, prompts, EARLY, Head(1, 2), port, "after previous occurrence", through_mlps, into
+            ungrouped, prompts, EARLY, Head(1, 2), input, "after previous occurrence", through_mlps, into
         )
         assert after.columns == (*EARLY, "intact")
         for batch in batches(ungrouped, prompts):
             at = [words.index(words[-1]) + 2 for words in (prompts.rows[row].clean.split() for row in batch.rows)]
             for name, where in EARLY.items():
                 pattern = "blocks.1.attn.hook_pattern"
-                seen = receive(ungrouped, batch, into, where, f"1.2.{port}", through_mlps, [pattern])[1][pattern]
+                seen = receive(ungrouped, batch, into, where, f"1.2.{input}", through_mlps, [pattern])[1][pattern]
                 wanted = seen[torch.arange(len(at)), 2, -1, at]
                 np.testing.assert_allclose(after[name].array[list(batch.rows)], wanted, atol=1e-5, err_msg=name)
 

@@ -1,4 +1,4 @@
-"""Circuits of edges: every one is the run that it describes, whatever ran before it and whatever is left out."""
+"""Circuits of edges: each is the run that it describes, from whichever run it starts; against runs of the model."""
 
 import random
 
@@ -6,11 +6,13 @@ import pytest
 import torch
 
 from mechlib.lab.batching import batches
-from mechlib.lab.circuits import edges
-from mechlib.lab.circuits.edges import base_names, mask_of, run_circuits, run_of, written_by
+from mechlib.lab.circuits.bases import base_names, base_of_run, written_in_base
+from mechlib.lab.circuits.incremental_run import IncrementalRun
+from mechlib.lab.circuits.scorer import mask_of
 from mechlib.lab.forward.families import forward, network
 from mechlib.lab.hooks import run
 from mechlib.lab.models.loading import load
+from tests.helpers.circuit_runs import run_circuit
 from tests.helpers.tiny import FAMILIES, directory, pairs
 from tests.helpers.wide import wide
 
@@ -32,8 +34,9 @@ def some(model, n: int = 3):
     return max(batches(model, pairs(4 * n)), key=lambda batch: len(batch.rows))
 
 
-def ends(net, tokens, base, circuits) -> list[torch.Tensor]:
-    return list(run_circuits(net, tokens, base, [mask_of(net.graph, circuit) for circuit in circuits]))
+def ends(net, tokens, base, circuits, start="all") -> list[torch.Tensor]:
+    incremental = IncrementalRun(net, [(tokens, base)], start)
+    return [incremental.trial(mask_of(net.graph, circuit).numpy()).stream for circuit in circuits]
 
 
 def last(net, tokens, shifts=None, edits=None) -> torch.Tensor:
@@ -44,22 +47,22 @@ def other_run(net, batch, base: str):
     """The base of this name."""
     if base == "zero":
         return None
-    return run_of(net, batch.corrupted if base == "corrupted" else batch.tokens.flip(1))
+    return base_of_run(net, batch.corrupted if base == "corrupted" else batch.tokens.flip(1))
 
 
 def test_all_edges_are_the_model_and_no_edge_is_the_base(model):
     batch, net = some(model), network(model)
-    base = run_of(net, batch.corrupted)
-    for tokens, circuit in ((batch.tokens, net.graph.edges), (batch.corrupted, ())):
-        (end,) = ends(net, batch.tokens, base, [circuit])
+    base = base_of_run(net, batch.corrupted)
+    for tokens, circuit, start in ((batch.tokens, net.graph.edges, "none"), (batch.corrupted, (), "all")):
+        (end,) = ends(net, batch.tokens, base, [circuit], start)
         torch.testing.assert_close(net.unembed(end), run(model, tokens)[0][:, -1], atol=ATOL, rtol=0)
 
 
 @pytest.mark.parametrize("base", ["corrupted", "another run", "zero"])
 def test_without_one_edge_its_target_alone_sees_the_base(model, base):
     batch, net, exact = some(model), network(model), wide(network(model))
-    before, whole = other_run(exact, batch, base), run_of(exact, batch.tokens)
-    moved = written_by(exact, batch.tokens, before) - written_by(exact, batch.tokens, whole)
+    before, whole = other_run(exact, batch, base), base_of_run(exact, batch.tokens)
+    moved = written_in_base(exact, batch.tokens, before) - written_in_base(exact, batch.tokens, whole)
     edges_, other = net.graph.edges, other_run(net, batch, base)
     found = ends(net, batch.tokens, other, [[edge for edge in edges_ if edge != gone] for gone in edges_])
     for gone, end in zip(edges_, found, strict=True):
@@ -74,7 +77,7 @@ def test_a_circuit_of_nodes_is_the_hooked_run_with_all_others_replaced(model, ba
     names = [name for name in base_names(net) if "resid" not in name]
     corrupted = run(model, batch.corrupted, keep=names)[1]
     circuits = [draw.sample(net.graph.nodes, n) for n in (1, 2, 3, 5, 7, 9)]
-    other = run_of(net, batch.corrupted) if base == "corrupted" else None
+    other = base_of_run(net, batch.corrupted) if base == "corrupted" else None
     for circuit, end in zip(circuits, ends(net, batch.tokens, other, circuits), strict=True):
 
         def replace(name: str, circuit=circuit):
@@ -100,8 +103,8 @@ def one_by_one(net, tokens, base, circuit) -> torch.Tensor:
 
     In float64: norms blow up the rounding of what is zero in truth.
     """
-    written = written_by(net, tokens, run_of(net, tokens))
-    before, made = written_by(net, tokens, base), written.clone()
+    written = written_in_base(net, tokens, base_of_run(net, tokens))
+    before, made = written_in_base(net, tokens, base), written.clone()
     sources = net.graph.sources
 
     def shift(target: str) -> torch.Tensor:
@@ -126,7 +129,7 @@ def one_by_one(net, tokens, base, circuit) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("base", ["corrupted", "another run", "zero"])
-def test_a_circuit_of_edges_is_that_of_whole_runs_reader_by_reader_whatever_ran_before(model, base, monkeypatch):
+def test_a_circuit_of_edges_is_that_of_whole_runs_reader_by_reader(model, base):
     batch, net, draw = some(model), network(model), random.Random(1)
     every = draw.sample(net.graph.edges, len(net.graph.edges))
     circuits = [set(every[:n]) for n in (15, 40, 70, 95)]
@@ -134,48 +137,12 @@ def test_a_circuit_of_edges_is_that_of_whole_runs_reader_by_reader_whatever_ran_
     circuits += [one - {draw.choice(sorted(one))} for one in circuits]
     exact, other = wide(net), other_run(net, batch, base)
     wanted = [one_by_one(exact, batch.tokens, other_run(exact, batch, base), circuit).float() for circuit in circuits]
-    for budget in (edges.BUDGET, 2000):  # the second: prompt by prompt, and nothing is remembered for long
-        monkeypatch.setattr(edges, "BUDGET", budget)
-        for end, whole in zip(ends(net, batch.tokens, other, circuits), wanted, strict=True):
+    for start in ("all", "none"):
+        for end, whole in zip(ends(net, batch.tokens, other, circuits, start), wanted, strict=True):
             torch.testing.assert_close(end, whole, atol=ATOL, rtol=0)
-    for circuit, whole in zip(circuits[::3], wanted[::3], strict=True):
-        torch.testing.assert_close(ends(net, batch.tokens, other, [circuit])[0], whole, atol=ATOL, rtol=0)
-
-
-def test_what_several_circuits_make_from_the_same_is_computed_once(llama, monkeypatch):
-    batch, net = some(llama), network(llama)
-    base, computed = run_of(net, batch.corrupted), []
-    exact = edges._Runner._heads
-
-    def counted(self, layer, heads, seen):
-        computed.extend((layer, head) for head in heads)
-        return exact(self, layer, heads, seen)
-
-    monkeypatch.setattr(edges._Runner, "_heads", counted)
-    ends(net, batch.tokens, base, [net.graph.edges] * 5)
-    assert len(computed) == len(set(computed)) == 8
-    computed.clear()
-    without = [edge for edge in net.graph.edges if edge not in ("0.1->1.2.k", "0.1->1.2.v")]
-    ends(net, batch.tokens, base, [net.graph.edges, without])
-    assert sorted(computed) == sorted([*[(layer, head) for layer in range(2) for head in range(4)], (1, 2)])
-    computed.clear()
-    ends(net, batch.tokens, base, [["input->0.2.v", "0.2->logits", "input->0.1.v", "0.1->mlp 1", "input->1.0.k"]])
-    assert computed == [(0, 2)]  # no path leads from 0.1 and 1.0 to the logits
-
-
-def test_positions_at_which_base_and_run_agree_are_not_computed(llama, monkeypatch):
-    batch, net = some(llama), network(llama)
-    first = int((batch.tokens != batch.corrupted).any(0).nonzero()[0])
-    assert 0 < first < batch.tokens.shape[1] - 1
-    runner = edges._Runner(net, batch.tokens, run_of(net, batch.corrupted))
-    assert runner.before.shape[2] == batch.tokens.shape[1] - first
-    clean = run_of(net, batch.tokens)  # as in denoising: a clean run, but for its input
-    mixed = {**clean, "blocks.0.hook_resid_pre": net.embed(batch.corrupted)}
-    assert edges._Runner(net, batch.tokens, mixed).before.shape[2] == batch.tokens.shape[1] - first
-    early = {**clean, "blocks.1.attn.hook_z": clean["blocks.1.attn.hook_z"].clone()}
-    early["blocks.1.attn.hook_z"][:, 1, 0, 0] += 1
-    assert edges._Runner(net, batch.tokens, early).before.shape[2] == batch.tokens.shape[1] - 1
-    assert edges._Runner(net, batch.tokens, None).before.shape[2] == batch.tokens.shape[1]
+    for circuit, whole in zip(circuits, wanted, strict=True):  # and so are the plain runs that other tests rest on
+        end = run_circuit(net, batch.tokens, other, mask_of(net.graph, circuit))
+        torch.testing.assert_close(end, whole, atol=ATOL, rtol=0)
 
 
 def test_parts_that_the_model_lacks_are_named(llama):

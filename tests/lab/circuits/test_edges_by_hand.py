@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from mechlib.lab.batching import batches
-from mechlib.lab.circuits.edges import mask_of, run_circuits, run_of
+from mechlib.lab.circuits.bases import base_of_run
+from mechlib.lab.circuits.incremental_run import IncrementalRun
+from mechlib.lab.circuits.scorer import mask_of
 from mechlib.lab.forward.families import forward, network
 from mechlib.lab.models.loading import load
 from mechlib.prompts.planted import planted
@@ -23,11 +25,13 @@ def test_circuits_of_edges_are_those_of_the_slow_pass(name, base):
     gone = [{edge} for edge in draw.sample(net.graph.edges, 40)]
     gone += [set(draw.sample(net.graph.edges, n)) for n in (5, 30, len(net.graph.edges) // 2)]
     masks = [mask_of(net.graph, [edge for edge in net.graph.edges if edge not in out]) for out in gone]
-    other = run_of(net, batch.corrupted) if base == "corrupted" else None
+    other = base_of_run(net, batch.corrupted) if base == "corrupted" else None
     instead = slow.written(batch.corrupted.numpy())
     if base == "zero":
         instead = {node: np.zeros_like(one) for node, one in instead.items()}
-    for out, stream in zip(gone, run_circuits(net, batch.tokens, other, masks), strict=True):
+    incremental = IncrementalRun(net, [(batch.tokens, other)])
+    for out, mask in zip(gone, masks, strict=True):
+        stream = incremental.trial(mask.numpy()).stream
         wanted = slow.written(batch.tokens.numpy(), {edge: instead[edge.split("->")[0]] for edge in out})["logits"]
         np.testing.assert_allclose(net.unembed(stream), wanted[:, -1], atol=1e-4)
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from mechlib.lab.batching import batches, in_order
-from mechlib.lab.circuits import faithfulness
-from mechlib.lab.circuits.faithfulness import Inexact, circuit_scores
+from mechlib.lab.circuits import scorer
+from mechlib.lab.circuits.faithfulness import circuit_scores
+from mechlib.lab.circuits.scorer import Inexact
 from mechlib.lab.forward.families import network
 from mechlib.lab.interventions.contexts import (
     Site,
@@ -26,7 +27,7 @@ from mechlib.parts.random_circuits import random_circuits
 from mechlib.prompts.promptset import Prompt, PromptSet
 from tests.helpers.tiny import FAMILIES, REFUSED, directory, pairs, repeats
 
-HOWS = ("counterfactual", "mean", "resample", "zero")
+REPLACEMENTS = ("counterfactual", "mean", "resample", "zero")
 METRICS = ("logit difference", "probability", "KL", "correct")
 DIRECTIONS = ("noising", "denoising")
 PROMPTS = pairs(6, seed=1, clusters=2, longest=7)  # of two lengths
@@ -76,27 +77,27 @@ def by_hand(metric, logits, model_logits, batch):
     return logits[:, -1].softmax(-1)[torch.arange(len(batch.answer)), batch.answer]
 
 
-def hooked(stack, model, how, where, batch):
+def hooked(stack, model, replacement, where, batch):
     """The clean run with these places replaced, through hooks."""
-    if how == "counterfactual":
+    if replacement == "counterfactual":
         return stack.enter_context(patched(model, where, batch.corrupted, positions="all"))
-    if how == "zero":
+    if replacement == "zero":
         return stack.enter_context(zero_ablated(model, where))
-    if how == "mean":
+    if replacement == "mean":
         return stack.enter_context(mean_ablated(model, where, REFERENCE))
     return stack.enter_context(resample_ablated(model, where, REFERENCE, seed=3))
 
 
-@pytest.mark.parametrize("how", HOWS)
-def test_a_circuit_of_nodes_is_the_ablation_of_all_others(model, how):
+@pytest.mark.parametrize("replacement", REPLACEMENTS)
+def test_a_circuit_of_nodes_is_the_ablation_of_all_others(model, replacement):
     made = batches(model, PROMPTS)
     with ExitStack() as stack, torch.no_grad():
         runs = [(model(batch.tokens),) for batch in made]
         for where in (others(model, ()), others(model, NODES)):
-            again = [hooked(stack, model, how, where, batch)(batch) for batch in made]
+            again = [hooked(stack, model, replacement, where, batch)(batch) for batch in made]
             runs = [(*before, run) for before, run in zip(runs, again, strict=True)]
     for metric in METRICS:
-        found = circuit_scores(model, PROMPTS, NODES, how, REFERENCE, metric, seed=3)
+        found = circuit_scores(model, PROMPTS, NODES, replacement, REFERENCE, metric, seed=3)
         assert found.columns == ("model", "empty", "circuit")
         columns = [
             torch.stack([by_hand(metric, run, own[0], batch) for run in own], dim=1)
@@ -105,14 +106,14 @@ def test_a_circuit_of_nodes_is_the_ablation_of_all_others(model, how):
         np.testing.assert_allclose(found.values, in_order(made, columns), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("how", HOWS)
-def test_denoised_nodes_are_clean_ones_patched_into_the_other_run(model, how):
-    found = circuit_scores(model, PROMPTS, NODES, how, REFERENCE, direction="denoising", seed=3)
+@pytest.mark.parametrize("replacement", REPLACEMENTS)
+def test_denoised_nodes_are_clean_ones_patched_into_the_other_run(model, replacement):
+    found = circuit_scores(model, PROMPTS, NODES, replacement, REFERENCE, direction="denoising", seed=3)
     made, columns = batches(model, PROMPTS), []
     for batch in made:
         clean = activations(model, batch.tokens, sites(NODES))
         with ExitStack() as stack:
-            other = hooked(stack, model, how, Site("resid_pre", 0), batch)
+            other = hooked(stack, model, replacement, Site("resid_pre", 0), batch)
             restored = stack.enter_context(patched(other, sites(NODES), clean, positions="all"))
             runs = [model(batch.tokens), other(batch), restored(batch)]
             columns.append(torch.stack([by_hand("logit difference", run, None, batch) for run in runs], dim=1))
@@ -121,10 +122,10 @@ def test_denoised_nodes_are_clean_ones_patched_into_the_other_run(model, how):
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("direction", DIRECTIONS)
-@pytest.mark.parametrize("how", HOWS)
-def test_all_edges_are_the_model_and_no_edge_is_empty(gpt2, how, direction, metric):
+@pytest.mark.parametrize("replacement", REPLACEMENTS)
+def test_all_edges_are_the_model_and_no_edge_is_empty(gpt2, replacement, direction, metric):
     every = Circuit(network(gpt2).graph.edges)
-    found = circuit_scores(gpt2, PROMPTS, every, how, REFERENCE, metric, direction, without=True)
+    found = circuit_scores(gpt2, PROMPTS, every, replacement, REFERENCE, metric, direction, without=True)
     np.testing.assert_allclose(found["circuit"].array, found["model"].array, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(found["without"].array, found["empty"].array, rtol=1e-5, atol=1e-5)
     assert np.abs(found["empty"].array - found["model"].array).max() > 1e-3 or metric == "correct"
@@ -146,12 +147,12 @@ def test_denoising_a_circuit_is_noising_all_else_with_the_prompts_exchanged(mode
     assert np.abs(denoised["circuit"].array - denoised["empty"].array).max() > 0.01
 
 
-@pytest.mark.parametrize("how", HOWS)
-def test_nodes_are_all_edges_that_leave_them(model, how):
+@pytest.mark.parametrize("replacement", REPLACEMENTS)
+def test_nodes_are_all_edges_that_leave_them(model, replacement):
     graph = network(model).graph
     leaving = Circuit(tuple(e for e in graph.edges if e.split("->")[0] in {"input", *NODES}))
-    by_nodes = circuit_scores(model, PROMPTS, NODES, how, REFERENCE)
-    by_edges = circuit_scores(model, PROMPTS, leaving, how, REFERENCE)
+    by_nodes = circuit_scores(model, PROMPTS, NODES, replacement, REFERENCE)
+    by_edges = circuit_scores(model, PROMPTS, leaving, replacement, REFERENCE)
     np.testing.assert_allclose(by_nodes["circuit"].array, by_edges["circuit"].array, rtol=1e-5, atol=1e-5)
 
 
@@ -180,8 +181,8 @@ def test_prompts_keep_their_order_clusters_and_strata(gpt2):
 
 
 def test_another_seed_draws_other_prompts_for_resampling_only(gpt2):
-    def empty(how, seed):
-        return circuit_scores(gpt2, PROMPTS, PATHS, how, REFERENCE, seed=seed)["empty"].array
+    def empty(replacement, seed):
+        return circuit_scores(gpt2, PROMPTS, PATHS, replacement, REFERENCE, seed=seed)["empty"].array
 
     assert (empty("resample", 0) == empty("resample", 0)).all()
     assert (empty("resample", 0) != empty("resample", 1)).any()
@@ -201,15 +202,15 @@ def test_another_seed_draws_other_prompts_for_resampling_only(gpt2):
         ),
         ({"circuits": {"model": PATHS}}, "a column of its own"),
         ({"prompts": repeats(4)}, "has no corrupted text: there is no counterfactual run"),
-        ({"how": "mean"}, "mean needs reference prompts: pass the task's split='reference'"),
-        ({"how": "resample", "reference": PROMPTS}, "is no reference set"),
-        ({"how": "meen"}, "no replacement 'meen'"),
+        ({"replacement": "mean"}, "mean needs reference prompts: pass the task's split='reference'"),
+        ({"replacement": "resample", "reference": PROMPTS}, "is no reference set"),
+        ({"replacement": "meen"}, "no replacement 'meen'"),
         ({"metric": "loss"}, "no metric 'loss'"),
         ({"direction": "up"}, "no direction 'up'"),
     ],
 )
 def test_bad_input_is_one_clear_line(gpt2, asked, line):
-    arguments = {"prompts": PROMPTS, "circuits": PATHS, "how": "counterfactual", **asked}
+    arguments = {"prompts": PROMPTS, "circuits": PATHS, "replacement": "counterfactual", **asked}
     with pytest.raises(REFUSED) as raised:
         circuit_scores(gpt2, **arguments)
     if isinstance(raised.value, ValueError):
@@ -218,11 +219,11 @@ def test_bad_input_is_one_clear_line(gpt2, asked, line):
 
 
 def test_a_pass_that_is_not_the_models_is_refused(gpt2, monkeypatch):
-    class Off(faithfulness.Wiring):
+    class Off(scorer.IncrementalRun):
         def trial(self, mask):
             made = super().trial(mask)
             return replace(made, stream=made.stream + 0.1)
 
-    monkeypatch.setattr(faithfulness, "Wiring", Off)
+    monkeypatch.setattr(scorer, "IncrementalRun", Off)
     with pytest.raises(Inexact, match="edge by edge, all edges, differs from its plain run"):
         circuit_scores(gpt2, PROMPTS, PATHS, "counterfactual")

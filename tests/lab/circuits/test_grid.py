@@ -7,7 +7,7 @@ import pytest
 
 from mechlib import mean
 from mechlib.lab.circuits.faithfulness import circuit_scores
-from mechlib.lab.circuits.grid import DIRECTIONS, HOWS, METRICS, grid
+from mechlib.lab.circuits.grid import DIRECTIONS, METRICS, REPLACEMENTS, grid
 from mechlib.lab.models.loading import load
 from mechlib.measurement import Measurement
 from mechlib.parts.circuits import circuit
@@ -39,20 +39,22 @@ def unclustered(prompts, swap=False):
 
 def test_every_choice_has_a_cell(measured):
     found = grids.cells(measured)
-    assert len(found) == len(HOWS) * len(DIRECTIONS) * len(METRICS) * 2 == 64
-    assert {row for row, _ in found} == {f"{how}, {direction}" for how in HOWS for direction in DIRECTIONS}
+    assert len(found) == len(REPLACEMENTS) * len(DIRECTIONS) * len(METRICS) * 2 == 64
+    assert {row for row, _ in found} == {
+        f"{replacement}, {direction}" for replacement in REPLACEMENTS for direction in DIRECTIONS
+    }
     assert all(cell.columns == ("model", "empty", "circuit") for cell in found.values())
     assert (measured.units, measured.unit) == (("template 0", "template 1"), "template")
 
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize(
-    "how, direction", [("counterfactual", "denoising"), ("resample", "noising"), ("zero", "noising")]
+    "replacement, direction", [("counterfactual", "denoising"), ("resample", "noising"), ("zero", "noising")]
 )
-def test_a_cell_is_the_mean_by_template_of_the_circuits_scores(gpt2, measured, how, direction, metric):
+def test_a_cell_is_the_mean_by_template_of_the_circuits_scores(gpt2, measured, replacement, direction, metric):
     for name, prompts in (("one", ONE), ("other", OTHER)):
-        scores = circuit_scores(gpt2, prompts, CIRCUIT, how, REFERENCE, metric, direction)
-        cell = grids.cells(measured)[f"{how}, {direction}", f"{metric}, {name}"]
+        scores = circuit_scores(gpt2, prompts, CIRCUIT, replacement, REFERENCE, metric, direction)
+        cell = grids.cells(measured)[f"{replacement}, {direction}", f"{metric}, {name}"]
         for row, template in enumerate(("template 0", "template 1")):
             own = [cluster == template for cluster in scores.clusters]
             np.testing.assert_allclose(cell.values[row], scores.values[own].mean(axis=0), atol=1e-6)

@@ -5,13 +5,15 @@ import pytest
 import torch
 
 from mechlib.lab.batching import batches
-from mechlib.lab.circuits.edges import base_names, mask_of, run_circuits, run_of
-from mechlib.lab.circuits.incremental_run import Wiring
+from mechlib.lab.circuits.bases import base_names, base_of_run
+from mechlib.lab.circuits.incremental_run import IncrementalRun
+from mechlib.lab.circuits.scorer import mask_of
 from mechlib.lab.forward.families import forward, network
-from mechlib.lab.interventions.reference import means
+from mechlib.lab.interventions.reference import mean_activations
 from mechlib.lab.models.loading import load
 from mechlib.parts.circuits import circuit
 from mechlib.parts.random_circuits import random_circuits
+from tests.helpers.circuit_runs import run_circuit
 from tests.helpers.tiny import FAMILIES, directory, pairs
 
 PROMPTS = pairs(7, seed=3, longest=9)  # of four lengths
@@ -21,14 +23,18 @@ REFERENCE = pairs(40, "reference", longest=9)
 
 @pytest.fixture(scope="module", params=FAMILIES)
 def model(request, tmp_path_factory):
-    return load(str(directory(tmp_path_factory.mktemp("wiring") / request.param, request.param)))
+    return load(str(directory(tmp_path_factory.mktemp("incremental") / request.param, request.param)))
 
 
-def runs_of(model, how):
+def runs_of(model, replacement):
     net, made = network(model), batches(model, PROMPTS)
-    mean = means(model, REFERENCE, base_names(net)) if how == "mean" else None
-    bases = {"mean": mean, "zero": lambda batch: None, "counterfactual": lambda batch: run_of(net, batch.corrupted)}
-    return [(batch.tokens, bases[how](batch)) for batch in made]
+    mean = mean_activations(model, REFERENCE, base_names(net)) if replacement == "mean" else None
+    bases = {
+        "mean": mean,
+        "zero": lambda batch: None,
+        "counterfactual": lambda batch: base_of_run(net, batch.corrupted),
+    }
+    return [(batch.tokens, bases[replacement](batch)) for batch in made]
 
 
 def masks_of(graph):
@@ -41,43 +47,44 @@ def masks_of(graph):
 
 
 def from_the_start(net, runs, masks):
-    made = [list(run_circuits(net, tokens, base, masks)) for tokens, base in runs]
-    return [torch.cat(own) for own in zip(*made, strict=True)]
+    return [torch.cat([run_circuit(net, tokens, base, mask) for tokens, base in runs]) for mask in masks]
 
 
 @pytest.mark.parametrize("start", ["all", "none"])
-@pytest.mark.parametrize("how", ["counterfactual", "mean", "zero"])
-def test_every_circuit_gives_what_it_gives_from_the_start(model, how, start):
+@pytest.mark.parametrize("replacement", ["counterfactual", "mean", "zero"])
+def test_every_circuit_gives_what_it_gives_from_the_start(model, replacement, start):
     net = network(model)
-    runs, masks = runs_of(model, how), masks_of(net.graph)
-    wiring = Wiring(net, runs, start)
+    runs, masks = runs_of(model, replacement), masks_of(net.graph)
+    incremental = IncrementalRun(net, runs, start)
     for mask, stream in zip(masks, from_the_start(net, runs, masks), strict=True):
-        found = wiring.trial(mask.numpy()).stream
+        found = incremental.trial(mask.numpy()).stream
         assert torch.allclose(found, stream, rtol=1e-4, atol=1e-4), float((found - stream).abs().max())
-        assert [len(own) for own in wiring.split(found)] == [len(tokens) for tokens, _ in runs]
+        assert [len(own) for own in incremental.split(found)] == [len(tokens) for tokens, _ in runs]
 
 
 def test_edges_cut_for_good_stay_cut(model):
     """In random order, some trials kept and some not, against a run from the start after each."""
     net, runs = network(model), runs_of(model, "counterfactual")
-    wiring, rng = Wiring(net, runs), np.random.default_rng(0)
-    places = np.argwhere(wiring.kept)
+    incremental, rng = IncrementalRun(net, runs), np.random.default_rng(0)
+    places = np.argwhere(incremental.mask)
     for number, (row, column) in enumerate(rng.permutation(places)[:40]):
-        mask = wiring.kept.copy()
+        mask = incremental.mask.copy()
         mask[row, column] = False
-        trial = wiring.trial(mask)
+        trial = incremental.trial(mask)
         if number % 8 == 0:
             (stream,) = from_the_start(net, runs, [torch.from_numpy(mask)])
             assert torch.allclose(trial.stream, stream, rtol=1e-4, atol=1e-4)
         if number % 3:
-            wiring.keep(trial)
-    assert len(places) - wiring.kept.sum() == 26
+            incremental.accept(trial)
+    assert len(places) - incremental.mask.sum() == 26
 
 
 def test_what_nothing_reads_is_not_computed(model):
     net, runs = network(model), runs_of(model, "mean")
     nodes = {node: place for place, node in enumerate(net.graph.sources)}
-    trial = Wiring(net, runs, "none").trial(mask_of(net.graph, ["input->0.1.v", "0.1->1.2.q", "1.2->logits"]).numpy())
+    trial = IncrementalRun(net, runs, "none").trial(
+        mask_of(net.graph, ["input->0.1.v", "0.1->1.2.q", "1.2->logits"]).numpy()
+    )
     assert set(trial.moved) == {nodes["0.1"], nodes["1.2"]}
     assert {len(moved[0]) for moved in trial.moved.values()} == {1}, "queries and logits are read at the last position"
 
@@ -88,4 +95,4 @@ def test_all_edges_are_the_model_padded_or_not(model):
     with torch.no_grad():
         for own in [runs, *([run] for run in runs)]:
             wanted = torch.cat([forward(net, tokens)[0][:, -1] for tokens, _ in own])
-            assert torch.allclose(Wiring(net, own, "none").trial(whole).stream, wanted, rtol=1e-4, atol=1e-4)
+            assert torch.allclose(IncrementalRun(net, own, "none").trial(whole).stream, wanted, rtol=1e-4, atol=1e-4)

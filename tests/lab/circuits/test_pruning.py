@@ -6,15 +6,16 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from mechlib.checkpoints.planted import plan
-from mechlib.lab.circuits import pruning as discovery
-from mechlib.lab.circuits.edges import run_circuits
-from mechlib.lab.circuits.faithfulness import Inexact, Judge, circuit_scores, measured_by
+from mechlib.lab.circuits import pruning
+from mechlib.lab.circuits.faithfulness import circuit_scores
 from mechlib.lab.circuits.pruning import prune
+from mechlib.lab.circuits.scorer import CircuitScorer, Inexact, measured_by
 from mechlib.lab.forward.families import forward, network
 from mechlib.lab.models.loading import checkpoint_of, load
 from mechlib.parts.circuits import Circuit
 from mechlib.prompts.planted import planted
 from mechlib.prompts.promptset import Prompt, PromptSet
+from tests.helpers.circuit_runs import run_circuit
 from tests.helpers.tiny import FAMILIES, REFUSED, directory, pairs, repeats, word_tokenizer
 
 PROMPTS = pairs(5, "discovery", longest=7, clusters=2)  # of two lengths
@@ -29,18 +30,18 @@ SEARCHES = {  # in each family another: replacement, metric, threshold, parts
 
 @pytest.fixture(scope="module", params=FAMILIES)
 def model(request, tmp_path_factory):
-    return load(str(directory(tmp_path_factory.mktemp("discovery") / request.param, request.param)))
+    return load(str(directory(tmp_path_factory.mktemp("pruning") / request.param, request.param)))
 
 
 @pytest.fixture(scope="module")
 def gpt2(tmp_path_factory):
-    return load(str(directory(tmp_path_factory.mktemp("discovery") / "one", "gpt2")))
+    return load(str(directory(tmp_path_factory.mktemp("pruning") / "one", "gpt2")))
 
 
 @pytest.fixture(scope="module")
 def two_heads(tmp_path_factory):
     """GPT-2 in which heads 0.1 and 1.2 alone write, and no MLP does."""
-    path = directory(tmp_path_factory.mktemp("discovery") / "two", "gpt2")
+    path = directory(tmp_path_factory.mktemp("pruning") / "two", "gpt2")
     made = AutoModelForCausalLM.from_pretrained(path)
     with torch.no_grad():
         for layer, head in enumerate((1, 2)):
@@ -57,18 +58,18 @@ def left(scores):
     return {name for name, value in zip(scores.columns, scores.values[0], strict=True) if value > 0}
 
 
-def searched(model, how, metric, threshold, kind):
+def searched(model, replacement, metric, threshold, kind):
     """ACDC's search, every circuit run from the start."""
-    judge = Judge(model, PROMPTS, how, REFERENCE)
-    graph = judge.graph
+    scorer = CircuitScorer(model, PROMPTS, replacement, REFERENCE)
+    graph = scorer.graph
 
-    runs = [(batch, judge.base(batch), forward(judge.net, batch.tokens)[0][:, -1]) for batch in judge.batches]
+    runs = [(batch, scorer.base(batch), forward(scorer.net, batch.tokens)[0][:, -1]) for batch in scorer.batches]
 
     def scores(parts):
         values = []
         for batch, base, whole in runs:
-            (stream,) = run_circuits(judge.net, batch.tokens, base, [judge.mask(parts, kind)])
-            values.append(measured_by(judge.net, batch, metric, whole)(stream).double())
+            stream = run_circuit(scorer.net, batch.tokens, base, scorer.mask(parts, kind))
+            values.append(measured_by(scorer.net, batch, metric, whole)(stream).double())
         return torch.cat(values)
 
     if kind == "nodes":
@@ -93,9 +94,9 @@ def searched(model, how, metric, threshold, kind):
 
 
 def test_pruning_is_the_search_with_every_circuit_run_from_the_start(model):
-    how, metric, threshold, kind = SEARCHES[checkpoint_of(model).name.split("/")[-1]]
-    wanted = searched(model, how, metric, threshold, kind)
-    found = prune(model, PROMPTS, how, REFERENCE, metric, threshold, kind)
+    replacement, metric, threshold, kind = SEARCHES[checkpoint_of(model).name.split("/")[-1]]
+    wanted = searched(model, replacement, metric, threshold, kind)
+    found = prune(model, PROMPTS, replacement, REFERENCE, metric, threshold, kind)
     assert found.columns == getattr(network(model).graph, kind)
     assert (found.units, found.unit) == (("all",), "set of prompts")
     assert 0 < len(wanted) < len(found.columns)
@@ -152,7 +153,7 @@ ALIKE = PromptSet("alike", "discovery", (Prompt("w1 w2 w3 w1", "w2", "w1 w2 w3 w
         ({"threshold": -0.1}, "a threshold of -0.1"),
         ({"threshold": float("nan")}, "a threshold of nan"),
         ({"prompts": repeats(3, "discovery")}, "has no corrupted text"),
-        ({"how": "mean"}, "mean needs reference prompts"),
+        ({"replacement": "mean"}, "mean needs reference prompts"),
         ({"kind": "heads"}, "no kind 'heads': choose one of nodes, edges|Type-check error"),
         ({"prompts": ALIKE}, "replacing everything does not change the logit difference"),
     ],
@@ -163,11 +164,11 @@ def test_bad_input_is_one_clear_line(gpt2, asked, line):
 
 
 def test_a_search_that_loses_its_way_is_noticed(gpt2, monkeypatch):
-    class Stale(discovery.Wiring):
-        def keep(self, trial):
+    class Stale(pruning.IncrementalRun):
+        def accept(self, trial):
             trial.moved.popitem()  # what the last node says after the cut is forgotten
-            super().keep(trial)
+            super().accept(trial)
 
-    monkeypatch.setattr(discovery, "Wiring", Stale)
+    monkeypatch.setattr(pruning, "IncrementalRun", Stale)
     with pytest.raises((Inexact, KeyError)):
         prune(gpt2, PROMPTS, threshold=0.05)

@@ -8,14 +8,15 @@ import torch
 from mechlib.lab.attribution.logit_lens import logit_lens
 from mechlib.lab.batching import Batch, batches
 from mechlib.lab.circuits.faithfulness import circuit_scores
-from mechlib.lab.forward.cache import keep
+from mechlib.lab.forward.cache import run_with_cache
 from mechlib.lab.forward.families import UnsupportedModel, network
-from mechlib.lab.forward.linear import maps
+from mechlib.lab.forward.linear import linear_maps
 from mechlib.lab.hooks import run
 from mechlib.lab.interventions import sweep as engine
 from mechlib.lab.interventions import through_hooks as hooked
+from mechlib.lab.interventions.ablation import under_ablation
 from mechlib.lab.interventions.contexts import Site, places
-from mechlib.lab.interventions.patching import restored_by_patching, under_ablation
+from mechlib.lab.interventions.patching import restored_by_patching
 from mechlib.lab.interventions.readout import ANSWERED, LOGIT_DIFFERENCE, REPEAT_LOSS, Readout
 from mechlib.lab.interventions.sites import components, residual, union
 from mechlib.lab.interventions.sweep import Disagreement, sweep
@@ -49,7 +50,7 @@ FIRST_WORD = Readout(value=lambda read, batch: read[:, -1, 0], words=lambda batc
 EVERY_LOGIT = Readout(value=lambda read, batch: (read * torch.arange(read.shape[-1])).sum((1, 2)), whole=True)
 
 
-# Raw weights of every family are swept in test_lab_sweeps.py too.
+# Raw weights of every family are swept in test_patching.py too.
 @pytest.fixture(scope="module", params=zip(FAMILIES, (True, False, False, True), strict=True), ids=lambda both: both[0])
 def model(request, tmp_path_factory):
     family, folded = request.param
@@ -91,7 +92,7 @@ def moves(swept) -> bool:
 def test_patching_gives_what_the_hooked_model_gives(model, positions):
     batch = made_up()
     ours = sweep(model, batch, SETS, batch.corrupted, positions, LOGIT_DIFFERENCE)
-    assert close(ours, hooked.sweep(model, batch, SETS, batch.corrupted, positions, LOGIT_DIFFERENCE))
+    assert close(ours, hooked.sweep_through_hooks(model, batch, SETS, batch.corrupted, positions, LOGIT_DIFFERENCE))
     assert moves(ours)
 
 
@@ -100,7 +101,7 @@ def test_patching_gives_what_the_hooked_model_gives(model, positions):
 def test_runs_that_begin_alike_give_what_the_hooked_model_gives(model, positions, same):
     batch = made_up(same=same)
     ours = sweep(model, batch, SETS, batch.corrupted, positions, LOGIT_DIFFERENCE)
-    assert close(ours, hooked.sweep(model, batch, SETS, batch.corrupted, positions, LOGIT_DIFFERENCE))
+    assert close(ours, hooked.sweep_through_hooks(model, batch, SETS, batch.corrupted, positions, LOGIT_DIFFERENCE))
 
 
 @pytest.mark.parametrize("positions", [-1, (2, -2), "all"], ids=str)
@@ -112,7 +113,7 @@ def test_ablation_gives_what_the_hooked_model_gives(model, positions):
         {name: activation.mean(0, keepdim=True).expand_as(activation) for name, activation in held.items()},
     ):
         ours = sweep(model, batch, SETS, source, positions, LOGIT_DIFFERENCE)
-        assert close(ours, hooked.sweep(model, batch, SETS, source, positions, LOGIT_DIFFERENCE))
+        assert close(ours, hooked.sweep_through_hooks(model, batch, SETS, source, positions, LOGIT_DIFFERENCE))
         assert ours.source is None and moves(ours)
 
 
@@ -120,15 +121,15 @@ def one_set(where):
     return (where,) if isinstance(where, (Head, Site)) else tuple(where)
 
 
-@pytest.mark.parametrize("reading", [ANSWERED, FIRST_WORD, EVERY_LOGIT], ids=["answered", "word", "every logit"])
+@pytest.mark.parametrize("readout", [ANSWERED, FIRST_WORD, EVERY_LOGIT], ids=["answered", "word", "every logit"])
 @pytest.mark.parametrize("positions", [-1, "all"])
-def test_every_metric_gives_what_it_gives_of_the_hooked_model(model, positions, reading):
+def test_every_metric_gives_what_it_gives_of_the_hooked_model(model, positions, readout):
     batch = made_up(12, same=4)
     answers = tuple((int(word),) for word in run(model, batch.tokens)[0][:, -1].argmax(-1))
     batch = replace(batch, answers=answers)
-    ours = sweep(model, batch, SETS, batch.corrupted, positions, reading)
-    within = 2e-5 if reading is not EVERY_LOGIT else 2e-2  # a sum over all logits, times as much as their number
-    assert close(ours, hooked.sweep(model, batch, SETS, batch.corrupted, positions, reading), within)
+    ours = sweep(model, batch, SETS, batch.corrupted, positions, readout)
+    within = 2e-5 if readout is not EVERY_LOGIT else 2e-2  # a sum over all logits, times as much as their number
+    assert close(ours, hooked.sweep_through_hooks(model, batch, SETS, batch.corrupted, positions, readout), within)
     assert moves(ours)
 
 
@@ -136,7 +137,7 @@ def test_the_loss_on_a_repeat_gives_what_it_gives_of_the_hooked_model(model):
     words = torch.randint(3, VOCABULARY, (4, 6), generator=torch.Generator().manual_seed(1))
     batch = replace(made_up(4), tokens=torch.cat([words, words], dim=1), corrupted=None, answers=((),) * 4)
     ours = sweep(model, batch, SETS, None, "all", REPEAT_LOSS)
-    assert close(ours, hooked.sweep(model, batch, SETS, None, "all", REPEAT_LOSS))
+    assert close(ours, hooked.sweep_through_hooks(model, batch, SETS, None, "all", REPEAT_LOSS))
 
 
 def test_models_without_norms_are_swept_too():
@@ -145,7 +146,9 @@ def test_models_without_norms_are_swept_too():
     sets = tuple(components(model).values())
     for positions in (-1, (1, -1), "all"):
         ours = sweep(model, batch, sets, batch.corrupted, positions, LOGIT_DIFFERENCE)
-        assert close(ours, hooked.sweep(model, batch, sets, batch.corrupted, positions, LOGIT_DIFFERENCE), 1e-4)
+        assert close(
+            ours, hooked.sweep_through_hooks(model, batch, sets, batch.corrupted, positions, LOGIT_DIFFERENCE), 1e-4
+        )
 
 
 def test_a_prompt_of_one_token_and_one_as_long_as_the_context(gpt2):
@@ -153,7 +156,9 @@ def test_a_prompt_of_one_token_and_one_as_long_as_the_context(gpt2):
         batch = made_up(3, length=length)
         for positions in (-1, "all"):
             ours = sweep(gpt2, batch, SETS, batch.corrupted, positions, LOGIT_DIFFERENCE)
-            assert close(ours, hooked.sweep(gpt2, batch, SETS, batch.corrupted, positions, LOGIT_DIFFERENCE))
+            assert close(
+                ours, hooked.sweep_through_hooks(gpt2, batch, SETS, batch.corrupted, positions, LOGIT_DIFFERENCE)
+            )
 
 
 # --- what the savings rest on -------------------------------------------------------------------------------------
@@ -161,26 +166,28 @@ def test_a_prompt_of_one_token_and_one_as_long_as_the_context(gpt2):
 
 def test_a_run_resumed_where_tokens_begin_to_differ_is_the_whole_run(model):
     net, batch = network(model), made_up(same=6)
-    base = keep(net, batch.tokens)
-    whole, resumed = keep(net, batch.corrupted, 7), keep(net, batch.corrupted, 7, 6, base)
+    base = run_with_cache(net, batch.tokens)
+    whole, resumed = run_with_cache(net, batch.corrupted, 7), run_with_cache(net, batch.corrupted, 7, 6, base)
     for one, other in zip(whole.streams + whole.z, resumed.streams + resumed.z, strict=True):
         assert torch.allclose(one, other, atol=1e-5)
-    stale = keep(net, batch.corrupted, 7, 7, base)  # one position too late: the keys and values of another run
+    stale = run_with_cache(
+        net, batch.corrupted, 7, 7, base
+    )  # one position too late: the keys and values of another run
     assert not torch.allclose(whole.streams[-1], stale.streams[-1], atol=1e-3)
 
 
 def test_weights_reordered_for_the_processor_are_the_same_maps(model, monkeypatch):
     net, batch = network(model), made_up()
-    plain = keep(net, batch.tokens).streams[-1]
-    monkeypatch.setattr("mechlib.lab.forward.packed.WORTH", 1)
-    monkeypatch.setattr("mechlib.lab.forward.packed._KNOWN", {})
-    packed = maps(net)[0].qkv.packed
+    plain = run_with_cache(net, batch.tokens).streams[-1]
+    monkeypatch.setattr("mechlib.lab.forward.linear.WORTH", 1)
+    monkeypatch.setattr("mechlib.lab.forward.linear._LINEAR_MAPS", {})
+    packed = linear_maps(net)[0].qkv.packed
     if packed is None:
         pytest.skip("this build of torch has no reordered weights")
-    assert torch.allclose(keep(net, batch.tokens).streams[-1], plain, atol=1e-5)
+    assert torch.allclose(run_with_cache(net, batch.tokens).streams[-1], plain, atol=1e-5)
     for positions in (-1, "all"):
         ours = sweep(model, batch, SETS, batch.corrupted, positions, LOGIT_DIFFERENCE)
-        assert close(ours, hooked.sweep(model, batch, SETS, batch.corrupted, positions, LOGIT_DIFFERENCE))
+        assert close(ours, hooked.sweep_through_hooks(model, batch, SETS, batch.corrupted, positions, LOGIT_DIFFERENCE))
 
 
 def test_a_set_that_changes_nothing_has_no_effect_to_the_bit(model):
@@ -204,17 +211,17 @@ def test_a_head_named_twice_is_replaced_once(gpt2):
 
 
 @pytest.mark.parametrize("positions", [-1, "all"])
-@pytest.mark.parametrize("reading", [LOGIT_DIFFERENCE, ANSWERED, EVERY_LOGIT], ids=["difference", "answered", "whole"])
-def test_numbers_do_not_depend_on_the_memory_budget(gpt2, positions, reading):
+@pytest.mark.parametrize("readout", [LOGIT_DIFFERENCE, ANSWERED, EVERY_LOGIT], ids=["difference", "answered", "whole"])
+def test_numbers_do_not_depend_on_the_memory_budget(gpt2, positions, readout):
     model, batch = gpt2, made_up(5)
     net, source = network(model), batch.corrupted
-    job = engine._Sweep(model, net, SETS, tuple(engine._places(model, one) for one in SETS), positions, reading)
-    roomy = sweep(model, batch, SETS, source, positions, reading)
+    job = engine._Sweep(model, net, SETS, tuple(engine._places(model, one) for one in SETS), positions, readout)
+    roomy = sweep(model, batch, SETS, source, positions, readout)
     least = next(size for size in range(2**12, 2**24, 2**12) if fits(job, batch, size))
     for memory, rows in ((least, 1), (3 * least, 3)):
         assert job.room(batch.tokens, source, memory)[0] == rows
-        tight = sweep(model, batch, SETS, source, positions, reading, memory=memory)
-        assert close(tight, roomy, 2e-2 if reading is EVERY_LOGIT else 2e-5)
+        tight = sweep(model, batch, SETS, source, positions, readout, memory=memory)
+        assert close(tight, roomy, 2e-2 if readout is EVERY_LOGIT else 2e-5)
 
 
 def fits(job, batch, memory: int) -> bool:
@@ -262,7 +269,7 @@ def test_other_architectures_are_refused_by_name_and_swept_through_hooks(gpt2, m
         restored_by_patching: restored_by_patching(gpt2, prompts, residual(gpt2), "all").values,
         under_ablation: under_ablation(gpt2, prompts, EVERY, "mean", reference, "logit difference").values,
     }
-    monkeypatch.setattr("mechlib.lab.forward.families._KNOWN", {})
+    monkeypatch.setattr("mechlib.lab.forward.families._NETWORKS", {})
     monkeypatch.setattr(gpt2.cfg, "architecture", "MambaForCausalLM")
     with pytest.raises(UnsupportedModel, match=r"MambaForCausalLM .* through hooks with hooked=True"):
         restored_by_patching(gpt2, prompts, residual(gpt2), "all")
