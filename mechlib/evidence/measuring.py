@@ -130,7 +130,7 @@ def _old(path: Path, found: Plan) -> Measurement | None:
 def _reproduced(question: Question, place: Store, path: Path, new: Measurement) -> Measurement:
     """The filed values under today's description, so that no judged number moves; NotReproduced where they differ."""
     old = load(place, path, question)[1]
-    new = files.decode(files.encode({}, new), path.name)[1]
+    new = files.decode(files.encode({}, new, question.sets.values()), path.name, given=question.sets)[1]
     found = difference(old, new)
     if found:
         raise NotReproduced(

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import platformdirs
 
@@ -83,8 +83,11 @@ def bound(node: ast.AST) -> list[tuple[str, str]]:
 
 
 def imported_names(tree: ast.AST, parent: str) -> Iterator[str]:
-    """Dotted names that import statements anywhere in `tree` could mean, relative ones seen from `parent`."""
-    for node in ast.walk(tree):
+    """Dotted names that import statements anywhere in `tree` could mean, relative ones seen from `parent`.
+
+    Not those that only type checkers read: of a face these are all its names.
+    """
+    for node in _run(tree):
         for _, origin in bound(node):
             level = len(origin) - len(origin.lstrip("."))
             if level and parent:
@@ -92,6 +95,19 @@ def imported_names(tree: ast.AST, parent: str) -> Iterator[str]:
                 yield ".".join([*start[: len(start) - level + 1], origin.lstrip(".")])
             elif not level:
                 yield origin
+
+
+def _run(tree: ast.AST) -> Iterator[ast.AST]:
+    """Every node but those below `if TYPE_CHECKING:`."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting += node.orelse if _for_types_only(node) else ast.iter_child_nodes(node)
+
+
+def _for_types_only(node: ast.AST) -> TypeGuard[ast.If]:
+    return isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
 
 
 def package_folder(top: str) -> Path | None:
@@ -186,7 +202,7 @@ def _module_hash(file: Path, name: str, whole: bool, modified: int, size: int) -
     text = file.read_bytes()
     parent = name if file.name == "__init__.py" else name.rpartition(".")[0]
     known = _remembered()
-    key = hashlib.sha256(f"{_FORM} {parent} {whole} ".encode() + text).hexdigest()
+    key = hashlib.sha256(f"{_form()} {parent} {whole} ".encode() + text).hexdigest()
     if key not in known:
         tree = ast.parse(text)
         imported = list(imported_names(tree, parent))
@@ -198,7 +214,11 @@ def _module_hash(file: Path, name: str, whole: bool, modified: int, size: int) -
 
 # Reading 100 modules takes a second, so what came out is remembered on this machine, under the bytes that were read.
 
-_FORM = 1  # of a remembered entry: raise it when `normalised` or `imported_names` say something else
+
+@functools.cache
+def _form() -> str:
+    """What this file says: an entry that another version of it wrote counts for nothing."""
+    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
 
 
 @functools.cache
@@ -234,6 +254,9 @@ class _WithoutImports(ast.NodeTransformer):
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         return None
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        return None if _for_types_only(node) and not node.orelse else self.generic_visit(node)
 
 
 def _without_imports(tree: ast.AST) -> ast.AST:

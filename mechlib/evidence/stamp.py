@@ -19,7 +19,7 @@ from types import FunctionType
 from mechlib.evidence import files
 from mechlib.evidence.code_hash import Source, reached
 from mechlib.evidence.modules import PACKAGE, closure, digest, imported_names, package_folder
-from mechlib.faces import home
+from mechlib.faces import FACES, home, homes
 
 Stamp = dict[str, str]
 LIBRARIES = ("torch", "transformer-lens", "transformers")
@@ -41,9 +41,11 @@ def instruments(function: FunctionType, source: Source, package: Path | None = N
 
 
 def behind(name: str, package: Path | None = None) -> str:
-    """One hash of all modules behind a name, "mechlib.lab.load", whatever these are called."""
+    """One hash of all modules behind a name, "mechlib.lab.load", whatever these are called; of a face, behind all its
+    names."""
     folder = package or package_folder(PACKAGE)
-    modules = closure([home(name)], lambda top: folder if top == PACKAGE else None)
+    roots = homes(name).values() if name in FACES else [home(name)]
+    modules = closure(roots, lambda top: folder if top == PACKAGE else None)
     return digest(sorted(set(modules.values())))[:16]
 
 

@@ -28,6 +28,9 @@ from mechlib.evidence import (
 from mechlib.evidence import (
     files as store,
 )
+from mechlib.evidence import (
+    stamp as stamps,
+)
 from mechlib.parts.heads import DoubleDipping, EmptySelection, Head, Selection, heads
 from mechlib.prompts.promptset import PromptSet
 from tests.helpers import toys
@@ -62,7 +65,10 @@ def asked(
 
 
 def files(root: Path) -> list[str]:
-    return sorted(path.name for path in (root / "artifacts" / "evidence").rglob("*") if path.is_file())
+    """Names of all evidence, without the stamps and the rows of prompts that it refers to."""
+    folder = root / "artifacts" / "evidence"
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(path.name for path in found if path.relative_to(folder).parts[0] not in (store.PROMPTS, store.STAMPS))
 
 
 # --- asking -------------------------------------------------------------------------------------------------------
@@ -151,7 +157,7 @@ def test_reading_imports_no_torch_and_no_lab(root):
     asked(root, "mini-0", prompts())
     script = (
         "import sys; from pathlib import Path; from tests.helpers.toys import *; from mechlib.evidence import *\n"
-        f"from tests.test_evidence import SCORES; root = Path({str(root)!r})\n"
+        f"from tests.evidence.test_decorator import SCORES; root = Path({str(root)!r})\n"
         "loaded = module(root / 'claims', SCORES)\n"
         "with using(Store(root, 'frozen')), uses() as used: loaded.scores('mini-0', prompts())\n"
         "assert not used[0].measured\n"
@@ -276,9 +282,7 @@ def test_two_sets_of_prompts_with_one_name_are_refused_among_claims(root):
 def test_frozen_reads_what_is_filed_and_names_the_command_where_nothing_is(root):
     asked(root, "mini-0", prompts())
     assert not asked(root, "mini-0", prompts(), mode="frozen").measured
-    with pytest.raises(
-        NoEvidence, match=r"no evidence for test_toy.scores\(mini-0\): run `pytest -k test_toy`"
-    ) as caught:
+    with pytest.raises(NoEvidence, match=r"no evidence for toy.scores\(mini-0\): run `pytest -k toy`") as caught:
         asked(root, "mini-0", prompts(), 2.0, mode="frozen")
     assert not caught.value.not_run
 
@@ -293,7 +297,7 @@ def test_frozen_says_what_changed_and_writes_nothing(root):
 
 @pytest.mark.parametrize("mode", ["measure", "frozen", "fresh", "replace"])
 def test_a_hub_model_is_never_measured_without_its_weights(root, mode):
-    with pytest.raises(NoEvidence, match=r"run `mechlib fetch gpt2-small`, then `pytest -k test_toy`") as caught:
+    with pytest.raises(NoEvidence, match=r"run `mechlib fetch gpt2-small`, then `pytest -k toy`") as caught:
         asked(root, "gpt2-small@permuted", prompts(), mode=mode)
     assert caught.value.not_run
 
@@ -301,7 +305,7 @@ def test_a_hub_model_is_never_measured_without_its_weights(root, mode):
 @pytest.mark.parametrize("mode", ["measure", "frozen", "fresh"])
 def test_filed_evidence_for_a_hub_model_is_read_without_its_weights(root, mode, monkeypatch):
     with monkeypatch.context() as here:
-        here.setattr("mechlib.checkpoints.checkpoint.problems", lambda model: ())
+        here.setattr("mechlib.checkpoints.files.problems", lambda model: ())
         asked(root, "gpt2-small", prompts())
     assert not asked(root, "gpt2-small", prompts(), mode=mode).measured
 
@@ -372,7 +376,7 @@ def test_fresh_compares_within_the_tolerance(root, monkeypatch, shift, yes_no, r
 def test_what_is_not_reproduced_is_shown_old_and_new_with_the_cure(root, monkeypatch):
     asked(root, "mini-0", 3, text=NOISY)
     monkeypatch.setenv("SHIFT", "1")
-    with pytest.raises(NotReproduced, match=r"worst 0: 0 -> 1; 1: 5 -> 6; .*`pytest --replace -k test_toy`"):
+    with pytest.raises(NotReproduced, match=r"worst 0: 0 -> 1; 1: 5 -> 6; .*`pytest --replace -k toy`"):
         asked(root, "mini-0", 3, text=NOISY, mode="fresh")
 
 
@@ -424,7 +428,9 @@ def test_fresh_stamps_again_what_is_reproduced_and_keeps_its_values(root, monkey
     asked(root, "mini-0", 100, text=NOISY, mode="fresh")
     again = asked(root, "mini-0", 100, text=NOISY)
     assert again.flags == ()
-    assert again.provenance["stamp"] == {"mechlib.lab.models.loading": "other"}
+    today = {"mechlib.lab.models.loading": "other"}
+    assert stamps.filed_stamp(root / "artifacts" / "evidence", again.provenance["stamp"]) == today
+    assert first.provenance["stamp"] != again.provenance["stamp"] == stamps.name_of(today)
     np.testing.assert_array_equal(again.measurement.values, first.measurement.values)
 
 
@@ -483,9 +489,9 @@ import sys
 from pathlib import Path
 from tests.helpers.toys import module
 from mechlib.evidence import Store, using
-from tests.test_evidence import SLOW
+from tests.evidence.test_decorator import SLOW
 root = Path(sys.argv[1])
-loaded = module(root / "claims" / sys.argv[2], SLOW)
+loaded = module(root / sys.argv[2] / "claims", SLOW)
 print("ready", flush=True)
 sys.stdin.readline()
 with using(Store(root, sys.argv[3], run="one run")):
@@ -679,7 +685,7 @@ def test_outside_pytest_evidence_is_filed_in_the_repository_around_the_file(root
     loaded.scores("mini-0", prompts())
     loaded.scores("mini-0", prompts(start=1))  # in a notebook prompts are edited under one name
     assert len(files(root)) == 1
-    assert "measuring test_toy.scores(mini-0): no evidence is filed" in capsys.readouterr().err
+    assert "measuring toy.scores(mini-0): no evidence is filed" in capsys.readouterr().err
 
 
 def test_progress_says_what_why_and_how_long(root):
@@ -690,11 +696,11 @@ def test_progress_says_what_why_and_how_long(root):
         toy(root).scores("mini-0", prompts())
     with using(Store(root, say=said.append)):
         toy(root, SCORES.replace("/ 3", "/ 4")).scores("mini-0", prompts())
-    assert said[0] == "measuring test_toy.scores(mini-0): no evidence is filed"
+    assert said[0] == "measuring toy.scores(mini-0): no evidence is filed"
     assert said[1].startswith("filed artifacts/evidence/toy/scores--mini-0--")
-    assert said[2] == "measuring test_toy.scores(mini-0): --fresh; it took 0.0 s last time"
+    assert said[2] == "measuring toy.scores(mini-0): --fresh; it took 0.0 s last time"
     assert said[3].startswith("reproduced artifacts/evidence/toy/scores--mini-0--")
-    assert said[4].startswith("measuring test_toy.scores(mini-0): the function changed")
+    assert said[4].startswith("measuring toy.scores(mini-0): the function changed")
 
 
 def test_evidence_for_own_models_has_a_folder_of_its_own(root, tmp_path):
@@ -711,7 +717,7 @@ def test_models_are_loaded_from_where_they_were_hashed(root):
     text = """
     @evidence
     def where(model: str) -> Measurement:
-        from mechlib.checkpoints.checkpoint import checkpoint
+        from mechlib.checkpoints.resolve import checkpoint
         return Measurement(np.array([1.0]), units=[str(checkpoint(model).path)])
     """
     reading = asked(root, "mini-0", text=text, function="where")
@@ -725,9 +731,10 @@ def test_an_unknown_mode_is_refused():
 
 
 def test_the_schema_of_a_newer_mechlib_is_not_guessed_at(root, monkeypatch):
-    monkeypatch.setattr(store, "SCHEMA", 2)
+    now = store.SCHEMA
+    monkeypatch.setattr(store, "SCHEMA", now + 1)
     path = root / "artifacts" / "evidence" / asked(root, "mini-0", prompts()).path
-    monkeypatch.setattr(store, "SCHEMA", 1)
+    monkeypatch.setattr(store, "SCHEMA", now)
     store._filed.clear()
-    with pytest.raises(DamagedEvidence, match="schema 2"):
+    with pytest.raises(DamagedEvidence, match=rf"has schema {now + 1}, this mechlib reads {now}: update mechlib"):
         read(path)

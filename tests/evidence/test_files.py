@@ -5,8 +5,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import subprocess
-import sys
 import threading
 import time
 
@@ -132,67 +130,6 @@ def test_a_reader_never_sees_half_a_file(tmp_path):
         seen.add(path.read_bytes())
     writer.join()
     assert seen <= set(versions)
-
-
-HOLD = """
-import sys, time
-from pathlib import Path
-from mechlib.evidence.files import locked
-with locked(Path(sys.argv[1]), lambda: None):
-    print("held", flush=True)
-    time.sleep(float(sys.argv[2]))
-"""
-
-
-@pytest.fixture
-def holder(tmp_path):
-    """Starts a process that holds the lock for some seconds."""
-    started = []
-
-    def hold(seconds: float) -> subprocess.Popen:
-        process = subprocess.Popen(
-            [sys.executable, "-c", HOLD, str(tmp_path / "a.lock"), str(seconds)], stdout=subprocess.PIPE, text=True
-        )
-        started.append(process)
-        assert process.stdout.readline() == "held\n"
-        return process
-
-    yield hold
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-def test_the_second_process_waits_for_the_first(tmp_path, holder):
-    holder(0.6)
-    told = []
-    started = time.monotonic()
-    with store.locked(tmp_path / "a.lock", lambda: told.append(1)):
-        waited = time.monotonic() - started
-    assert told == [1]
-    assert waited > 0.3
-
-
-def test_waiting_ends(tmp_path, holder):
-    holder(60)
-    started = time.monotonic()
-    with store.locked(tmp_path / "a.lock", lambda: None, patience=0.2):
-        assert time.monotonic() - started < 5
-
-
-def test_the_lock_of_a_killed_process_holds_nobody_up(tmp_path, holder):
-    process = holder(60)
-    process.kill()
-    process.wait()
-    told = []
-    with store.locked(tmp_path / "a.lock", lambda: told.append(1)):
-        assert not told
-
-
-def test_a_folder_that_cannot_be_written_to_needs_no_lock(tmp_path):
-    (tmp_path / "file").write_text("")
-    with store.locked(tmp_path / "file" / "a.lock", lambda: None):
-        pass
 
 
 def test_the_evidence_of_a_whole_record_is_read_in_a_moment(tmp_path):

@@ -8,7 +8,6 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
-from tests.test_tasks_addition import asked
 
 from mechlib.prompts import export as exporting
 from mechlib.prompts import world
@@ -16,6 +15,7 @@ from mechlib.prompts.addition import addition
 from mechlib.prompts.export import export
 from mechlib.prompts.greater_than import greater_than
 from mechlib.prompts.ioi import ioi
+from tests.helpers.asked import operands as asked
 
 
 @pytest.fixture(scope="module")

@@ -12,22 +12,34 @@ ROWS = tuple(Prompt(f"when {i} then", str(i), f"if {i} then", "x", "t0", (("leng
 TOY = PromptSet("toy", "discovery", ROWS)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"clean": "other"},
-        {"answer": "other"},
-        {"corrupted": "other"},
-        {"distractor": "other"},
-        {"cluster": "t1"},
-        {"labels": (("length", "4"),)},
-        {"glue": ""},
-    ],
-)
-def test_every_field_of_a_row_is_in_its_fingerprint(change):
+SEEN = [{"clean": "other"}, {"answer": "other"}, {"corrupted": "other"}, {"distractor": "other"}, {"glue": ""}]
+KNOWN = [{"cluster": "t1"}, {"cluster": ""}, {"labels": (("length", "4"),)}, {"labels": ()}]
+
+
+@pytest.mark.parametrize("change", SEEN)
+def test_what_the_model_sees_of_a_row_is_in_its_fingerprint(change):
     changed = replace(ROWS[0], **change)
     assert changed.fingerprint != ROWS[0].fingerprint
     assert PromptSet("toy", "discovery", (changed, *ROWS[1:])).fingerprint != TOY.fingerprint
+
+
+@pytest.mark.parametrize("change", KNOWN)
+def test_what_is_only_known_about_a_row_is_not(change):
+    changed = replace(ROWS[0], **change)
+    assert changed.fingerprint == ROWS[0].fingerprint
+    assert PromptSet("toy", "discovery", (changed, *ROWS[1:])).fingerprint == TOY.fingerprint
+
+
+@pytest.mark.parametrize("change", [*SEEN, *KNOWN])
+def test_rows_are_sorted_by_everything_that_is_said_of_them(change):
+    assert replace(ROWS[0], **change).sort_key != ROWS[0].sort_key
+
+
+def test_no_row_gets_another_name_or_place_however_many_fields_are_added():
+    """The names that evidence files hold, and the keys by which all rows were sorted when intervals were computed."""
+    row, at_once = ROWS[0], replace(ROWS[0], glue="")
+    assert (row.fingerprint, row.sort_key) == ("5a6b4b850cc5", "b6fe5dd118b0")
+    assert (at_once.fingerprint, at_once.sort_key) == ("a30b5a4a3df9", "334d2d5c0bf4")
 
 
 def test_a_set_is_its_name_its_split_its_rows_and_their_order():
