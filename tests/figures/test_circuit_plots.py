@@ -8,12 +8,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from matplotlib.patches import PathPatch
-from mechlib.figures.graph_layout import MOST_EDGES, WIDEST
 from statsmodels.stats.proportion import proportion_confint
 
 from mechlib.figures import plots
 from mechlib.figures.data import curves_of, extent
-from mechlib.figures.layouts import Box, bends, layout, size_ticks, spread
+from mechlib.figures.layouts import MOST_EDGES, WIDEST, Box, bends, layout, size_ticks, spread
 from mechlib.figures.show import Shown, drawn, entry
 from mechlib.figures.svg import charts as drawings
 from mechlib.figures.svg.circuit_charts import HIGH
@@ -382,20 +381,20 @@ def test_curves_of_cells_travel_through_the_record() -> None:
 
 CLAIMS = """
 from mechlib.figures.plots import circuit_graph, curve
-from tests.test_showing import SUMS
+from tests.figures.test_show import SUMS
 
 
 @evidence
 def scores(model: str, prompts: PromptSet) -> Measurement:
     '''One row: the effect of each edge, twice as large in mini-1.'''
-    from tests.test_plots_circuits import EFFECTS, graph
+    from tests.figures.test_circuit_plots import EFFECTS, graph
     return graph({name: effect * (1 + (model == "mini-1")) for name, effect in EFFECTS.items()})
 
 
 @evidence
 def kept(model: str, prompts: PromptSet, method: str) -> Measurement:
     '''A value for each prompt and size.'''
-    from tests.test_plots_circuits import share_kept
+    from tests.figures.test_circuit_plots import share_kept
     return share_kept(units=tuple(row.fingerprint for row in prompts))
 
 

@@ -120,7 +120,7 @@ def test_committed_figures_hold_no_date_no_font_of_the_machine_and_no_random_ids
     drawn = plots.svg_bytes(
         plots.small_multiples(plots.heads_by_layer, {"mini-0": data, "mini-1": data}, "$x^2$ & 你好")
     )
-    code = "import sys; sys.path.insert(0, sys.argv[1]); from tests.test_plots import again; again()"
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from tests.figures.test_plots import again; again()"
     other = subprocess.run([sys.executable, "-c", code, str(ROOT)], capture_output=True, check=True, cwd=ROOT).stdout
     assert drawn == other, "another process, with other hash seeds, draws the same bytes"
     assert not re.search(rb"font-family|20\d\d-\d\d-\d\d", drawn)

@@ -86,14 +86,14 @@ def test_more_numbers_than_a_record_carries_must_be_filed():
 
 CLAIMS = """
 from mechlib.figures.plots import distribution, matrix, rates_by_column, rates_by_stratum
-from tests.test_showing import SUMS
+from tests.figures.test_show import SUMS
 
 
 @evidence
 def right(model: str, prompts: PromptSet) -> Measurement:
     '''Right where there is no carry, and wrong else; on twins always wrong.'''
     import numpy as np
-    from tests.test_showing import rows_of
+    from tests.figures.test_show import rows_of
     return rows_of(prompts, "@" not in model)
 
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.test_report import Page
+from tests.report.test_pages import Page
 
 from mechlib.evidence import files as store
 from mechlib.report.content import titles as names

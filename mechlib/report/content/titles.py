@@ -33,8 +33,10 @@ def place(root: Path, file: str, line: int) -> int:
 
 
 def _introduction(root: Path, file: str) -> Path | None:
+    if not file:
+        return None
     beside = (root / file).with_name(INTRODUCTION)
-    return (beside if beside.is_file() and Path(file).parent.name != "claims" else root / file) if file else None
+    return beside if beside.is_file() and Path(file).parent.name != "claims" else root / file
 
 
 def _paragraphs(path: Path | None) -> list[str]:
