@@ -48,7 +48,7 @@ lint: $(DEVELOPING) ## style, types, spelling, and which room may import which
 	$(PYTHON_HERE) -m ruff format --check .
 	$(PYTHON_HERE) -m mypy
 	$(VENV)/bin/typos
-	$(VENV)/bin/lint-imports
+	$(VENV)/bin/lint-imports --no-logo
 
 check: lint test ## lint, test, and whether the record is what the filed evidence says
 	@cp REPORT.md $(VENV)/REPORT.before 2>/dev/null || : > $(VENV)/REPORT.before
