@@ -15,7 +15,7 @@ from mechlib import checkpoints
 from mechlib.checkpoints.checkpoint import IncompleteModel
 from mechlib.checkpoints.files import problems, require_here
 from mechlib.checkpoints.resolve import checkpoint
-from mechlib.verdicts.register import Bounds, DamagedRegister
+from mechlib.verdicts.register import DamagedRegister, Register
 from tests.helpers.house import HEADER, build, records
 from tests.helpers.toys import model as toy
 
@@ -103,7 +103,7 @@ def test_the_minis_that_ship_are_what_their_cards_say():
 
 def test_evidence_outlives_damaged_weights(house, pytester):
     house(claim())
-    filed, register = contents(pytester.path / "artifacts" / "evidence"), Path("artifacts/bounds.jsonl").read_bytes()
+    filed, register = contents(pytester.path / "artifacts" / "evidence"), Path("artifacts/register.jsonl").read_bytes()
     folder = pytester.path / "fixtures" / "mini-0"
     weights = bytearray((folder / "model.safetensors").read_bytes())
     (folder / "card.json").write_text(json.dumps({"sha256": hashlib.sha256(weights).hexdigest()}))
@@ -115,7 +115,7 @@ def test_evidence_outlives_damaged_weights(house, pytester):
         ["ERROR: fixtures/mini-0 is damaged: *restore it with `git checkout -- fixtures/mini-0`"]
     )
     assert contents(pytester.path / "artifacts" / "evidence") == filed
-    assert Path("artifacts/bounds.jsonl").read_bytes() == register
+    assert Path("artifacts/register.jsonl").read_bytes() == register
 
 
 def test_a_directory_that_is_no_model_is_refused_before_anything_runs(house, pytester):
@@ -191,7 +191,7 @@ NOT_SHOWN = {
     ),
     "no_function": (
         "'by_column', by_prompt(model)",
-        "show is to draw with 'by_column': give it a function of mechlib.p",
+        "show is to draw with 'by_column': give it a function of mechlib.f",
     ),
 }
 
@@ -283,25 +283,25 @@ def test_damaged_evidence_is_named_and_left_alone(house, pytester):
 @pytest.mark.parametrize("tail", [b'{"claim": "x"', b"[]\n", b"\xff\n"], ids=["torn", "a list", "no utf-8"])
 def test_a_damaged_register_stops_the_run_and_is_not_added_to(house, pytester, tail):
     build(pytester.path, claim())
-    register = pytester.path / "artifacts" / "bounds.jsonl"
+    register = pytester.path / "artifacts" / "register.jsonl"
     register.parent.mkdir()
     register.write_bytes(tail)
     result = house(None)
     assert result.ret == 4 and "Traceback" not in said(result)
-    result.stderr.fnmatch_lines(["ERROR: artifacts/bounds.jsonl is damaged: *git checkout -- artifacts/bounds.jsonl*"])
+    result.stderr.fnmatch_lines(["ERROR: artifacts/register.jsonl is damaged: *git checkout -- artifacts/register.jsonl*"])
     assert register.read_bytes() == tail
     with pytest.raises(DamagedRegister):
-        Bounds(register)
+        Register(register)
 
 
 def test_a_register_that_cannot_be_written_to_is_said_once(house, pytester):
     house(claim())
-    register = pytester.path / "artifacts" / "bounds.jsonl"
+    register = pytester.path / "artifacts" / "register.jsonl"
     register.unlink()
-    register.symlink_to("nowhere/bounds.jsonl")  # for root no file is read-only, but this one cannot be made
+    register.symlink_to("nowhere/register.jsonl")  # for root no file is read-only, but this one cannot be made
     result = house(None)
     assert "Traceback" not in said(result)
-    result.stdout.fnmatch_lines(["NOT REGISTERED: 1 of 1 claims artifacts/bounds.jsonl cannot be written to (*"])
+    result.stdout.fnmatch_lines(["NOT REGISTERED: 1 of 1 claims artifacts/register.jsonl cannot be written to (*"])
     assert records(pytester.path)["test_it/mini-0"]["verdict"] == "SUPPORTED"
 
 
@@ -317,11 +317,11 @@ def test_nothing_is_measured_where_it_cannot_be_filed(house, pytester):
 
 def test_a_judgement_that_the_register_lacks_is_flagged_where_nothing_may_be_filed(house, pytester):
     house(claim())
-    (pytester.path / "artifacts" / "bounds.jsonl").unlink()
+    (pytester.path / "artifacts" / "register.jsonl").unlink()
     result = house(None, "--frozen")
     assert records(pytester.path)["test_it/mini-0"]["flags"] == ["NOT REGISTERED"]
     result.stdout.fnmatch_lines(["NOT REGISTERED: 1 of 1 claims*run `pytest` and commit it"])
-    assert not (pytester.path / "artifacts" / "bounds.jsonl").exists()
+    assert not (pytester.path / "artifacts" / "register.jsonl").exists()
 
 
 def test_another_comparison_or_other_evidence_is_shown_for_good(house, pytester):
@@ -387,7 +387,7 @@ def test_ctrl_c_keeps_what_was_measured_and_says_how_to_go_on(house, pytester, w
     )
     assert "Traceback" not in out
     assert len(evidence(pytester.path)) == 2
-    assert len(Path("artifacts/bounds.jsonl").read_text().splitlines()) == 2
+    assert len(Path("artifacts/register.jsonl").read_text().splitlines()) == 2
     assert not list(pytester.path.rglob("*.tmp"))
     folder = pytester.path / "artifacts" / "report"
     assert (folder / "partial" / "report.html").exists() and (folder / "partial" / "appendix.html").exists()

@@ -20,7 +20,7 @@ from mechlib.judging import verify as verifying
 from mechlib.measurement import Measurement
 from mechlib.report.outputs.markdown import report_md
 from mechlib.verdicts.record import Record
-from mechlib.verdicts.register import Bounds, Judgement
+from mechlib.verdicts.register import REGISTER, Judgement, Register
 from tests.helpers import house, toys
 
 root = toys.root
@@ -250,7 +250,7 @@ def test_export_refuses_in_one_line_what_it_cannot_do(tmp_path, capsys, task, fo
 
 
 def record(**more) -> Record:
-    known = {"id": "claims/test_toy.py::test_it", "topic": "toy", "function": "test_it", "sentence": "It is so."}
+    known = {"id": "toy.test_it", "topic": "toy", "function": "test_it", "sentence": "It is so."}
     return Record(**{**known, "verdict": "NOT RUN", "ok": True, **more})
 
 
@@ -266,8 +266,7 @@ class Sound:
         names = sorted(path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*.jsonl"))
         shown = {"plot": "distribution", "evidence": names[1], "columns": None, "caption": "Values"}
         self.records = [record(evidence=names[1:], twin_evidence=names[:1], shown=[shown])]
-        bounds = Bounds(root / "artifacts" / "bounds.jsonl")
-        bounds.enter(Judgement("claims/test_toy.py::test_it", ">= 0.5", "q", ("k",), "SUPPORTED"))
+        Register(root / REGISTER).add(Judgement("toy.test_it", ">= 0.5", "q", ("k",), "SUPPORTED"))
         (root / "REPORT.md").write_text(report_md(self.records, root), encoding="utf-8")
         for figure in verifying._FIGURE.findall((root / "REPORT.md").read_text()):
             store.write(root / figure, b"<svg/>")
@@ -326,20 +325,23 @@ def test_a_claim_in_error_makes_orphans_uncertain(sound):
 
 
 def test_evidence_over_its_budget_is_found(sound, monkeypatch):
-    monkeypatch.setattr(verifying, "BUDGET", 100)
-    (found,) = sound.verify()
-    assert "the largest are toy/f--mini-0" in found
+    size = sum(path.stat().st_size for path in sound.folder.rglob("*.jsonl"))
+    for limit, enough, refused, warned in ((size - 1, 0, 1, 0), (size, size - 1, 0, 1), (size + 1, size, 0, 0)):
+        monkeypatch.setattr(verifying, "LIMIT", limit)
+        monkeypatch.setattr(verifying, "ENOUGH", enough)
+        found, cautions = sound.verify(), verifying.cautions(sound.root, sound.records)
+        assert (len(found), len(cautions)) == (refused, warned)
+        assert all("dearest are toy.test_it 0.0 MB" in line for line in (*found, *cautions))
 
 
 def test_a_prediction_that_was_withdrawn_is_found(sound):
-    Bounds(sound.root / "artifacts" / "bounds.jsonl").enter(
-        Judgement("claims/x.py::test_gone", ">= 9", "q", (), "REFUTED")
-    )
+    Register(sound.root / REGISTER).add(Judgement("toy.test_gone", ">= 9", "q", (), "REFUTED"))
     (found,) = sound.verify()
-    assert found.startswith("claims/x.py::test_gone was judged REFUTED at >= 9 and is claimed no longer")
+    assert found.startswith("toy.test_gone was judged REFUTED at >= 9 and is claimed no longer")
 
 
-def test_older_instruments_are_found_on_models_that_ship_and_not_on_the_hubs(sound):
+def test_older_instruments_are_found_on_models_that_ship_and_not_on_the_hubs(sound, monkeypatch):
+    monkeypatch.setattr(verifying, "ONLY_COUNTED", False, raising=False)
     for model, found in (("mini-0", 1), ("mini-0@permuted", 1), ("gpt2-small", 0)):
         sound.records[0].flags, sound.records[0].models = ["OLDER INSTRUMENTS"], [{"name": model}]
         # REPORT.md lists the models, so that it is not what it was: only the line about instruments counts here.
@@ -347,10 +349,10 @@ def test_older_instruments_are_found_on_models_that_ship_and_not_on_the_hubs(sou
 
 
 def test_an_unreadable_register_is_found(sound):
-    with (sound.root / "artifacts" / "bounds.jsonl").open("a") as file:
+    with (sound.root / REGISTER).open("a") as file:
         file.write("{half a line\n")
     (found,) = sound.verify()
-    assert "bounds.jsonl is damaged: line 2" in found
+    assert "register.jsonl is damaged: line 2" in found
 
 
 @pytest.mark.parametrize(

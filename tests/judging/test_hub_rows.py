@@ -11,6 +11,7 @@ import functools
 import importlib.util
 import inspect
 import math
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -151,8 +152,8 @@ def years_of(n: int | None = None, split: str = "confirmation", **settings: str)
 
 @functools.cache
 def topic(name: str) -> ModuleType:
-    """A file of claims, whose claims ask for fewer prompts."""
-    spec = importlib.util.spec_from_file_location(f"test_{name}", HERE / "claims" / f"test_{name}.py")
+    """A topic's file of claims on such models, whose claims ask for fewer prompts."""
+    spec = importlib.util.spec_from_file_location(f"hub_{name}", HERE / "claims" / name / "test_pretrained.py")
     assert spec is not None and spec.loader is not None
     spec.loader.exec_module(module := importlib.util.module_from_spec(spec))
     if name == "addition":
@@ -186,11 +187,15 @@ def ended(found: Attempt, *units: str) -> None:
         assert all(math.isfinite(estimate[number]) for number in ("value", "low", "high"))
 
 
-SUMS, OBJECTS, YEARS = on_the_hub("addition"), on_the_hub("ioi"), on_the_hub("greater_than")
+TOPICS = ("addition", "ioi", "greater_than")
+SUMS, OBJECTS, YEARS = map(on_the_hub, TOPICS)
 
 
-def test_three_topics_have_rows_on_the_hub():
+def test_three_topics_have_rows_on_the_hub_each_in_one_file():
     assert len(SUMS) >= 5 and len(OBJECTS) >= 10 and len(YEARS) >= 4
+    others = [path for name in TOPICS for path in (HERE / "claims" / name).glob("test_*.py")]
+    asking = {path.stem for path in others if re.search("HUB|gpt2|pythia|qwen", path.read_text(encoding="utf-8"))}
+    assert asking == {"test_pretrained"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -236,7 +241,8 @@ def test_a_claim_about_published_heads_is_not_run_on_a_model_of_which_nothing_is
 
 def test_rows_run_under_their_hub_name_and_say_at_which_gate_they_stopped(cache, pytester):
     build(pytester.path, "")
-    shutil.copy(HERE / "claims" / "test_addition.py", pytester.path / "claims")
+    (pytester.path / "claims" / "addition").mkdir()
+    shutil.copy(HERE / "claims" / "addition" / "test_pretrained.py", pytester.path / "claims" / "addition")
     result = pytester.runpytest_inprocess("--records", "records.jsonl", "-k", "pythia-70m")
     assert result.ret == 0, result.stdout.str()
     found = records(pytester.path)

@@ -246,7 +246,7 @@ def test_frozen_measures_nothing(house, pytester):
     result = house(claim(0.8), "--frozen")
     assert result.ret == 1
     assert not list((pytester.path / "artifacts").rglob("*.jsonl"))
-    assert "test_topic" in records(pytester.path)["test_it/mini-0"]["message"]
+    assert "run `pytest -k topic`" in records(pytester.path)["test_it/mini-0"]["message"]
     assert house(None).ret == 0
     assert house(None, "--frozen").ret == 0
     assert records(pytester.path)["test_it/mini-0"]["measured"] == 0
@@ -254,7 +254,7 @@ def test_frozen_measures_nothing(house, pytester):
 
 def test_a_bound_moved_after_evidence_is_shown_for_good(house, pytester):
     house(claim(0.8))
-    register = pytester.path / "artifacts" / "bounds.jsonl"
+    register = pytester.path / "artifacts" / "register.jsonl"
     assert len(register.read_text().splitlines()) == 1
     house(claim(0.8))
     assert len(register.read_text().splitlines()) == 1
@@ -338,7 +338,7 @@ def test_two_workers_measure_the_same_evidence_without_loss(house, pytester):
     result = house(text, "-n", "4")
     assert result.ret == 0, result.stdout.str()
     assert len(list((pytester.path / "artifacts" / "evidence").rglob("*.jsonl"))) == 3
-    assert len((pytester.path / "artifacts" / "bounds.jsonl").read_text().splitlines()) == 8
+    assert len((pytester.path / "artifacts" / "register.jsonl").read_text().splitlines()) == 8
 
 
 def test_ones_own_model_comes_under_everybodys_claims(house, pytester):
@@ -350,7 +350,7 @@ def test_ones_own_model_comes_under_everybodys_claims(house, pytester):
     assert records(pytester.path)["test_it/my model"]["id"].endswith("[my-model]")
     assert len(list((pytester.path / "artifacts" / "local").rglob("*.jsonl"))) == 3
     assert (pytester.path / "artifacts" / "report" / "partial" / "report.html").exists()
-    assert len((pytester.path / "artifacts" / "bounds.jsonl").read_text().splitlines()) == 1
+    assert len((pytester.path / "artifacts" / "register.jsonl").read_text().splitlines()) == 1
 
 
 def test_a_model_that_does_not_exist_is_named(house, pytester):
