@@ -79,7 +79,10 @@ def load(name: str, device: str | None = None, folded: bool = False) -> Model:
 
 
 def checkpoint_of(model: Model) -> Checkpoint:
-    """What a loaded model is: its name, BOS and weight processing ("raw" or "folded")."""
+    """The checkpoint of a loaded model, with its name, BOS and weight processing ("raw" or "folded").
+
+    Raises ValueError for a model that neither `load` nor `describe` has seen.
+    """
     try:
         return _DESCRIBED[model]
     except (KeyError, TypeError):  # of what is no model, no weak reference can be made
@@ -89,7 +92,7 @@ def checkpoint_of(model: Model) -> Checkpoint:
 
 
 def describe(model: Model, described: Checkpoint) -> Model:
-    """Say what a model is that was made in memory. Checks its tokenizer as `load` does."""
+    """Give a model that was made in memory its checkpoint; returns the model. Checks its tokenizer as `load` does."""
     check_tokenizer(described, model.tokenizer)
     _DESCRIBED[model] = described
     return model
@@ -189,8 +192,8 @@ def _write(model: Model, planned: Plan, permuted: bool) -> None:
 
 
 def _tokenizer(path: str) -> PreTrainedTokenizerBase:
-    """What tokenizer.json says, whatever the family: its own class would rebuild it, and give a Qwen2 with a word
-    tokenizer no ids at all. The older files need that class."""
+    """The tokenizer of tokenizer.json, whatever the family: the family's own class would rebuild it, and give a Qwen2
+    with a word tokenizer no ids at all. The older files need that class."""
     if (Path(path) / "tokenizer.json").is_file():
         return PreTrainedTokenizerFast.from_pretrained(path, local_files_only=True)
     return AutoTokenizer.from_pretrained(path, local_files_only=True)
