@@ -24,8 +24,8 @@ WITHIN, REPEATS = 1e-4, 3
 
 
 def ours(path: Path) -> dict[str, Callable[..., Any]]:
-    from mechlib.lab.attribution.gradients import attribution_patching, edge_scores
-    from mechlib.parts.heads import all_heads
+    from mechlib import all_heads
+    from mechlib.lab import attribution_patching, edge_scores
 
     model, prompts = bench.ours(path)
 
@@ -126,9 +126,9 @@ def _eap(model: Any, clean: Any, other: Any, metric: Callable[..., Any], rooted:
     backward = [(f"blocks.{LAYERS - 1}.hook_resid_post", scores(len(sources), ["logits"]))]
     for at in range(LAYERS):
         backward.append((f"blocks.{at}.hook_mlp_in", scores(first[at] + HEADS, [f"mlp {at}"])))
-        for port in "qkv":
-            readers = [f"{at}.{head}.{port}" for head in range(HEADS)]
-            backward.append((f"blocks.{at}.hook_{port}_input", scores(first[at], readers)))
+        for input in "qkv":
+            readers = [f"{at}.{head}.{input}" for head in range(HEADS)]
+            backward.append((f"blocks.{at}.hook_{input}_input", scores(first[at], readers)))
     with torch.no_grad(), model.hooks(fwd_hooks=writes(-1.0)):
         model(other)
     with model.hooks(fwd_hooks=[("hook_embed", rooted), *writes(1.0)], bwd_hooks=backward):

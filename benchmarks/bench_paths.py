@@ -22,8 +22,8 @@ GOAL, WITHIN, REPEATS = 80, 1e-4, 3
 
 
 def ours(path: Path) -> dict[str, Callable[..., Any]]:
-    from mechlib.lab.attribution.path_patching import restored_by_path_patching
-    from mechlib.parts.heads import all_heads
+    from mechlib import all_heads
+    from mechlib.lab import restored_by_path_patching
 
     model, prompts = bench.ours(path)
 

@@ -25,8 +25,8 @@ WITHIN = 1e-4  # of the largest effect, for equal numbers
 
 
 def ours(path: Path, differing: int | None) -> dict[str, Callable[..., Any]]:
-    from mechlib.lab.interventions.patching import restored_by_patching
-    from mechlib.parts.heads import all_heads, heads
+    from mechlib import all_heads, heads
+    from mechlib.lab import restored_by_patching
 
     model, prompts = bench.ours(path, differing)
 

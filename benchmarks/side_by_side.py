@@ -153,8 +153,8 @@ def ours(path: Path, differing: int | None = None) -> tuple[Any, Any]:
     """The model as the record loads it, and its prompts."""
     import torch
 
-    from mechlib.lab.models.loading import load
-    from mechlib.prompts.promptset import Prompt, PromptSet
+    from mechlib import Prompt, PromptSet
+    from mechlib.lab import load
 
     torch.set_num_threads(1)
     clean, other, words = texts(differing)
@@ -209,10 +209,14 @@ def record(
     memory_mb: float,
     peer_memory_mb: float,
     max_difference: float,
-    how: str,
+    note: str,
     missed: str = "",
 ) -> bool:
-    """Print one comparison, file it in artifacts/bench.json, and say whether it met its goal."""
+    """Print one comparison, file it in artifacts/bench.json, and return whether it met its goal.
+
+    note    what was compared, for the last line
+    missed  another goal that was missed, in words
+    """
     ratio = peer_seconds / seconds
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
     row = {
@@ -233,5 +237,5 @@ def record(
     word = f"MISSED: {missed}" if missed else "met"
     print(f"{name:15} {seconds:8.2f} s   {peer_seconds:8.2f} s   {ratio:6.1f}x   {word}")
     print(f"{'':15} {memory_mb:6.0f} MiB   {peer_memory_mb:6.0f} MiB   equal to {max_difference:.1e}{share}")
-    print(f"{'':15} {how}", flush=True)
+    print(f"{'':15} {note}", flush=True)
     return not missed

@@ -1,4 +1,4 @@
-"""What measures: instruments on a loaded model and a set of prompts, each returning one value, or vector, a prompt.
+"""The lab: instruments on a loaded model and a set of prompts, each returning one value, or vector, a prompt.
 
     models         load, describe, checkpoint_of; batches, tokens, per_prompt, in_order, run
     behaviour      answers_correctly, logit_differences, answer_log_probs, repeat_loss

@@ -1,10 +1,10 @@
 """Batches: prompts as token ids, grouped by equal length, so that no padding is ever needed.
 
-Padding is where positions, attention masks and "the last token" go wrong silently. Prompts of one length run
-together; `in_order` puts what was measured back into the order of the prompt set.
+With padding, positions, attention masks and "the last token" go wrong silently. Prompts of one length run together;
+`in_order` puts measured values back into the order of the prompt set.
 
 An answer may have several tokens, and begin as its distractor does: a model that writes digits has [" ", "7", "7"]
-against [" ", "7", "4"]. What the two share is put behind the texts, so that the last position is the one that decides.
+against [" ", "7", "4"]. The tokens that both share are put behind the texts, so that the last position decides.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from mechlib.lab.models.tokens import Ids, ids_of
 from mechlib.measurement import Measurement
 from mechlib.prompts.promptset import Prompt, PromptSet
 
-BATCH_BYTES = 256 * 2**20  # bytes of activations that one forward pass may keep
+BATCH_BYTES = 256 * 2**20  # that the activations of one forward pass may take
 LARGEST = 256  # prompts in a batch: more at once brings no speed
 
 
@@ -31,13 +31,14 @@ LARGEST = 256  # prompts in a batch: more at once brings no speed
 class Batch:
     """Prompts of one token length.
 
-    rows        where each prompt stands in the prompt set
-    tokens      the clean texts, BOS first where the model has one, each followed by what its answer and distractor
-                share, so that the last position is the one after which they differ
-    corrupted   the corrupted texts, followed by the same tokens and of the same length; None where there are none
-    answers     the ids of each whole answer, with what it shares; () where it is empty
-    distractors likewise
-    shared      how many tokens answer and distractor of each row share: the first of `answers`, the last of `tokens`
+    rows         each prompt's place in the prompt set
+    tokens       the ids of the clean texts, BOS first where the model has one, each followed by the tokens that its
+                 answer and distractor share, so that the two differ behind the last position: [batch pos]
+    corrupted    the ids of the corrupted texts, followed by the same tokens and of the same length; None for prompts
+                 without corrupted texts
+    answers      the ids of each whole answer, shared tokens included; () where it is empty
+    distractors  the ids of each whole distractor, shared tokens included; () where it is empty
+    shared       how many tokens answer and distractor of each row share: the first of `answers`, the last of `tokens`
     """
 
     rows: tuple[int, ...]
@@ -50,16 +51,19 @@ class Batch:
 
     @property
     def answer(self) -> Int[Tensor, " batch"]:
-        """The token by which each answer first differs from its distractor: the one that the last position predicts."""
+        """The token by which each answer first differs from its distractor, which the last position predicts.
+
+        ValueError, naming the prompt, where an answer is empty.
+        """
         return self._deciding(self.answers, "answer")
 
     @property
     def distractor(self) -> Int[Tensor, " batch"]:
-        """The token by which each distractor first differs from its answer."""
+        """The token by which each distractor first differs from its answer; ValueError where a distractor is empty."""
         return self._deciding(self.distractors, "distractor")
 
     def part(self, which: slice) -> Batch:
-        """Some of its rows, as a batch of their own."""
+        """Some rows of the batch, as a batch of their own."""
         return replace(
             self,
             rows=self.rows[which],
@@ -80,7 +84,7 @@ class Batch:
 def batches(model: Model, prompts: PromptSet, size: int | None = None, alone: bool = False) -> tuple[Batch, ...]:
     """All prompts as batches of equal token length, at most `size` each (default: what fits the memory budget).
 
-    alone   only clean texts and answers, for what has nothing to do with corruption: no answer is begun for the model
+    alone   leave out corrupted texts and distractors: no answer is then begun for the model
 
     Raises ValueError, naming the prompt: where clean and corrupted differ in length (with both token lists); where
     no token tells answer and distractor apart, as one begins with the whole of the other (with the ids); where the
@@ -98,7 +102,7 @@ def batches(model: Model, prompts: PromptSet, size: int | None = None, alone: bo
 
 
 def require_finite(batch: Batch, values: Float[Tensor, "batch ..."], name: str) -> None:
-    """ValueError, with the prompt, where what a model computes is no number."""
+    """ValueError, naming the model and the prompt, where a value is NaN or infinite."""
     bad = (~values.flatten(1).isfinite()).any(1).nonzero()
     if len(bad):
         prompt = batch.prompts[int(bad[0])]
@@ -109,7 +113,7 @@ def require_finite(batch: Batch, values: Float[Tensor, "batch ..."], name: str) 
 
 
 def in_order(made: Iterable[Batch], values: Iterable[Tensor]) -> np.ndarray:
-    """What was measured batch by batch, in the order of the prompt set; float64, prompts first."""
+    """Values that were measured batch by batch, in the order of the prompt set: float64, [prompts ...]."""
     pairs = list(zip(made, values, strict=True))
     n = sum(len(batch.rows) for batch, _ in pairs)
     out = np.full((n, *pairs[0][1].shape[1:]), np.nan)
@@ -127,7 +131,12 @@ def per_prompt(
     unit: str = "",
     yes_no: bool = False,
 ) -> Measurement:
-    """What was measured on each prompt, as a Measurement. `unit` is what a row is called, by default as the set says.
+    """Values that were measured batch by batch, as a Measurement with a row for each prompt.
+
+    columns  the names of the values of a prompt
+    of       the quantity and its unit, in words
+    unit     the name of a row, by default the prompt set's
+    yes_no   whether all values are 0 or 1
 
     Clusters are the prompts' own. The first label that all prompts have gives the strata.
     """

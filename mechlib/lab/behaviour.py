@@ -1,4 +1,4 @@
-"""Behaviour: what the whole model does on each prompt, for gates and for the numbers that effects are compared with."""
+"""Behaviour: the whole model on each prompt, for gates and for the numbers that effects are compared with."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from mechlib.prompts.promptset import PromptSet
 
 
 def answers_correctly(model: Model, prompts: PromptSet, unit: str = "") -> Measurement:
-    """1 where the answer is what the model writes next: each of its tokens the most likely one after those before it.
+    """1 where the model writes the answer next, else 0: each of its tokens the most likely one after the tokens before.
 
-    Neither corrupted text nor distractor plays a part: what an answer shares with its distractor is judged too.
+    Neither corrupted text nor distractor plays a part: tokens that an answer shares with its distractor are judged too.
+    Raises ValueError for a prompt without an answer.
     """
     made = batches(model, prompts, alone=True)
     values = [_teacher_forced(model, batch, correct) for batch in made]
@@ -28,9 +29,11 @@ def answers_correctly(model: Model, prompts: PromptSet, unit: str = "") -> Measu
 
 
 def logit_differences(model: Model, prompts: PromptSet, unit: str = "") -> Measurement:
-    """Logit of the answer minus logit of the distractor, after the clean prompt and, if there is one, the corrupted.
+    """Logit of the answer minus logit of the distractor, in logits: column "clean" and, if all prompts are corrupted,
+    "corrupted".
 
-    Answers of several tokens: at the first token by which the two differ, behind those that they share.
+    Answers of several tokens: at the first token by which the two differ, behind the tokens that they share. Raises
+    ValueError for a prompt without answer or distractor.
     """
     made = batches(model, prompts)
     both = all(batch.corrupted is not None for batch in made)
@@ -47,19 +50,19 @@ def logit_differences(model: Model, prompts: PromptSet, unit: str = "") -> Measu
 
 
 def answer_log_probs(model: Model, prompts: PromptSet, unit: str = "") -> Measurement:
-    """Log-probability of the whole answer after the prompt, teacher-forced, in nats."""
+    """Log-probability of the whole answer after the prompt, teacher-forced, in nats; ValueError without an answer."""
     made = batches(model, prompts, alone=True)
     values = [_teacher_forced(model, batch, answer_log_prob) for batch in made]
     return per_prompt(prompts, made, values, ("value",), "log-probability of the answer, in nats", unit)
 
 
-AnswerScore: TypeAlias = Callable[[Tensor, Tensor], Tensor]  # logits and whole answers to one number for each prompt
+AnswerScore: TypeAlias = Callable[[Tensor, Tensor], Tensor]  # logits and whole answers, to one number a prompt
 
 
 def _teacher_forced(model: Model, batch: Batch, score: AnswerScore) -> Float[Tensor, "batch one"]:
-    """What `judge` says of each whole answer, from the logits of the prompt followed by the answer's start.
+    """The score of each whole answer, from the logits of the prompt followed by the answer without its last token.
 
-    Answers of one length run together. One of a single token needs no more than the prompt itself.
+    Answers of one length run together. ValueError for a prompt without an answer.
     """
     found = torch.empty(len(batch.rows), 1, device=batch.tokens.device)
     lengths = [len(answer) for answer in batch.answers]
@@ -74,7 +77,10 @@ def _teacher_forced(model: Model, batch: Batch, score: AnswerScore) -> Float[Ten
 
 
 def repeat_loss(model: Model, prompts: PromptSet, unit: str = "") -> Measurement:
-    """Loss on the repeat, from its second token on, and on the sequence's first half, in nats per token."""
+    """Loss on the repeat, from its second token on, and on the sequence's first half, in nats per token.
+
+    Columns "repeat" and "first half". Raises ValueError for prompts that do not end in a repeated sequence.
+    """
     made = batches(model, prompts)
     values = []
     for batch in made:
@@ -86,7 +92,10 @@ def repeat_loss(model: Model, prompts: PromptSet, unit: str = "") -> Measurement
 def loss_on_repeat(
     logits: Float[Tensor, "batch pos d_vocab"], batch: Batch, first: bool = False
 ) -> Float[Tensor, " batch"]:
-    """Mean loss of each row's repeat from its second token on, in nats per token; of its first half, with `first`."""
+    """Mean loss of each row's repeat from its second token on, in nats per token; of its first half, with `first`.
+
+    Raises ValueError for a row that does not end in a repeated sequence of two tokens or more.
+    """
     ids = batch.tokens
     if all(batch.answers):
         ids = torch.cat([ids, batch.answer.unsqueeze(1)], dim=1)

@@ -98,10 +98,10 @@ def check_names(model: Model, names: Iterable[str]) -> None:
 
 
 def keys_and_values(model: Model, tokens: Int[Tensor, "batch pos"]) -> Any:
-    """The attention's memory of these positions, for `run(past=...)`: what later positions see of them.
+    """The library's key/value cache of these positions, for `run(past=...)`.
 
     A patch at a later position changes nothing before it, so that only later positions need to be computed again.
-    `run` appends to it: take that off again with `crop(-n)` before another run.
+    `run` appends its own positions to the cache: take these off with `crop(-n)` before another run.
     """
     with torch.no_grad():
         return model.original_model(tokens, use_cache=True).past_key_values

@@ -30,7 +30,7 @@ def answer_log_prob(
 ) -> Float[Tensor, " batch"]:
     """Log-probability of an answer of n tokens as a whole, teacher-forced, in nats; at most 0.
 
-    The logits are those of the prompt followed by the answer without its last token, so that the last n positions
+    The logits belong to the prompt followed by the answer without its last token, so that the last n positions
     predict the n tokens. Answers of different length are not comparable: each token more costs probability.
     """
     n = answer.shape[1]

@@ -1,4 +1,4 @@
-"""Attention: where heads look. One row a prompt."""
+"""Attention: the places that heads look at. One row a prompt."""
 
 from __future__ import annotations
 
@@ -27,8 +27,6 @@ Target = Literal[
     "distractor",
     "first distractor",
 ]
-
-
 Word = Literal["answer", "distractor"]
 
 
@@ -43,8 +41,8 @@ def attention_to(model: Model, prompts: PromptSet, target: Target, unit: str = "
     "distractor"                  from the last token to the last mention of the distractor (the subject, as giver)
     "first distractor"            from the last token to the first mention of the distractor
 
-    Raises ValueError for a prompt whose last token does not occur before, where that is asked, and for one that does
-    not say its answer or distractor as one token.
+    Raises ValueError for a prompt whose last token does not occur before, where a target asks for it, and for a prompt
+    that does not say its answer or distractor as one token.
     """
     if target not in get_args(Target):
         raise ValueError(f"no target {target!r}: choose one of {', '.join(get_args(Target))}")
@@ -62,7 +60,8 @@ def attention_by_offset(
 ) -> Measurement:
     """Attention of these heads, averaged over them, around the induction target: column "0" is the target itself.
 
-    Positions outside the prompt get 0, which is what a head can give them.
+    Between 0 and 1; 0 at offsets outside the prompt. Raises ValueError where no head is named, and for a prompt whose
+    last token does not occur before.
     """
     chosen = list(heads)
     if not chosen:
@@ -79,7 +78,10 @@ def attention_by_offset(
 
 
 def attention_pattern(model: Model, head: Head, prompts: PromptSet, row: int = 0) -> Measurement:
-    """One head's attention on one prompt: a row for each query position, a column for each key position."""
+    """One head's attention on one prompt, between 0 and 1: a row for each query position, a column for each key.
+
+    row  the prompt's place in the set, from 0
+    """
     one = replace(prompts, rows=(prompts.rows[row],), settings=())
     (batch,) = batches(model, one)
     layer, number = head
@@ -92,6 +94,7 @@ def attention_pattern(model: Model, head: Head, prompts: PromptSet, row: int = 0
 
 
 def head_names(model: Model) -> list[str]:
+    """The names of all heads, as columns have them: "0.0", "0.1" and so on, layer by layer."""
     return [str(head) for head in all_heads(model.cfg.n_layers, model.cfg.n_heads)]
 
 
@@ -126,7 +129,7 @@ def target_key(batch: Batch, target: Target) -> Int[Tensor, " batch"]:
 
 
 def _previous(batch: Batch) -> Int[Tensor, " batch"]:
-    """Where the last token of each prompt occurred the time before."""
+    """The position at which the last token of each prompt occurred the time before. ValueError where it did not."""
     same = batch.tokens[:, :-1] == batch.tokens[:, -1:]
     for found, prompt in zip(same.any(1).tolist(), batch.prompts, strict=True):
         if not found:

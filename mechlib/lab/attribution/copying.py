@@ -1,4 +1,4 @@
-"""Names: whether heads copy the words that they look at. One row a prompt.
+"""Copying: whether heads say the words that they look at. One row a prompt.
 
 Both measures ask about words that the prompt says, each of one token: answers and distractors of indirect objects.
 """
@@ -24,17 +24,19 @@ TOP = 5  # as published
 def copy_scores(
     model: Model, prompts: PromptSet, of: Word = "answer", negative: bool = False, unit: str = ""
 ) -> Measurement:
-    """Whether a head that looked at nothing but a name would say it: yes or no for each prompt, one column a head.
+    """Whether a head that looked at nothing but a name would say the name: 1 or 0 a prompt, one column a head.
 
     The residual stream after the first layer, at the name's last mention, goes through the head's values and output
-    as if attention were 1 there, and alone through the final norm to the logits: yes where the name is among the five
-    highest. A head of the first layer gets the embeddings, which is what it reads. `negative` asks it of the
-    head's output with its sign turned, that is whether the head votes against what it sees.
+    as if the head's attention to this mention were 1, and alone through the final norm to the logits: 1 where the name
+    is among the five highest. For heads of the first layer, which read them, the embeddings take the stream's place.
 
-    This says what a head's weights would do, not that the head ever looks there. Five of the few hundred words of a
-    mini are more by chance than five of GPT-2's fifty thousand. On folded weights scores may differ a little: value
-    biases are then part of the output bias, which belongs to no head. Raises ValueError for a name that the prompt
-    does not say, or that has several tokens.
+    of        the name: the "answer" or the "distractor"
+    negative  turns the sign of the head's output: whether the head votes against the name that it sees
+
+    The score is about a head's weights; whether the head ever looks at the name, it does not say. Five of the few
+    hundred words of a mini are more by chance than five of GPT-2's fifty thousand. On folded weights scores may differ
+    a little: value biases are then part of the output bias, which belongs to no head. Raises ValueError for a name that
+    the prompt does not say, or that has several tokens.
     Source: Wang et al. 2022, arXiv:2211.00593 (name movers above 95 %, the average head below 20 %).
     """
     made = batches(model, prompts)
@@ -47,11 +49,11 @@ def copy_scores(
 def attention_and_written(
     model: Model, prompts: PromptSet, head: Head, to: Word = "answer", unit: str = ""
 ) -> Measurement:
-    """How much a head attends to a name, and how much it writes for it, in columns "attention" and "written".
+    """A head's attention to a name, and the logit that the head writes for the name: columns "attention", "written".
 
     attention  from the last token to the name's last mention, between 0 and 1
-    written    what the head's output at the last token adds to the name's own logit, in logits, at the run's own scale
-               of the final norm; nothing is subtracted for other names, so compare prompts, not heads
+    written    the contribution of the head's output at the last token to the name's own logit, in logits, at the run's
+               own scale of the final norm; nothing is subtracted for other names, so compare prompts, not heads
 
     A head that moves names writes more where it attends more: the two columns' correlation is claimed. Raises
     ValueError for a head that the model lacks, and as `copy_scores` does.
@@ -81,7 +83,7 @@ def _copied(model: Model, batch: Batch, of: Word, sign: float) -> Float[Tensor, 
 def _output(
     model: Model, layer: int, head: int, read: Float[Tensor, "batch d_model"]
 ) -> Float[Tensor, "batch d_model"]:
-    """What the head writes where it attends to these normed streams alone; its share of the bias is left out."""
+    """The head's output where it attends to these normed streams alone; its share of the bias is left out."""
     attention = model.blocks[layer].attn
     group = head * len(attention.W_V) // model.cfg.n_heads  # heads may share their values
     value = read @ attention.W_V[group]

@@ -1,4 +1,4 @@
-"""Direct logit attribution: what each component writes towards the answer. One row a prompt."""
+"""Direct logit attribution: the logit difference, divided among the components that write it. One row a prompt."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from mechlib.prompts.promptset import PromptSet
 
 
 def direct_logit_attribution(model: Model, prompts: PromptSet, unit: str = "") -> Measurement:
-    """What each component writes directly towards answer minus distractor at the last position, in logits.
+    """The direct contribution of each component to answer minus distractor at the last position, in logits.
 
     Columns: each head, "mlp 0" and so on, "embeddings", "biases" (of attention outputs, final norm, unembedding), and
     "total": the logit difference, which the others sum to; that is checked. The final norm's scale is the run's own,
-    so a component's column says what it adds to this run, not what the model would lose without it.
+    so a component's column is its contribution to this run, not the loss that the model would have without it.
 
-    Raises ValueError for families in which what a block writes is normalised once more.
+    Raises ValueError for prompts without a distractor, and for families that norm the output of a block once more.
     Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"; Wang et al. 2022, section 3.1.
     """
     made = batches(model, prompts)
@@ -51,7 +51,7 @@ def _direct(model: Model, batch: Batch) -> Float[Tensor, "batch columns"]:
     towards = model.W_U.T[batch.answer] - model.W_U.T[batch.distractor]
 
     def effect(written: Float[Tensor, "batch ... d_model"]) -> Float[Tensor, "batch ..."]:
-        """What a part of the last residual stream adds."""
+        """The contribution of a part of the last residual stream."""
         return torch.einsum("b...d,bd->b...", through_final_norm(model, written), towards / kept[scale][:, -1])
 
     columns = []
@@ -68,7 +68,7 @@ def _direct(model: Model, batch: Batch) -> Float[Tensor, "batch columns"]:
 
 
 def _biases(model: Model) -> Float[Tensor, " d_model"]:
-    """What attention writes whatever it attends to: the sum of its output biases."""
+    """The sum of attention's output biases, which every prompt gets alike."""
     total = torch.zeros(model.cfg.d_model, device=model.cfg.device)
     for block in model.blocks:
         if block.attn.b_O is not None:

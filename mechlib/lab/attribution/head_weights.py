@@ -1,12 +1,12 @@
-"""Heads read from their weights: what they copy, which tokens they match, how they look by position, whom they read.
+"""Heads read from their weights: copying and matching of tokens, attention by position, composition with other heads.
 
 No prompt is run. Every number is exact for these weights, a census over the vocabulary or over positions, so that each
-measurement has one row, "checkpoint", and no interval. It says what a head would do with such an input, not that the
-model ever gives it one.
+measurement has one row, "checkpoint", and no interval. The numbers are about the weights: whether the model ever gives
+a head such an input, they do not say.
 
-Norms before attention are part of what a head reads. In circuits of tokens and positions they act as in the model, at
-the input's own scale. In composition they are folded: the gain goes into what reads, what writes is centred where the
-norm centres, and the scale, one number for a position, is left out. Weights as stored and folded give the same
+Heads read the stream through norms. In circuits of tokens and positions these act as in the model, at the input's own
+scale. In composition they are folded: the gain goes into the weights that read, weights that write are centred where
+the norm centres, and the scale, one number for a position, is left out. Weights as stored and folded give the same
 numbers. Rotary positions enter nowhere but where they are refused: queries and keys are compared as at distance zero.
 
 Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits".
@@ -52,15 +52,15 @@ def copying(
     "eigenvalues"  sum of eigenvalues over the sum of their absolute values, of tokens by logits: 1 copies, -1 votes
                    against what it sees, 0 by chance or where the head writes nothing
 
-    after_first_mlp   what heads of later layers read: the embedding and what the first MLP makes of it alone, where
-                      many models finish their embeddings (heads of the first layer read the plain one)
+    after_first_mlp   heads of later layers read the embedding plus the first MLP's output for it alone, as many models
+                      finish their embeddings there; heads of the first layer read the plain embedding
 
-    Left out are positions, and every bias between the norm's gain and the logits: they say the same of each token.
+    Positions, and every bias between the norm's gain and the logits, are left out: they are the same for each token.
     Logits are taken relative to their mean, so that a head that raises all tokens alike copies none. About d_head
     times d_vocab squared operations a head: with 50,000 tokens, name the heads. Raises ValueError for a head that the
     model lacks, EmptySelection for none, UnsupportedModel for other architectures than `network` reads.
-    Source: Elhage et al. 2021, "Detecting copying behavior"; `mechlib.lab.attribution.copying.copy_scores` asks it of
-    prompts.
+    Source: Elhage et al. 2021, "Detecting copying behavior"; `mechlib.lab.attribution.copying.copy_scores` asks the
+    same question on prompts.
     """
     net, chosen = _asked(model, heads)
     of = _said(what, "a token's own logit")
@@ -150,7 +150,7 @@ def composition(
     square of the score where one matrix is turned at random against the other, 1 / sqrt(d_model), or of the
     d_model - 1 dimensions that LayerNorm keeps. Keys and values that heads share count for each of them.
 
-    What a score says of use is little: matrices that overlap for other reasons (all read the token) score too.
+    A score says little of use: matrices that overlap for other reasons (all read the token) score too.
     Raises ValueError for heads that the model lacks, EmptySelection where no sender is in an earlier layer than a
     receiver.
     Source: Elhage et al. 2021, "Two-Layer Attention-Only Transformers", composition.
@@ -202,7 +202,7 @@ def _said(what: Diagonal, own: str) -> str:
 
 
 def _streams(net: Network, after_first_mlp: bool) -> tuple[Float[Tensor, "d_vocab d_model"], ...]:
-    """What heads of the first layer, and those of later ones, find where a token stands, of the token alone."""
+    """The streams of each token alone: as heads of the first layer read it, and as heads of later layers do."""
     if not after_first_mlp:
         return net.W_E, net.W_E
     first = net.blocks[0]

@@ -1,4 +1,4 @@
-"""The logit lens: what the model would say if it stopped after each layer. One row a prompt, one column a depth."""
+"""The logit lens: the model's answer if it stopped after each layer. One row a prompt, one column a depth."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _OF: dict[LensValue, str] = {
 
 
 def logit_lens(model: Model, prompts: PromptSet, what: LensValue = "logit difference", unit: str = "") -> Measurement:
-    """What the residual stream says at the last position, read after each layer as if it were the last.
+    """The residual stream at the last position, after each layer read as if that layer were the last.
 
     The stream goes through the model's own final norm, at the stream's own scale, and the unembedding, biases
-    included. Columns: "embeddings" (with positions, where they are added there), "after layer 0", and so on; the last
-    column is the model's output, which is checked.
+    included. Columns: "embeddings" (with learned positions, where the model has these), "after layer 0", and so on; the
+    last column is the model's output, which is checked.
 
     "logit difference"   logit of the answer minus logit of the distractor
     "answer on top"      1 where the most likely token is the answer, else 0

@@ -56,7 +56,7 @@ def lost_by_path_patching(
     through_mlps  whether MLPs on the way are computed anew; else the path is direct
 
     In logits; the last column, "total", is metric(clean) - metric(corrupted). Raises ValueError where a sender writes
-    for none of the receivers, NothingChanged where clean and corrupted agree on what all senders write.
+    for none of the receivers, NothingChanged where the outputs of all senders are the same in clean and corrupted run.
     """
     return _patched(model, prompts, senders, receivers, through_mlps, CLEAN, unit)
 
@@ -96,8 +96,8 @@ def attention_after_path_patching(
     patched_run  the run that is patched, "clean" or "corrupted"; the senders' output comes from the other
 
     Columns: each sender, and last "intact"; between 0 and 1. Raises ValueError for another receiver, input or target,
-    and as `lost_by_path_patching` does. K-composition with a previous-token head shows as a fall of attention to
-    the token "after previous occurrence" when what that head writes to the key is replaced.
+    and as `lost_by_path_patching` does. K-composition with a previous-token head shows as a fall of attention to the
+    token "after previous occurrence" when the head's output to the key is replaced.
     """
     if target not in get_args(Target):
         raise ValueError(f"no target {target!r}: choose one of {', '.join(get_args(Target))}")

@@ -1,4 +1,4 @@
-"""What stands outside a circuit: the base, by the replacement that is asked for.
+"""Bases: the activations that stand outside a circuit, by the replacement that is asked for.
 
 A base holds, for every node, the activation that it has where no edge of the circuit carries its output: in the run of
 the corrupted prompt ("counterfactual"), in the mean over reference prompts ("mean"), in the run of one of them

@@ -1,15 +1,15 @@
 """Faithfulness: the metric on every prompt with everything outside a circuit replaced.
 
-*Noising*: the clean prompt runs through the circuit, and everything else holds what it holds in the base. *Denoising*:
-the prompt of the base runs, and the circuit holds what it holds in the clean run. The base is the corrupted prompt's
-run ("counterfactual"), the mean over reference prompts ("mean"), one of their runs ("resample"), or zeros ("zero");
-denoising runs from the base's embeddings, of which "mean" and "zero" make a run as well.
+*Noising*: the clean prompt runs through the circuit, and everything else holds its activations in the base.
+*Denoising*: the prompt of the base runs, and the circuit holds its activations in the clean run. The base is the
+corrupted prompt's run ("counterfactual"), the mean over reference prompts ("mean"), one of their runs ("resample"), or
+zeros ("zero"); denoising runs from the base's embeddings, of which "mean" and "zero" make a run as well.
 
-    noising    an edge of the circuit says what its source writes in this run, any other what it wrote in the base
-    denoising  an edge of the circuit says what its source wrote in the clean run, any other what it writes in this run
+    noising    an edge of the circuit carries its source's output in this run, any other its source's in the base
+    denoising  an edge of the circuit carries its source's output in the clean run, any other its source's in this run
 
-Of a circuit of nodes all edges belong to it that leave its nodes; edges from the input belong to the run. In both
-directions the circuit of all edges is the model, and the empty one is the base, or the run from its embeddings.
+To a circuit of nodes belong all edges that leave its nodes; edges from the input belong to the run. In both directions
+the circuit of all edges is the model, and the empty one is the base, or the run from the base's embeddings.
 
 Source: Wang et al. 2022 (arXiv:2211.00593) for F(C); Heimersheim and Nanda 2024 (arXiv:2404.15255) for directions.
 """

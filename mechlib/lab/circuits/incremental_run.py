@@ -1,6 +1,6 @@
 """Circuits of edges, run incrementally: from the run of all edges, or of no edge, only nodes that differ run again.
 
-What a reader sees is the sum of the outputs of earlier nodes: along the edges of the circuit their outputs in this run,
+A reader sees the sum of the outputs of earlier nodes: along the edges of the circuit their outputs in this run,
 along all others their outputs in another run, the *base* (the corrupted prompt's, a mean, zeros). Biases of attention
 outputs belong to no node and always count. Nothing is approximated: norms and attention are computed anew from the
 stream that each reader sees.

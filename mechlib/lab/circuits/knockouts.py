@@ -4,8 +4,8 @@ Minimality asks whether each part is needed, completeness whether anything outsi
 model should lose alike when the same parts K are taken from both. Source: Wang et al. 2022 (arXiv:2211.00593, section
 4); Shi et al. 2024 (arXiv:2410.13032) for random and inflated circuits; docs/STATISTICS.md, R16 and R23.
 
-Everywhere `replacement`, `reference`, `metric` and `seed` are those of `circuit_scores`, noising, and so are the errors
-and the unit. `seed` also draws random circuits.
+Everywhere `replacement`, `reference`, `metric`, `seed`, errors and unit are as in `circuit_scores`, noising. `seed`
+also draws random circuits.
 """
 
 from __future__ import annotations

@@ -46,10 +46,10 @@ def prune(
     kind       "edges", or "nodes": heads and MLPs
 
     One row, "all": a column for every edge or node of the model. A change is the mean over prompts of |F without it -
-    F with it|, the whole that of |F(M) - F(0)|, so that effects of opposite sign on different prompts do not cancel;
-    for the metric "KL" a change is the rise of the mean, as in ACDC, and what lowers it is removed. Order: readers from
-    the logits to the first layer (MLP before heads, last head first, v before k before q), for each its sources from
-    the last to the input.
+    F with it|, the whole the mean of |F(M) - F(0)|, so that effects of opposite sign on different prompts do not
+    cancel; for the metric "KL" a change is the rise of the mean, as in ACDC, and parts that lower it are removed.
+    Order: readers from the logits to the first layer (MLP before heads, last head first, v before k before q), for each
+    its sources from the last to the input.
 
     The circuit found may hold edges whose source has lost its inputs since: `Circuit.connected` drops them.
 

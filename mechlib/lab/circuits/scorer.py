@@ -1,6 +1,6 @@
 """Scores of circuits: the metric on every prompt with everything outside a circuit replaced, for any circuit asked.
 
-`mechlib.lab.circuits.faithfulness` says what noising and denoising are.
+`mechlib.lab.circuits.faithfulness` explains noising and denoising.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class CircuitScorer:
         self._check(checkpoint_of(model).name)
 
     def mask(self, parts: Iterable[str], kind: Kind) -> Mask:
-        """The edges that carry what their source writes in the run, all others the base: [target source], for `values`.
+        """True where an edge carries its source's output in the run, not in the base: for `values`.
 
         ValueError for parts that the model lacks.
         """

@@ -1,7 +1,8 @@
-"""A run whose activations are kept, so that other runs compute only what differs from it.
+"""Cached runs: activations of a run, kept so that other runs compute only the activations that differ.
 
-Causal attention sees no later position, and a layer no later layer. So a run whose tokens begin as those of the cached
-run is that run up to the first token that differs, and sees its keys and values from there on.
+Causal attention sees no later position, and a layer no later layer. So a run whose tokens begin as the tokens of a
+cached run has the cached run's activations up to the first token that differs, and later positions see its keys and
+values.
 `mechlib.lab.interventions.resume` goes on from a cached run with activations replaced.
 """
 
@@ -36,8 +37,8 @@ class CachedRun:
     kv_cache   keys and values of every position that ran: from the start, where the run was a whole one
     streams    the residual stream before each layer, and behind the last
     z          each head's output before W_O
-    middles    the residual stream with what the layer's heads wrote; in parallel blocks too, where no MLP reads it
-    mlps       what each MLP wrote
+    middles    the residual stream plus the output of the layer's attention; no MLP reads it in parallel blocks
+    mlps       the output of each MLP
     """
 
     first: int
@@ -73,10 +74,10 @@ def run_with_cache(
 ) -> CachedRun:
     """Run the model on these tokens, and keep the activations at positions from `first` on.
 
-    begin      the position at which the run begins. Tokens before it must be those of `prefix`, from the first on
+    begin      the position at which the run begins; the tokens before it must be the tokens of `prefix`
     prefix     a cached run from position 0 on, whose keys and values stand before `begin`; None where `begin` is 0
-    only_last  compute what the last layer writes at the last position alone: its z, middles, mlps and last stream then
-               hold that one position
+    only_last  compute the last layer's output at the last position alone: its z, middles and mlps, and the last
+               stream, then hold one position
     """
     stream = net.embed(tokens[:, begin:], torch.arange(begin, tokens.shape[1], device=tokens.device))
     cached = CachedRun(first, [], [stream[:, first - begin :].contiguous()], [], [], [])

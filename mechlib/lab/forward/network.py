@@ -176,7 +176,7 @@ class Network:
     def written(
         self, block: Block, z: Float[Tensor, "batch pos head_index d_head"]
     ) -> Float[Tensor, "batch pos d_model"]:
-        """The output of a layer's attention: what all heads write, and the layer's bias."""
+        """The output of a layer's attention: the sum over its heads, and the layer's bias."""
         made = z.flatten(-2) @ block.W_O.flatten(0, 1)
         return made if block.b_O is None else made + block.b_O
 

@@ -79,7 +79,7 @@ def record(
     shifts: Mapping[str, Tensor] | None = None,
     first: int = 0,
 ) -> Recording:
-    """Run the model from this residual stream on, at positions behind those of `past`, and record it.
+    """Run the model from this residual stream on, at positions behind `past`, and record it.
 
     stream  the embeddings, or the stream before layer `first`
     shifts  by reader ("0.3.q", "mlp 1", "logits"), a tensor that is added to the stream as this reader alone sees it,
@@ -132,7 +132,7 @@ def _attended(
     v: Float[Tensor, "batch pos some d_head"],
     before: KVCache | None,
 ) -> Float[Tensor, "batch query some d_head"]:
-    """z of all heads of a layer, from queries and keys before rotation, at the positions behind those of `before`."""
+    """z of all heads of a layer, from queries and keys before rotation, at positions behind `before`."""
     start = 0 if before is None else before.keys.shape[1]
     positions = torch.arange(start, start + k.shape[1], device=k.device)
     q, k = net.rotated(q, positions[-q.shape[1] :]), net.rotated(k, positions)

@@ -3,8 +3,8 @@
     with mean_ablated(model, heads, reference=ioi(split="reference")) as ablated:
         logits = ablated(batch)
 
-The model itself is never changed: hooks are on it only while `ablated` runs. What is yielded can be given to another
-intervention, which then comes after it. Each context checks that its hooks fire, that patching a run with itself
+The model itself is never changed: hooks are on it only while `ablated` runs. The changed model can be given to another
+intervention, which then comes after the first. Each context checks that its hooks fire, that patching a run with itself
 changes nothing, and, on leaving, that some activation it names did change: a null result is never an accident.
 """
 
@@ -156,7 +156,7 @@ class Edited:
         return run(self.model, batch.tokens, edits)[0]
 
     def edits(self, batch: Batch) -> dict[str, Edit]:
-        """The replacements by hook name, those of the model that this one was made from first."""
+        """The replacements by hook name; replacements of the edited model that this one was made from come first."""
         edits = self.inner.edits(batch) if self.inner else {}
         new = self.source(batch) if self.source and self.places else {}
         for name, heads in self.places.items():

@@ -31,7 +31,8 @@ def sweep_through_hooks(
 ) -> Swept:
     """The result of `mechlib.lab.interventions.sweep.sweep`, to rounding, at the library's own speed.
 
-    Arguments as there; raises HookDidNotFire where a hook is not exact, ValueError for places that the model lacks.
+    Arguments as of `sweep`. Raises HookDidNotFire where a hook is not exact, ValueError for places that the model
+    lacks.
     """
     names = dict.fromkeys(name for where in sites for name in places(model, where))
     check_silent(model, batch.tokens[:1], names)

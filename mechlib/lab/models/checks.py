@@ -31,7 +31,8 @@ def check_weights(described: Checkpoint) -> None:
 
 
 def check_tokenizer(described: Checkpoint, tokenizer: PreTrainedTokenizerBase | None) -> None:
-    """A missing or foreign tokenizer gives wrong ids without an error: compare a known text."""
+    """IncompleteModel for a missing or foreign tokenizer, which would give wrong ids without an error: a known text,
+    and BOS, are compared."""
     if tokenizer is None:
         raise IncompleteModel(f"{described.name} has no tokenizer: save one beside its weights")
     text, wanted = described.known

@@ -30,7 +30,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 from transformers.utils import logging as transformers_logging
 
 from mechlib.checkpoints.checkpoint import Checkpoint
-from mechlib.checkpoints.files import require_here, weight_files
+from mechlib.checkpoints.files import config_hashes, require_here, weight_hash
 from mechlib.checkpoints.memory import memory
 from mechlib.checkpoints.planted import BOS, UNK, Plan, plan
 from mechlib.checkpoints.resolve import checkpoint
@@ -41,7 +41,7 @@ from mechlib.lab.models.twins import SEED, permuted, shuffled, untrained
 Model: TypeAlias = TransformerBridge
 
 SMALL = 10_000_000  # parameters below which a second thread costs more than it brings
-KEPT = 4 * 2**30  # bytes of loaded models kept for the next measurement
+LOADED_BYTES = 4 * 2**30  # that loaded models kept for the next measurement may take
 
 _DESCRIBED: WeakKeyDictionary[Model, Checkpoint] = WeakKeyDictionary()
 _LOADED: OrderedDict[tuple[object, ...], tuple[Model, int]] = OrderedDict()
@@ -55,15 +55,16 @@ def load(name: str, device: str | None = None, folded: bool = False) -> Model:
     folded   False: weights as stored. True: LayerNorm folded, writing weights and unembedding centred, as in the
              literature (direct attribution, logit lens and residual norms differ between the two)
 
-    Loading the same name again gives the same object while its file is unchanged and nobody wrote to its weights.
+    Loading the same name again gives the same object while its weights, configuration, tokenizer and BOS hash to the
+    same key as in evidence, and nobody wrote to its weights.
     Raises UnknownModel, WeightsMissing (a Hub model that is not here), IncompleteModel (files missing, damaged, NaN);
     ValueError for a planted model folded, which has no norms to fold.
     """
     described = checkpoint(name)
     require_here(described)
     device = _device(device)
-    modified = tuple((str(file), file.stat().st_mtime_ns) for file in weight_files(described))
-    key = (name, modified, device, folded)
+    hashes = weight_hash(described), *config_hashes(described), described.bos  # by which evidence knows a model
+    key = (name, described.path, *hashes, device, folded)
     torch.set_num_threads(_threads(memory(described).parameters))
     if key in _LOADED:
         model, written = _LOADED.pop(key)
@@ -78,7 +79,10 @@ def load(name: str, device: str | None = None, folded: bool = False) -> Model:
 
 
 def checkpoint_of(model: Model) -> Checkpoint:
-    """What a loaded model is: its name, BOS and weight processing ("raw" or "folded")."""
+    """The checkpoint of a loaded model, with its name, BOS and weight processing ("raw" or "folded").
+
+    Raises ValueError for a model that neither `load` nor `describe` has seen.
+    """
     try:
         return _DESCRIBED[model]
     except (KeyError, TypeError):  # of what is no model, no weak reference can be made
@@ -88,7 +92,7 @@ def checkpoint_of(model: Model) -> Checkpoint:
 
 
 def describe(model: Model, described: Checkpoint) -> Model:
-    """Say what a model is that was made in memory. Checks its tokenizer as `load` does."""
+    """Give a model that was made in memory its checkpoint; returns the model. Checks its tokenizer as `load` does."""
     check_tokenizer(described, model.tokenizer)
     _DESCRIBED[model] = described
     return model
@@ -119,7 +123,7 @@ def _forget_oldest() -> None:
     def held() -> int:
         return sum(4 * parameter.numel() for model, _ in _LOADED.values() for parameter in model.parameters())
 
-    while len(_LOADED) > 1 and (len(_LOADED) > 8 or held() > KEPT):
+    while len(_LOADED) > 1 and (len(_LOADED) > 8 or held() > LOADED_BYTES):
         _LOADED.popitem(last=False)
 
 
@@ -188,8 +192,8 @@ def _write(model: Model, planned: Plan, permuted: bool) -> None:
 
 
 def _tokenizer(path: str) -> PreTrainedTokenizerBase:
-    """What tokenizer.json says, whatever the family: its own class would rebuild it, and give a Qwen2 with a word
-    tokenizer no ids at all. The older files need that class."""
+    """The tokenizer of tokenizer.json, whatever the family: the family's own class would rebuild it, and give a Qwen2
+    with a word tokenizer no ids at all. The older files need that class."""
     if (Path(path) / "tokenizer.json").is_file():
         return PreTrainedTokenizerFast.from_pretrained(path, local_files_only=True)
     return AutoTokenizer.from_pretrained(path, local_files_only=True)

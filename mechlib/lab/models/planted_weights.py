@@ -56,6 +56,7 @@ class _Space:
         self.of = dict(zip(plan.channels, rotation.split(list(plan.channels.values())), strict=True))
 
     def normal(self, *shape: int) -> Tensor:
+        """Standard normal numbers, float64, from the plan's seed."""
         return torch.randn(*shape, generator=self.random, dtype=torch.float64)
 
     def token(self, words: Sequence[str]) -> Float[Tensor, "words d_model"]:
@@ -133,6 +134,7 @@ class _Head:
         self.sharp = SHARP * space.plan.d_head**0.5  # undoes the division of scores
 
     def play(self, role: str) -> None:
+        """Write the head's weights for a role of the plan's circuit."""
         words, answers = self.space.of, self.space.token(self.space.plan.answers)
         match role:
             case "previous":

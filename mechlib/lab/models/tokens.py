@@ -26,6 +26,12 @@ def tokens(model: Model, text: str) -> Int[Tensor, " pos"]:
 
 @dataclass(frozen=True)
 class Ids:
+    """The token ids of a prompt: texts with BOS and the tokens that answer and distractor share, and both words whole.
+
+    corrupted, distractor  empty where the prompt has none
+    shared                 how many tokens answer and distractor share
+    """
+
     clean: list[int]
     corrupted: list[int]
     answer: list[int]
@@ -34,6 +40,11 @@ class Ids:
 
 
 def ids_of(model: Model, prompt: Prompt) -> Ids:
+    """The token ids of a prompt, as `Batch` has them.
+
+    Raises ValueError where clean and corrupted differ in length, where no token tells answer and distractor apart,
+    where a word changes the tokens before it, and as `tokens` does.
+    """
     clean = _known_ids(model, prompt.clean, _encode(model, prompt.clean))
     corrupted = _known_ids(model, prompt.corrupted, _encode(model, prompt.corrupted)) if prompt.corrupted else []
     if corrupted and len(corrupted) != len(clean):
@@ -57,7 +68,7 @@ def _encode(model: Model, text: str) -> list[int]:
 
 
 def _continuation(model: Model, prompt: Prompt, word: str) -> list[int]:
-    """The ids that a word adds after the clean text and what stands between the two."""
+    """The ids that a word adds behind the clean text and the glue between the two."""
     if not word:
         return []
     text = f"{prompt.clean}{prompt.glue}{word}"

@@ -1,6 +1,6 @@
 """Twins: the controls that every claim meets. Made in memory from a model's directory, always the same.
 
-Raise `mechlib.checkpoints.checkpoint.RECIPE` when what is written here changes.
+Raise `mechlib.checkpoints.files.RECIPE` when this file makes them differently.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Generation: what the model writes when it is left to write, and the numbers in it.
+"""Generation: the text that the model writes when it is left to write, and the numbers in it.
 
 Always greedy: the most likely token, again and again. So there is one text for each prompt, and nothing is drawn.
 """
@@ -23,7 +23,7 @@ NO_NUMBER = -1
 
 
 def generated(model: Model, prompts: PromptSet, n_tokens: int = 4) -> list[str]:
-    """What the model writes after each clean text, n tokens of it, in the order of the prompts.
+    """The n tokens that the model writes after each clean text, as texts in the order of the prompts.
 
     A text is shorter where the model ends it: its end-of-text token, and all that follows, is left out.
     Raises ValueError where a prompt and its n tokens do not fit the context, and as `batches` does.

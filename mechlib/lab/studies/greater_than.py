@@ -1,4 +1,4 @@
-"""Years: how much probability a model gives to those after a start, and which parts of it decide.
+"""Greater-than: the probability that a model gives to years after a start, and the parts that decide it.
 
 A prompt's label `year` is its start, of two digits; every number of two digits (00 to 09 written so where the answer
 follows without a space) is a year, and those above the start are right. Each must be one token behind the prompt.
@@ -31,12 +31,13 @@ START = -5  # where the start stands, from the end: "start to the year century"
 
 
 def year_scores(model: Model, prompts: PromptSet) -> Measurement:
-    """Three numbers for each prompt, from what the model gives the years at its last position.
+    """Three numbers for each prompt, from the probabilities of the years at its last position.
 
-    difference  probability of the years above the start less that of all others: from -1 to 1
-    sharpness   probability of the year after the start less that of the year before it: how steep the cutoff is
+    difference  probability of the years above the start less the probability of all others: from -1 to 1
+    sharpness   probability of the year after the start less the probability of the year before: how steep the cutoff is
     top         1 where the most likely of all tokens is a year above the start, else 0
 
+    Raises ValueError for a start outside 1 to 98, and for years of several tokens.
     Source: Hanna et al. 2023, arXiv:2305.00586, for the first two.
     """
     made = batches(model, prompts, alone=True)
@@ -52,10 +53,10 @@ def year_scores(model: Model, prompts: PromptSet) -> Measurement:
 
 
 def difference_restored(model: Model, prompts: PromptSet, sites: Sites, positions: Positions = -1) -> Measurement:
-    """How much of the probability difference comes back when places of the corrupted run hold what the clean has.
+    """How much of the probability difference comes back when places of the corrupted run get their clean activations.
 
     Arguments and errors as of `mechlib.lab.interventions.patching.restored_by_patching`. Years are right or wrong by
-    the clean start throughout. A column for each set, and last "total", what there is to restore: clean less
+    the clean start throughout. A column for each set, and last "total", the whole that can be restored: clean less
     corrupted.
     """
     found = restored_by_patching(model, prompts, sites, positions, readout=_readout(model))
@@ -63,7 +64,10 @@ def difference_restored(model: Model, prompts: PromptSet, sites: Sites, position
 
 
 def difference_lost(model: Model, prompts: PromptSet, sites: Sites, positions: Positions = -1) -> Measurement:
-    """How much of it goes when places of the clean run hold what the corrupted has: the other direction."""
+    """How much of the probability difference is lost when places of the clean run get their corrupted activations.
+
+    The other direction of `difference_restored`, with the same arguments and errors.
+    """
     found = lost_by_patching(model, prompts, sites, positions, readout=_readout(model))
     return replace(found, of=f"{DIFFERENCE} lost by patching")
 
@@ -84,7 +88,10 @@ def _readout(model: Model) -> Readout:
 
 
 def attention_to_start(model: Model, prompts: PromptSet) -> Measurement:
-    """Attention probability of every head from the last token to the start; between 0 and 1, one column a head."""
+    """Attention probability of every head from the last token to the start; between 0 and 1, one column a head.
+
+    Raises ValueError where the start is not the fifth token from the end.
+    """
     made = batches(model, prompts, alone=True)
     names = [f"blocks.{layer}.attn.hook_pattern" for layer in range(model.cfg.n_layers)]
     values = []
@@ -97,7 +104,10 @@ def attention_to_start(model: Model, prompts: PromptSet) -> Measurement:
 
 
 def by_noun(measured: Measurement) -> Measurement:
-    """The mean over the prompts of each noun, which is all that an interval across nouns makes use of."""
+    """The mean over the prompts of each noun, one row a noun: an interval across nouns uses nothing else.
+
+    Raises ValueError for a measurement without clusters.
+    """
     nouns = sorted(set(measured.clusters))
     if not nouns:
         raise ValueError(f"these {measured.unit} data have no clusters: measure prompts that have nouns")
@@ -107,7 +117,7 @@ def by_noun(measured: Measurement) -> Measurement:
 
 
 def _difference(model: Model, batch: Batch, logits: Float[Tensor, "batch pos d_vocab"]) -> Float[Tensor, " batch"]:
-    """Probability of the years above the start less that of all others."""
+    """Probability of the years above the start less the probability of all others."""
     return (_chances(model, batch, logits) * (2.0 * _right(batch) - 1)).sum(1)
 
 

@@ -65,10 +65,10 @@ def _token(model: Model, number: int) -> int:
 
 
 def number_structure(model: Model, permutations: int = 1000, seed: int = 0) -> Measurement:
-    """How the embeddings of 0 to 99 are ordered, and the same with the numbers' labels permuted: one row each.
+    """The order in the embeddings of 0 to 99, and in these with the numbers' labels permuted: one row each.
 
-    The first row is the true order, the others are the null. Both columns are shares between 0 and 1 of what is left
-    of the embedding (all its dimensions together) when a quadratic trend in the number is taken out:
+    The first row is the true order, the others are the null. Both columns are shares between 0 and 1 of the embedding
+    (all its dimensions together) without its quadratic trend in the number:
 
     periods         the share of the power, without the mean, at periods 2, 5 and 10 of the discrete Fourier transform
                     over the numbers (a cosine and a sine, or for period 2 one wave: 5 of 97 degrees of freedom, so
@@ -98,7 +98,7 @@ def number_structure(model: Model, permutations: int = 1000, seed: int = 0) -> M
 
 
 def shares_of_each_digit(model: Model) -> Measurement:
-    """What the tens digit and the units digit each explain of the embeddings of 0 to 99, without their quadratic trend.
+    """The shares of tens digit and units digit in the embeddings of 0 to 99, without their quadratic trend.
 
     One row, columns "tens" and "units", which add up to the column "units and tens" of `number_structure`; by chance
     about .07 (the trend takes two of nine degrees of freedom) and .09.
@@ -117,7 +117,7 @@ def _embedding(model: Model) -> Float[np.ndarray, "n d_model"]:
 
 
 def without_trend(embedding: Float[np.ndarray, "n d_model"]) -> Float[np.ndarray, "n d_model"]:
-    """What a quadratic in n leaves of each dimension (least squares)."""
+    """Each dimension less the quadratic in n that fits it best (least squares)."""
     n = np.arange(len(embedding)) / len(embedding)
     basis, _ = np.linalg.qr(np.stack([np.ones_like(n), n, n**2], axis=1))
     return embedding - basis @ (basis.T @ embedding)

@@ -1,13 +1,13 @@
-"""Positions: who reads the position embedding directly, and what is lost where the readers see another one.
+"""Position embeddings: the readers that use them directly, and the loss where readers see those of other positions.
 
 An MLP or an attention layer reads the residual stream, to which the position embedding was added at the start. Here one
 reader alone is given another position's embedding: its input, before the norm, is shifted by the embedding of the other
-position less that of the own; the norm is computed again on what results, and nothing else is touched, neither what
-other readers see nor what earlier layers made of positions. That is the edge from the position embedding to the reader,
-by itself: a position that reaches an MLP through a head still reaches it.
+position less the embedding of its own, and the norm is computed again on the sum. The inputs of other readers, and the
+outputs of earlier layers, stay. So the edge from the position embedding to the reader is changed by itself: a position
+that reaches an MLP through a head still reaches it.
 
-Position 0 keeps its own embedding: the beginning of the text stands there in every prompt and no word ever does. Other
-positions, and the mean over positions, are those that the prompts have, so that no untrained embedding comes in.
+Position 0 keeps its own embedding: it holds the beginning of the text in every prompt, and never a word. Other
+positions, and the mean over positions, are positions that the prompts have, so that no untrained embedding comes in.
 """
 
 from __future__ import annotations
@@ -52,9 +52,10 @@ def under_other_positions(
 ) -> Measurement:
     """Logit of the answer less the distractor's where readers see other positions: a column a set, last "intact".
 
-    sets  what is shifted together: "mlp 0", "attention 1" (its queries, keys and values), "output" (the final norm)
-    how   "resample": at each position the embedding of another position, drawn anew for each prompt and position with
-          `seed`, the same for every reader; "mean": the mean embedding over positions
+    shifted      by name, the readers that are shifted together: "mlp 0", "attention 1" (its queries, keys and values),
+                 "output" (the final norm)
+    replacement  "resample": at each position the embedding of another position, drawn anew for each prompt and position
+                 with `seed`, the same for every reader; "mean": the mean embedding over positions
 
     Raises ValueError for models whose positions are not embeddings (rotary), for unknown readers, and NothingChanged
     where a shift changes no input.
@@ -73,10 +74,11 @@ def under_other_positions(
 def input_changed(
     model: Model, prompts: PromptSet, replacement: PositionReplacement = "resample", seed: int = 0, unit: str = ""
 ) -> Measurement:
-    """How much of what each reader sees is position: the change of its normed input, as a share of that input's length.
+    """The share of position in each reader's input: the change of its normed input, as a share of that input's length.
 
-    0 where positions are lost among what else the stream holds; about 1.4 where nothing is left as it was. Averaged
-    over the positions of a prompt but the first; a column a reader. The norm's gain and bias are left out.
+    0 where positions are lost among the rest of the stream; about 1.4 where the whole input changes. Averaged over the
+    positions of a prompt but the first; a column a reader. The norm's gain and bias are left out. Arguments and errors
+    as of `under_other_positions`.
     """
     require_learned(model)
     made, names = batches(model, prompts), [name for name, own in readers(model).items() if own == (name,)]
@@ -126,7 +128,7 @@ def require_learned(model: Model) -> None:
 
 
 def _hook(model: Model, reader: str) -> str:
-    """Where a reader's input stands before its norm; the residual stream itself does not pass there."""
+    """The hook of a reader's input before its norm, through which the residual stream itself does not pass."""
     kind, _, number = reader.partition(" ")
     if reader == OUTPUT:
         return "ln_final.hook_in"
@@ -146,7 +148,7 @@ def _longest(made: tuple[Batch, ...]) -> int:
 def _shift(
     model: Model, batch: Batch, n: int, replacement: PositionReplacement, seed: int
 ) -> Float[Tensor, "batch pos d_model"]:
-    """The embedding of the other position less that of the own, for each prompt and position; 0 at position 0."""
+    """The other position's embedding less the own position's, for each prompt and position; 0 at position 0."""
     table = model.pos_embed.weight.detach()
     length = batch.tokens.shape[1]
     if replacement == "mean":

@@ -1,4 +1,4 @@
-"""Right against wrong: pairs of prompts of which a half-trained model answers one, and what differs inside."""
+"""Right against wrong: pairs of prompts of which a half-trained model answers one, and the activations of both."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ def right_against_wrong(model: Model, prompts: PromptSet) -> PromptSet:
 
 
 def wrong_against_wrong(model: Model, prompts: PromptSet) -> PromptSet:
-    """The same with a clean text that is answered wrongly too: what patching does where nothing right is patched in."""
+    """The prompts whose clean text this model answers wrongly too: patching then patches nothing right in.
+
+    Otherwise as `right_against_wrong`.
+    """
     return _against_wrong(model, prompts, clean_is_right=False)
 
 
@@ -58,15 +61,15 @@ def asked_corrupted(row: Prompt) -> Prompt:
 
 
 def answers_exchanged(prompts: PromptSet) -> PromptSet:
-    """The same texts with answer and distractor exchanged: what counts as right is then the corrupted text's answer."""
+    """The prompts with answer and distractor exchanged: the corrupted text's answer then counts as right."""
     rows = tuple(replace(row, answer=row.distractor, distractor=row.answer) for row in prompts)
     return replace(prompts, name=f"{prompts.name}, answers exchanged", rows=rows)
 
 
 def activation_norms(model: Model, prompts: PromptSet, unit: str = "") -> Measurement:
-    """Length of what stands at the last position: the residual stream after each layer, each MLP's output, each head's.
+    """Norms at the last position: of the residual stream after each layer, of each MLP's output, of each head's.
 
-    Euclidean norms; columns "after layer 0", ..., "mlp 0", ..., and heads (their output before W_O). Strata: "right"
+    Euclidean; columns "after layer 0", ..., "mlp 0", ..., and heads (their output before W_O). Strata: "right"
     where the model's answer is right, else "wrong".
     """
     layers = range(model.cfg.n_layers)

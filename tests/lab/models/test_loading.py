@@ -1,6 +1,7 @@
 """Models load offline, as what Hugging Face says they are, or not at all."""
 
 import json
+import os
 import shutil
 import socket
 from pathlib import Path
@@ -118,6 +119,35 @@ def test_a_model_that_somebody_wrote_to_is_loaded_afresh(tmp_path, tokens):
     with torch.no_grad():
         next(iter(model.parameters())).add_(1)
     assert torch.equal(load(path)(tokens), before)
+
+
+@pytest.mark.parametrize("twin", ["", "@untrained"])
+def test_a_model_whose_configuration_was_edited_is_another_model(tmp_path, tokens, twin):
+    path = directory(tmp_path / "m", "gpt2")
+    model = load(f"{path}{twin}")
+    edit_json(path / "config.json", transformers_version="0.0", torch_dtype="float16")  # says nothing about the model
+    assert load(f"{path}{twin}") is model
+    edit_json(path / "config.json", layer_norm_epsilon=0.5)
+    edited = load(f"{path}{twin}")
+    assert edited is not model and not torch.allclose(edited(tokens), model(tokens), atol=1e-3)
+
+
+def test_a_model_whose_tokenizer_was_edited_is_another_model(tmp_path):
+    path = directory(tmp_path / "m", "gpt2")
+    model, file = load(str(path)), path / "tokenizer.json"
+    assert model.tokenizer.convert_tokens_to_ids(["w1", "w2"]) == [4, 5]
+    inner = json.loads(file.read_text())["model"]
+    edit_json(file, model={**inner, "vocab": {**inner["vocab"], "w1": 5, "w2": 4}})
+    edited = load(str(path))
+    assert edited is not model and edited.tokenizer.convert_tokens_to_ids(["w1", "w2"]) == [5, 4]
+
+
+def test_files_that_are_only_touched_are_the_same_model(tmp_path):
+    path = directory(tmp_path / "m", "gpt2")
+    model = load(str(path))
+    for file in path.iterdir():
+        os.utime(file, ns=(1, 1))
+    assert load(str(path)) is model
 
 
 # --- twins --------------------------------------------------------------------------------------------------------

@@ -85,7 +85,7 @@ def test_the_number_given_is_the_first_integer_that_hugging_face_writes(both):
     assert given["given"].array.tolist() == numbers
     assert given["true"].array.tolist() == [int(prompt.answer) for prompt in prompts]
     assert "-1 where there is none" in given.of
-    assert given.unit == "pair"
+    assert given.unit == prompts.unit
 
 
 def test_right_is_the_number_given_and_argmax_is_what_is_written_at_once(both):

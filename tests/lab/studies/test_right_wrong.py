@@ -250,7 +250,7 @@ def test_norms_are_those_of_hugging_faces_activations_at_the_last_position(both)
     assert measured.columns == (*streams, *mlps, *map(str, all_heads(2, 4)))
     assert len({len(prompt.clean.split()) for prompt in prompts}) > 3, "one length would not show a wrong order"
     assert measured.units == tuple(prompt.fingerprint for prompt in prompts)
-    assert measured.unit == "pair"
+    assert measured.unit == prompts.unit
     for row, prompt in enumerate(prompts):
         np.testing.assert_allclose(measured.values[row], norms_by_hand(hugging_face, prompt.clean), rtol=1e-4)
 
