@@ -9,7 +9,7 @@ from markupsafe import Markup
 from msgspec import UNSET
 
 from mechlib.figures import plots
-from mechlib.figures.data import extent, farthest
+from mechlib.figures.data import extent, magnitude
 from mechlib.figures.show import Cells, restored
 from mechlib.figures.svg import charts as drawings
 from mechlib.figures.svg.elements import number
@@ -120,7 +120,7 @@ def _row_of(plot: str, caption: str, members: Sequence[Shown], problem: str = ""
     ends = extent(plot, [m for one in members for m in (one.own, *(twin for _, twin in one.twins if maps))])
     coloured = maps or plot == "matrix"
     legend = drawings.colour_bar if coloured else drawings.edge_bar if plot == "circuit_graph" else None
-    bar = legend(farthest(ends), ends[0] < 0) if legend else None
+    bar = legend(magnitude(ends), ends[0] < 0) if legend else None
     panels = tuple(
         (
             one.title,

@@ -11,8 +11,8 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from mechlib.figures.data import clipped, in_order
-from mechlib.figures.svg import elements as svg
-from mechlib.figures.svg.elements import Mark, Scale, number
+from mechlib.figures.svg.elements import Scale, number, scale_for
+from mechlib.figures.svg.intervals import Mark, axis, box_plot, interval_panel, strip_plot
 from mechlib.report.content.claim_rows import SIGNS, ClaimRow
 from mechlib.statistics.estimate import Estimate
 from mechlib.verdicts.record import Comparison, EstimateEntry, Record
@@ -94,7 +94,7 @@ def scale_of(row: ClaimRow, width: int = PLOT) -> Scale:
     if known:
         room = 1.5 * (max(known) - min(known) or abs(known[0]) or 1.0)
         near += [value for value in far if min(known) - room <= value <= max(known) + room]
-    return svg.scale_for(near, width)
+    return scale_for(near, width)
 
 
 def forest_panel(row: ClaimRow) -> Markup:
@@ -104,7 +104,7 @@ def forest_panel(row: ClaimRow) -> Markup:
         (f"{clipped(r.model or 'no one model', 13)} {SIGNS[r.verdict]}", [*mark_of(r), *twin_marks(r)])
         for r in row.records
     ]
-    return svg.panel(scale, rows, bounds_of(row.records))
+    return interval_panel(scale, rows, bounds_of(row.records))
 
 
 def twin_texts(record: Record) -> list[tuple[str, str, str]]:
@@ -125,16 +125,16 @@ def distributions(row: ClaimRow) -> list[dict[str, Any]]:
     ends = [end for _, e in known if e.distribution for end in (e.distribution.minimum, e.distribution.maximum)]
     if not known:
         return []
-    scale = svg.scale_for(ends, PLOT)
+    scale = scale_for(ends, PLOT)
     lines = []
     for record, estimate in known:
         spread = estimate.distribution
         assert spread is not None
         five = (spread.minimum, spread.lower_quartile, spread.median, spread.upper_quartile, spread.maximum)
         lines.append(
-            {"record": record, "five": five, "wrong": spread.wrong_sign, "box": svg.box(scale, five, estimate.value)}
+            {"record": record, "five": five, "wrong": spread.wrong_sign, "box": box_plot(scale, five, estimate.value)}
         )
-    return [*lines, {"axis": svg.axis(scale)}]
+    return [*lines, {"axis": axis(scale)}]
 
 
 def strips(row: ClaimRow) -> dict[str, Any] | None:
@@ -142,12 +142,12 @@ def strips(row: ClaimRow) -> dict[str, Any] | None:
     known = [(r, c.estimate) for r in row.records if (c := r.comparison) is not None and len(c.estimate.strip) > 1]
     if not known:
         return None
-    scale = svg.scale_for([value for _, e in known for *_, value in e.strip], PLOT)
+    scale = scale_for([value for _, e in known for *_, value in e.strip], PLOT)
     labels = in_order(label for _, e in known for label, *_ in e.strip)
     return {
         "models": [record.model or "no one model" for record, _ in known],
-        "drawn": [(r.model or "no one model", svg.strip_row(scale, e.strip, e.value)) for r, e in known],
-        "axis": svg.axis(scale),
+        "drawn": [(r.model or "no one model", strip_plot(scale, e.strip, e.value)) for r, e in known],
+        "axis": axis(scale),
         "table": [
             (label, [{name: (n, value) for name, n, value in e.strip}.get(label) for _, e in known]) for label in labels
         ],

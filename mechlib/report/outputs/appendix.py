@@ -12,7 +12,7 @@ import msgspec
 from markupsafe import Markup
 
 from mechlib.checkpoints.hub import HUB
-from mechlib.figures.svg import elements as svg
+from mechlib.figures.svg.intervals import axis
 from mechlib.report.content import (
     across_trainings as trainings,
 )
@@ -140,7 +140,7 @@ def _claims(rows: Sequence[ClaimRow], shelf: Shelf, corrected: dict[str, dict[st
             "forest": views.forest_panel(row),
             "bounds": views.bounds_of(row.records),
             "scale": scale,
-            "axis": svg.axis(scale),
+            "axis": axis(scale),
             "of": _of(row),
             "claimed": next((views.claimed(r.comparison) for r in row.records if r.comparison), ""),
             "lines": [_line(record, corrected) for record in row.records],
