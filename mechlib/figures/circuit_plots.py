@@ -1,17 +1,16 @@
-"""Figures of circuits: the graph of their edges, and what circuits of each size keep. Their names are
-`mechlib.figures.plots`'.
+"""Figures of circuits for notebooks: the graph of their edges, and what circuits of each size keep.
 
-The pages draw their twins in `mechlib.figures.svg.circuit_charts`.
+The pages draw the same names with `mechlib.figures.svg.circuit_charts`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mechlib.figures.data import Ends, clipped, curves_of, extent, farthest, short
+from mechlib.figures.data import Ends, clipped, curves_of, extent, magnitude, short
 from mechlib.figures.layouts import Line, bends, layout, runs, size_ticks
 from mechlib.figures.show import Cells
-from mechlib.figures.style import INK, MUTED, NEGATIVE, POSITIVE, labels_of, panel, plain, what
+from mechlib.figures.style import INK, MUTED, NEGATIVE, POSITIVE, labels_of, panel, plain, value_label
 from mechlib.measurement import Measurement
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ def circuit_graph(measurement: Measurement, axes: Axes | None = None, ends: Ends
     value. Nodes without an edge are left out, and all but the strongest 60 edges, which are counted below.
     """
     drawn = layout(measurement)
-    limit = farthest(ends or extent("circuit_graph", [measurement]))
+    limit = magnitude(ends or extent("circuit_graph", [measurement]))
     wide, tall = max(drawn.width, SMALLEST), max(drawn.height + 14, SMALLEST)
     figure, axes = panel(axes, (wide / 72 + 0.1, tall / 72 + 0.1))
     axes.set(xlim=(0, wide), ylim=(tall, 0), aspect="equal")
@@ -106,5 +105,5 @@ def curve(drawn: Measurement | Cells, axes: Axes | None = None, ends: Ends | Non
 
 
 def _values(drawn: Measurement | Cells) -> str:
-    said = {what(m) for m in ([drawn] if isinstance(drawn, Measurement) else drawn.values())}
+    said = {value_label(m) for m in ([drawn] if isinstance(drawn, Measurement) else drawn.values())}
     return said.pop() if len(said) == 1 else "value"

@@ -5,11 +5,14 @@ What is drawn is a Measurement, or for a `matrix` or a `curve` one Measurement f
 
 from __future__ import annotations
 
+import functools
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -21,6 +24,7 @@ from mechlib.statistics.estimate import Estimate
 from mechlib.statistics.families import Family
 
 Ends = tuple[float, float]
+Drawn = TypeVar("Drawn")
 MOST_COLUMNS = 20
 
 
@@ -42,6 +46,19 @@ class Point:
         return (self.value, *(self.interval or ()), *(self.outer or ()))
 
 
+def _once(compute: Callable[[Measurement], Drawn]) -> Callable[[Measurement], Drawn]:
+    """The same numbers are drawn, and asked for where a shared axis ends, several times: they are computed once."""
+    known: WeakKeyDictionary[Measurement, Drawn] = WeakKeyDictionary()
+
+    @functools.wraps(compute)
+    def computed(measurement: Measurement) -> Drawn:
+        if measurement not in known:
+            known[measurement] = compute(measurement)
+        return known[measurement]
+
+    return computed
+
+
 def head_grid(measurement: Measurement) -> np.ndarray:
     """Means over units, layers x heads; NaN where a head was not measured. ValueError without head columns."""
     names = measurement.head_columns
@@ -57,6 +74,7 @@ def head_grid(measurement: Measurement) -> np.ndarray:
     return grid
 
 
+@_once
 def heads_and_mlps(measurement: Measurement) -> tuple[np.ndarray, np.ndarray | None]:
     """`head_grid`, and means of the columns "mlp 0", "mlp 1", ... by layer, None where there are none.
 
@@ -72,6 +90,7 @@ def heads_and_mlps(measurement: Measurement) -> tuple[np.ndarray, np.ndarray | N
     return np.concatenate([grid, np.full((len(mlps) - len(grid), grid.shape[1]), np.nan)]), mlps
 
 
+@_once
 def strata_means(measurement: Measurement) -> list[tuple[str, int, np.ndarray]]:
     """(label, n, means by column) for each stratum, else for each cluster."""
     return [(label, len(part), part.values.mean(axis=0)) for label, part in _by_stratum(measurement)]
@@ -93,12 +112,14 @@ def in_order(labels: Iterable[str]) -> list[str]:
     return sorted(distinct, key=dict(zip(distinct, numbers, strict=True)).__getitem__) if all(numbers) else distinct
 
 
+@_once
 def stratum_points(measurement: Measurement) -> list[Point]:
     """The first column in each stratum (else cluster): share or mean with the interval of that stratum alone."""
     first = measurement[measurement.columns[:1]]
-    return [_point(label, part) for label, part in _by_stratum(first)]
+    return [replace(_point(part), label=label) for label, part in _by_stratum(first)]
 
 
+@_once
 def column_points(measurement: Measurement) -> list[Point]:
     """The columns farthest from their median, at most 20, from the highest to the lowest.
 
@@ -112,35 +133,38 @@ def column_points(measurement: Measurement) -> list[Point]:
             family = (proportion if measurement.yes_no else mean)(measurement)
             assert isinstance(family, Family)
             together = {estimate.name: _ends_of(estimate) for estimate in family}
-    found = [replace(_point(name, measurement[name]), outer=together.get(name)) for name in names]
+    found = [replace(_point(measurement[name]), label=name, outer=together.get(name)) for name in names]
     middle = float(np.median([point.value for point in found]))
     shown = sorted(found, key=lambda point: -abs(point.value - middle))[:MOST_COLUMNS]
     return sorted(shown, key=lambda point: -point.value)
 
 
-def not_shown(measurement: Measurement) -> str:
+@_once
+def columns_left_out(measurement: Measurement) -> str:
     """What `column_points` left out: "17 more, 0.00 to 0.01"; empty where nothing was."""
     shown = {point.label for point in column_points(measurement)}
     values = [float(measurement[name].values.mean()) for name in measurement.columns if name not in shown]
     return f"{len(values)} more, {min(values):.2f} to {max(values):.2f}" if values else ""
 
 
-def spans(measurement: Measurement) -> list[Ends | None]:
+@_once
+def column_spans(measurement: Measurement) -> list[Ends | None]:
     """The line of each column of `by_column`: quartiles over units, or of shares (whose quartiles are 0 and 1) the
     95 % interval."""
     if measurement.yes_no:
-        return [_point(name, measurement[name]).interval for name in measurement.columns]
+        return [_point(measurement[name]).interval for name in measurement.columns]
     low, high = np.quantile(measurement.values, (0.25, 0.75), axis=0)
     return [(float(a), float(b)) for a, b in zip(low, high, strict=True)]
 
 
-def _point(label: str, measurement: Measurement) -> Point:
+@_once
+def _point(measurement: Measurement) -> Point:
     try:
         estimate = (proportion if measurement.yes_no else mean)(measurement)
     except TooFew:
-        return Point(label, len(measurement), float(measurement.values.mean()))
+        return Point("", len(measurement), float(measurement.values.mean()))
     assert isinstance(estimate, Estimate)
-    return Point(label, len(measurement), estimate.value, _ends_of(estimate))
+    return Point("", len(measurement), estimate.value, _ends_of(estimate))
 
 
 def _ends_of(estimate: Estimate) -> Ends | None:
@@ -169,7 +193,7 @@ def grid_of(drawn: Measurement | Cells) -> Grid:
     for (row, column), cell in drawn.items():
         if len(cell.columns) != 1:
             raise ValueError(f"the cell {row}, {column} has {len(cell.columns)} columns: choose one")
-    cells = {key: _point("", cell) for key, cell in drawn.items()}
+    cells = {key: _point(cell) for key, cell in drawn.items()}
     return Grid(tuple(dict.fromkeys(r for r, _ in drawn)), tuple(dict.fromkeys(c for _, c in drawn)), cells)
 
 
@@ -241,7 +265,7 @@ def _reach(plot: str, drawn: Measurement | Cells) -> np.ndarray:
     if plot == "by_stratum":
         return np.array([means[0] for *_, means in strata_means(drawn)])
     if plot == "by_column":
-        ends = [end for span in spans(drawn) if span for end in span]
+        ends = [end for span in column_spans(drawn) if span for end in span]
         return np.concatenate([ends, drawn.values.mean(axis=0), [0.0, 1.0] if drawn.yes_no else [0.0]])
     if plot in ("rates_by_stratum", "rates_by_column"):
         points = stratum_points(drawn) if plot == "rates_by_stratum" else column_points(drawn)
@@ -271,8 +295,8 @@ def rank(node: str) -> tuple[float, bool]:
     return float(layer_of(node)), node.startswith("mlp")
 
 
-def farthest(ends: Ends) -> float:
-    """How far the colours reach from zero, or 1 where all is zero."""
+def magnitude(ends: Ends) -> float:
+    """How far the numbers reach from zero, or 1 where all is zero: full colour, or the widest line."""
     return max(abs(ends[0]), abs(ends[1])) or 1.0
 
 

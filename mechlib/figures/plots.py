@@ -1,8 +1,9 @@
-"""One function a figure: a Measurement in, a matplotlib Figure out.
+"""One function a figure for notebooks: a Measurement in, a matplotlib Figure out.
 
-The same names draw in a notebook (`heads_by_layer(scores(model, prompts))`), beside a claim
-(`show(heads_by_layer, scores(model, prompts))`) and in the committed figures of REPORT.md; the pages draw
-their twins of the same name in `mechlib.figures.svg.elements`. Matplotlib is imported when something is drawn.
+The names are what a claim shows with: `show(heads_by_layer, scores(model, prompts))`. Nothing is drawn then. The pages
+and the committed figures of REPORT.md are SVG, drawn without matplotlib by the functions of the same names in
+`mechlib.figures.svg.charts` (a committed figure is a `mechlib.figures.svg.sheet` of them). Called in a notebook,
+`heads_by_layer(scores(model, prompts))` draws the same numbers; matplotlib, of the extra `notebook`, is imported then.
 
 Every figure takes `axes`, to be drawn into a panel of a larger one, and `ends`, where its axis (or its colour)
 begins and ends, so that panels can share a scale: `mechlib.figures.data.extent` gives the one that holds several.
@@ -25,14 +26,14 @@ from mechlib.figures.data import (
     Point,
     clipped,
     column_points,
+    column_spans,
+    columns_left_out,
     extent,
-    farthest,
     grid_of,
     heads_and_mlps,
     histogram,
-    not_shown,
+    magnitude,
     short,
-    spans,
     strata_means,
     stratum_points,
 )
@@ -42,13 +43,13 @@ from mechlib.figures.style import (
     MUTED,
     POSITIVE,
     STYLE,
-    colours,
+    colour_cells,
     empty_figure,
     labels_of,
+    need_matplotlib,
     panel,
     plain,
-    quiet,
-    what,
+    value_label,
 )
 from mechlib.measurement import Measurement
 
@@ -74,8 +75,8 @@ def heads_by_layer(measurement: Measurement, axes: Axes | None = None, ends: End
     if mlps is not None:
         grid, labels = np.column_stack([grid, mlps]), [*labels, "mlp"]
     figure, axes = panel(axes, (0.45 + 0.28 * grid.shape[1], 0.55 + 0.28 * grid.shape[0]))
-    limit = farthest(ends or extent("heads_by_layer", [measurement]))
-    colours(axes, grid, limit, both_signs=bool(np.nanmin(grid) < 0))
+    limit = magnitude(ends or extent("heads_by_layer", [measurement]))
+    colour_cells(axes, grid, limit, both_signs=bool(np.nanmin(grid) < 0))
     for (layer, head), value in np.ndenumerate(grid):
         if abs(value) >= 0.1 * limit:
             colour = "white" if abs(value) > 0.6 * limit else INK
@@ -91,7 +92,7 @@ def attention_pattern(measurement: Measurement, axes: Axes | None = None, ends: 
     """Attention of one head on one prompt: queries as rows (units), keys as columns, weights in [0, 1]."""
     values = measurement.values
     figure, axes = panel(axes, (0.8 + 0.13 * values.shape[1], 0.8 + 0.13 * values.shape[0]))
-    colours(axes, values, farthest(ends or (0.0, 1.0)), both_signs=bool(values.min() < 0))
+    colour_cells(axes, values, magnitude(ends or (0.0, 1.0)), both_signs=bool(values.min() < 0))
     axes.set_xticks(range(values.shape[1]), labels_of(measurement.columns), rotation=90, fontsize=5)
     axes.set_yticks(range(values.shape[0]), labels_of(measurement.units), fontsize=5)
     axes.set(xlabel="key", ylabel="query")
@@ -108,7 +109,7 @@ def by_stratum(measurement: Measurement, axes: Axes | None = None, ends: Ends | 
     axes.invert_yaxis()
     if ends:
         axes.set_xlim(*ends)
-    axes.set_xlabel(what(measurement))
+    axes.set_xlabel(value_label(measurement))
     return figure
 
 
@@ -120,7 +121,7 @@ def distribution(measurement: Measurement, axes: Axes | None = None, ends: Ends 
     axes.axvline(0, color=MUTED, linewidth=0.6)
     if ends:
         axes.set_xlim(*ends)
-    axes.set(xlabel=what(measurement), ylabel=f"{measurement.unit}s")
+    axes.set(xlabel=value_label(measurement), ylabel=f"{measurement.unit}s")
     return figure
 
 
@@ -129,7 +130,7 @@ def by_column(measurement: Measurement, axes: Axes | None = None, ends: Ends | N
 
     Of shares, whose quartiles are 0 and 1, the line is the 95 % interval.
     """
-    lines = [(place, *span) for place, span in enumerate(spans(measurement)) if span]
+    lines = [(place, *span) for place, span in enumerate(column_spans(measurement)) if span]
     figure, axes = panel(axes, (0.8 + 0.24 * len(measurement.columns), 1.8))
     places = range(len(measurement.columns))
     axes.vlines(*zip(*lines, strict=True), color=POSITIVE, linewidth=1.0)
@@ -139,7 +140,7 @@ def by_column(measurement: Measurement, axes: Axes | None = None, ends: Ends | N
     axes.set_xticks(places, labels, rotation=90 if max(map(len, labels)) > 3 else 0)
     if ends:
         axes.set_ylim(*ends)
-    axes.set_ylabel(what(measurement))
+    axes.set_ylabel(value_label(measurement))
     return figure
 
 
@@ -164,7 +165,7 @@ def rates_by_column(measurement: Measurement, axes: Axes | None = None, ends: En
     points = column_points(measurement)
     figure = _rates(points, [point.label for point in points], measurement, axes, ends)
     axes = figure.axes[0] if axes is None else axes
-    if rest := not_shown(measurement):
+    if rest := columns_left_out(measurement):
         axes.set_xlabel(f"{axes.get_xlabel()}\n({rest})")
     return figure
 
@@ -183,7 +184,7 @@ def _rates(
     axes.invert_yaxis()
     if ends:
         axes.set_xlim(*ends)
-    axes.set_xlabel(what(measurement))
+    axes.set_xlabel(value_label(measurement))
     return figure
 
 
@@ -198,8 +199,8 @@ def matrix(drawn: Measurement | Cells, axes: Axes | None = None, ends: Ends | No
     for (row, column), cell in grid.cells.items():
         values[grid.rows.index(row), grid.columns.index(column)] = cell.value
     figure, axes = panel(axes, (1.4 + 0.75 * values.shape[1], 0.7 + 0.36 * values.shape[0]))
-    limit = farthest(ends or extent("matrix", [drawn]))
-    colours(axes, values, limit, both_signs=bool(np.nanmin(values) < 0))
+    limit = magnitude(ends or extent("matrix", [drawn]))
+    colour_cells(axes, values, limit, both_signs=bool(np.nanmin(values) < 0))
     for (row, column), cell in grid.cells.items():
         y, x = grid.rows.index(row), grid.columns.index(column)
         below = f"\n[{short(cell.interval[0])}, {short(cell.interval[1])}]" if cell.interval else ""
@@ -213,7 +214,7 @@ def matrix(drawn: Measurement | Cells, axes: Axes | None = None, ends: Ends | No
 
 def small_multiples(plot: Plot, measurements: Mapping[str, Measurement], title: str = "", columns: int = 5) -> Figure:
     """The same figure for several models on one scale, one panel each."""
-    quiet()
+    need_matplotlib()
     from matplotlib import rc_context
 
     with rc_context(STYLE):

@@ -12,9 +12,12 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
 import numpy as np
+from msgspec import UNSET
 
 from mechlib.measurement import Measurement
+from mechlib.verdicts.record import Changed, Numbered, ShownFigure, ShownPart
 
 Cells = Mapping[tuple[str, str], Measurement]
 MOST = 10_000  # numbers that a record carries for one figure
@@ -83,39 +86,38 @@ def collecting_figures() -> Iterator[list[Shown]]:
         _shown.reset(token)
 
 
-def entry(shown: Shown, filed: Mapping[str, Measurement]) -> dict[str, Any]:
+def entry(shown: Shown, filed: Mapping[str, Measurement]) -> ShownFigure:
     """What the record keeps of a figure; `filed` has the measurements that were read, by evidence path.
 
     Raises ValueError for a measurement that comes from no evidence, or differs from it in too many numbers.
     """
     if isinstance(shown.drawn, Measurement):
-        return {"plot": shown.plot, **_plain(shown.drawn, filed), "caption": shown.caption}
-    cells = [{"row": r, "column": c, **_plain(m, filed)} for (r, c), m in shown.drawn.items()]
+        part = _part(shown.drawn, filed)
+        return ShownFigure(shown.plot, shown.caption, part.evidence, part.columns, part.changed)
+    cells = tuple(
+        msgspec.structs.replace(_part(measurement, filed), row=row, column=column)
+        for (row, column), measurement in shown.drawn.items()
+    )
     if not cells:
         raise ValueError(f"show({shown.plot}, ...) of no cells: there is nothing to draw")
-    return {"plot": shown.plot, "cells": cells, "caption": shown.caption}
+    return ShownFigure(shown.plot, shown.caption, cells=cells)
 
 
-def paths(kept: Mapping[str, Any]) -> list[str]:
-    """The evidence files behind an entry of a record, each once."""
-    return list(dict.fromkeys(str(part["evidence"]) for part in kept.get("cells", [kept])))
-
-
-def drawn(kept: Mapping[str, Any], filed: Mapping[str, Measurement]) -> Measurement | Cells:
+def restored(figure: ShownFigure, filed: Mapping[str, Measurement]) -> Measurement | Cells:
     """What the claim had in hand, from an entry of its record and the evidence files by path.
 
     Raises KeyError where a file no longer has a column.
     """
-    if "cells" in kept:
-        return {(str(c["row"]), str(c["column"])): _restored(c, filed[str(c["evidence"])]) for c in kept["cells"]}
-    return _restored(kept, filed[str(kept["evidence"])])
+    if figure.cells is UNSET:
+        (part,) = figure.parts
+        return _restored(part, filed[part.evidence])
+    return {(str(part.row), str(part.column)): _restored(part, filed[part.evidence]) for part in figure.cells}
 
 
-def _plain(measurement: Measurement, filed: Mapping[str, Measurement]) -> dict[str, Any]:
+def _part(measurement: Measurement, filed: Mapping[str, Measurement]) -> ShownPart:
     if measurement.source not in filed:
         raise ValueError("show draws evidence, and this measurement was read from none: return it from @evidence")
-    columns = None if measurement.columns == ("value",) else list(measurement.columns)
-    plain: dict[str, Any] = {"evidence": measurement.source, "columns": columns}
+    columns = None if measurement.columns == ("value",) else measurement.columns
     like = _chosen(filed[measurement.source], columns)
     changed: dict[str, Any] = {
         name: getattr(measurement, name) for name in _TEXTS if getattr(measurement, name) != getattr(like, name)
@@ -131,8 +133,9 @@ def _plain(measurement: Measurement, filed: Mapping[str, Measurement]) -> dict[s
                 f"show is given {measurement.values.size} numbers that were computed in the claim, and a record "
                 f"carries {MOST} at most: return them from @evidence"
             )
-        changed["values"] = [[float(f"{value:.6g}") for value in row] for row in measurement.values.tolist()]
-    return plain | ({"changed": changed} if changed else {})
+        rows = measurement.values.tolist()
+        changed["values"] = tuple(tuple(float(f"{value:.6g}") for value in row) for row in rows)
+    return ShownPart(measurement.source, columns, Changed(**changed) if changed else UNSET)
 
 
 def _chosen(measurement: Measurement, columns: Sequence[str] | None) -> Measurement:
@@ -140,24 +143,26 @@ def _chosen(measurement: Measurement, columns: Sequence[str] | None) -> Measurem
     return measurement[list(columns)] if columns and set(columns) <= set(measurement.columns) else measurement
 
 
-def _restored(kept: Mapping[str, Any], filed: Measurement) -> Measurement:
-    columns, changed = kept.get("columns"), dict(kept.get("changed") or {})
+def _restored(part: ShownPart, filed: Measurement) -> Measurement:
+    names = (*_TEXTS, *_LABELS, "values")
+    changed = {} if part.changed is UNSET else {name: getattr(part.changed, name) for name in names}
+    changed = {name: value for name, value in changed.items() if value is not UNSET}
     if "values" not in changed:
-        filed = filed if columns is None else filed[[str(column) for column in columns]]
+        filed = filed if part.columns is None else filed[list(part.columns)]
     else:
-        filed = _chosen(filed, columns)
-        changed["columns"] = ("value",) if columns is None else tuple(columns)
+        filed = _chosen(filed, part.columns)
+        changed["columns"] = ("value",) if part.columns is None else part.columns
         changed["values"] = np.array(changed["values"])
     labels = {name: _unnumbered(changed[name]) for name in _LABELS if name in changed}
     return replace(filed, **(changed | labels))
 
 
-def _numbered(labels: tuple[str, ...]) -> list[Any]:
-    """Labels as [distinct ones, the number of each]: short where many are the same."""
+def _numbered(labels: tuple[str, ...]) -> Numbered:
+    """Labels as distinct ones and the number of each: short where many are the same."""
     names = {label: number for number, label in enumerate(dict.fromkeys(labels))}
-    return [list(names), [names[label] for label in labels]]
+    return tuple(names), tuple(names[label] for label in labels)
 
 
-def _unnumbered(kept: Sequence[Any]) -> tuple[str, ...]:
+def _unnumbered(kept: Numbered) -> tuple[str, ...]:
     names, numbers = kept
-    return tuple(str(names[number]) for number in numbers)
+    return tuple(names[number] for number in numbers)

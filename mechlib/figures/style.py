@@ -1,5 +1,7 @@
-"""What all figures of `mechlib.figures.plots` share: colours, a style, labels, panels. Matplotlib is imported when
-drawing."""
+"""What the plots of `mechlib.figures` share in notebooks: colours, a style, labels, panels.
+
+Matplotlib is imported when something is drawn: judging does without it.
+"""
 
 from __future__ import annotations
 
@@ -43,12 +45,12 @@ def labels_of(names: Sequence[str], longest: int = 14) -> list[str]:
     return [plain(clipped(name, longest)) for name in names]
 
 
-def what(measurement: Measurement) -> str:
+def value_label(measurement: Measurement) -> str:
     """The label of an axis: what a value is."""
     return plain(clipped(measurement.of, 60)) or "value"
 
 
-def colours(axes: Axes, values: np.ndarray, limit: float, both_signs: bool) -> None:
+def colour_cells(axes: Axes, values: np.ndarray, limit: float, both_signs: bool) -> None:
     """Values as colours with their bar: zero is white, the limit full colour."""
     from matplotlib.colors import LinearSegmentedColormap
 
@@ -64,7 +66,7 @@ def panel(axes: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:
     if axes is not None:
         figure: Any = axes.figure
         return figure, axes
-    quiet()
+    need_matplotlib()
     from matplotlib import rc_context
 
     with rc_context(STYLE):
@@ -79,8 +81,11 @@ def empty_figure(size: tuple[float, float]) -> Figure:
     return Figure(figsize=size, layout="constrained")
 
 
-def quiet() -> None:
-    """Keeps matplotlib's font search out of claims' logs."""
+def need_matplotlib() -> None:
+    """Raises ImportError with the cure where matplotlib is missing; keeps its font search out of logs."""
     import logging
+    from importlib.util import find_spec
 
+    if find_spec("matplotlib") is None:
+        raise ImportError("a figure in a notebook is drawn by matplotlib: run `pip install -e '.[notebook]'`")
     logging.getLogger("matplotlib").setLevel(logging.WARNING)

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -17,8 +17,8 @@ from mechlib.figures.show import Shown, collecting_figures, entry
 from mechlib.judging.claim import Claim
 from mechlib.parts.heads import EmptySelection
 from mechlib.statistics import RatioRefused, TooFew
-from mechlib.verdicts.record import Record
-from mechlib.verdicts.verdict import Gated, Inconclusive, Refuted, Verdict, judging
+from mechlib.verdicts.record import Comparison, ModelRead, Record, TwinOutcome
+from mechlib.verdicts.verdict import Gated, Inconclusive, Outcome, Refuted, Verdict, judging
 
 # What a network without the learned structure may run into, without that being a fault of the claim.
 _SILENT = (RatioRefused, TooFew, EmptySelection)
@@ -107,7 +107,7 @@ def judge(claim: Claim, arguments: dict[str, Any], identity: dict[str, Any]) -> 
         read_by_twins, twin_trace = _judge_twins(claim, arguments, record)
         trace = trace or twin_trace
     elif answered and record.models:
-        names = ", ".join(entry["name"] for entry in record.models)
+        names = ", ".join(model.name for model in record.models)
         record.verdict = "ERROR"
         record.message = (
             f"{claim.name} reads evidence of {names} but takes no `model`, so that it has no twins: "
@@ -129,11 +129,11 @@ def _record(claim: Claim, first: Attempt, model: str, identity: dict[str, Any]) 
         details=claim.details,
         code=claim.code,
         model=model,
-        verdict=first.word,
+        verdict=cast(Outcome, first.word),  # "silent" was told apart by the caller
         message=first.message,
         comparison=_plain(first.asserted),
-        gates=[verdict.to_dict() for verdict in first.gates],
-        others=[verdict.to_dict() for verdict in first.others],
+        gates=[Comparison.of(verdict.to_dict()) for verdict in first.gates],
+        others=[Comparison.of(verdict.to_dict()) for verdict in first.others],
         evidence=_paths(first.read),
         models=_models(first.read),
         flags=_flags(first.read),
@@ -159,20 +159,20 @@ def _judge_twins(claim: Claim, arguments: dict[str, Any], record: Record) -> tup
         read += outcome.read
         trace = trace or outcome.trace
         comparison = _plain(outcome.asserted)
-        record.twins.append({"model": twin, "word": outcome.word, "reason": outcome.message, "comparison": comparison})
-    words = [twin["word"] for twin in record.twins]
-    missing = [twin for twin in record.twins if twin["word"] == "NOT RUN"]
-    broken = [twin for twin in record.twins if twin["word"] == "ERROR"]
+        record.twins.append(TwinOutcome(twin, outcome.word, outcome.message, comparison))
+    words = [twin.word for twin in record.twins]
+    missing = [twin for twin in record.twins if twin.word == "NOT RUN"]
+    broken = [twin for twin in record.twins if twin.word == "ERROR"]
     if missing or broken:
         worst = (broken or missing)[0]
-        record.verdict = worst["word"]
-        record.message = f"on the twin {worst['model']}: {worst['reason']}"
+        record.verdict = "ERROR" if broken else "NOT RUN"
+        record.message = f"on the twin {worst.model}: {worst.reason}"
     elif "SUPPORTED" in words:
         record.twin = "void"
         if record.verdict == "SUPPORTED":
             record.verdict = "VOID"
-            held = next(twin for twin in record.twins if twin["word"] == "SUPPORTED")
-            also = f"but also {held['reason']} on {held['model']}"
+            held = next(twin for twin in record.twins if twin.word == "SUPPORTED")
+            also = f"but also {held.reason} on {held.model}"
             record.message = f"{record.message}; {also}: the claim does not need what was learned"
     elif "silent" in words:
         record.twin = "silent"
@@ -190,8 +190,9 @@ def _is_fine(record: Record) -> bool:
     return record.verdict in ("SUPPORTED", "GATED")
 
 
-def _plain(verdict: Verdict | None) -> dict[str, Any] | None:
-    return None if verdict is None else verdict.to_dict()  # a verdict is true or raises: never ask it in passing
+def _plain(verdict: Verdict | None) -> Comparison | None:
+    # A verdict is true or raises: its truth is never asked in passing.
+    return None if verdict is None else Comparison.of(verdict.to_dict())
 
 
 def _paths(read: Iterable[EvidenceUse]) -> list[str]:
@@ -202,15 +203,12 @@ def _flags(read: Iterable[EvidenceUse]) -> list[str]:
     return sorted({flag for reading in read for flag in reading.flags})
 
 
-def _models(read: Iterable[EvidenceUse]) -> list[dict[str, Any]]:
+def _models(read: Iterable[EvidenceUse]) -> list[ModelRead]:
     found = {}
     for reading in read:
         if reading.model:
-            kept = {
-                name: reading.provenance.get(name)
-                for name in ("weights", "config", "tokenizer", "dtype", "processing", "bos")
-            }
-            found[reading.model] = {"name": reading.model, **kept}
+            kept = {name: reading.provenance.get(name) for name in ModelRead.__struct_fields__ if name != "name"}
+            found[reading.model] = ModelRead(reading.model, **kept)
     return list(found.values())
 
 

@@ -135,8 +135,8 @@ class Run:
         """Holds the judgement against the register of bounds."""
         if record.comparison is None or self.config.getoption("model"):
             return
-        bound = record.comparison["bound"]
-        entry = Judgement(record.id, bound, question, keys(record.evidence), record.comparison["word"])
+        bound = record.comparison.bound
+        entry = Judgement(record.id, bound, question, keys(record.evidence), record.comparison.word)
         record.history, known = self.register.add(entry)
         if not known and (self.config.getoption("frozen") or self.register.unwritten):
             record.flags = [*record.flags, "NOT REGISTERED"]

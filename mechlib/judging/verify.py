@@ -164,7 +164,7 @@ def outdated(judged: Sequence[Record]) -> Iterator[str]:
     A Hub model's weights may be elsewhere, so there the flag stays a flag.
     """
     for record in judged:
-        hub = any(parent(entry["name"]) in HUB for entry in record.models)
+        hub = any(parent(model.name) in HUB for model in record.models)
         if OLDER in record.flags and not hub:
             yield f"{record.id} rests on {OLDER}: run `pytest --fresh` on it and commit the new stamps"
 

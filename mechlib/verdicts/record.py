@@ -1,22 +1,178 @@
-"""What is kept of a judged claim: one row of the report, as plain data that travels as JSON.
+"""What is kept of a judged claim: one row of the report, typed, and one line of JSON where it travels.
 
 The plugin writes records, the report and the command line read them; neither knows the other.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field, fields
+import math
+from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+from msgspec import UNSET, Struct, UnsetType, field
+
+from mechlib.verdicts.verdict import Kind, Outcome, Sign, Word
+
 # The words that a claim can end with, in the order in which a reader wants them counted.
-WORDS = ("SUPPORTED", "REFUTED", "INCONCLUSIVE", "VOID", "GATED", "NOT RUN", "ERROR")
+WORDS: tuple[Outcome, ...] = ("SUPPORTED", "REFUTED", "INCONCLUSIVE", "VOID", "GATED", "NOT RUN", "ERROR")
 # What became of the twins of a claim.
 TWIN_WORDS = ("controlled", "silent", "void", "opted out", "none")
 
 
-@dataclass
-class Record:
+class Spread(Struct, frozen=True):
+    """How the units lie around their mean: quartiles, ends, and the share of units of the other sign."""
+
+    minimum: float
+    lower_quartile: float
+    median: float
+    upper_quartile: float
+    maximum: float
+    wrong_sign: float
+
+
+class EstimateEntry(Struct, frozen=True):
+    """A number with its interval: the fields of `mechlib.statistics.Estimate`. ValueError where one is not finite."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    unit: str
+    across: str
+    method: str
+    se: float
+    clusters: int | None = None
+    name: str = ""
+    of: str = ""
+    notes: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    monte_carlo: float = 0.0
+    simultaneous: bool = False
+    distribution: Spread | None = None
+    strip: tuple[tuple[str, int, float], ...] = ()
+    df: float | None = None
+    trials: float | None = None
+
+    def __post_init__(self) -> None:
+        _refuse_nan(self, "value", "low", "high", "se", "monte_carlo", "df", "trials")
+
+
+class Member(Struct, frozen=True):
+    """One estimate of a family under `every` or `some`, and how it alone came out."""
+
+    name: str
+    word: Word
+    estimate: EstimateEntry
+
+
+class Comparison(Struct, frozen=True):
+    """A verdict as it is filed: `Verdict.to_dict()`, field by field.
+
+    text         numbers and remarks in one line
+    estimate     what was compared; of a family the member that decides
+    n_to_decide  of an INCONCLUSIVE comparison, the sample that would decide it
+    p_supported, p_refuted  the levels at which the interval's end reaches the bound
+    """
+
+    word: Word
+    text: str
+    numbers: str
+    remarks: tuple[str, ...]
+    kind: Kind
+    bound: str
+    bounds: tuple[tuple[Sign, float], ...]
+    estimate: EstimateEntry
+    members: tuple[Member, ...] = ()
+    detectable: float = 0.0
+    n_to_decide: int | None = None
+    p_supported: float = 1.0
+    p_refuted: float = 1.0
+
+    def __post_init__(self) -> None:
+        _refuse_nan(self, "detectable", "p_supported", "p_refuted")
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> Comparison:
+        """The comparison whose `Verdict.to_dict()` this is; numpy's numbers become Python's."""
+        return msgspec.convert(msgspec.to_builtins(plain, enc_hook=_number), cls)
+
+
+class TwinOutcome(Struct, frozen=True):
+    """What a claim came to on a twin; `word` may be "silent" besides the words of a claim."""
+
+    model: str
+    word: str
+    reason: str = ""
+    comparison: Comparison | None = None
+
+
+class ModelRead(Struct, frozen=True):
+    """A checkpoint that evidence of a claim was measured on, and how it was run."""
+
+    name: str
+    weights: str | None = None
+    config: str | None = None
+    tokenizer: str | None = None
+    dtype: str | None = None
+    processing: str | None = None
+    bos: bool | str | None = None
+
+
+Numbered = tuple[tuple[str, ...], tuple[int, ...]]  # labels as distinct ones, and the number of each
+
+
+class Changed(Struct, frozen=True):
+    """Where a measurement that a claim shows differs from its evidence file; UNSET where it does not."""
+
+    unit: str | UnsetType = UNSET
+    of: str | UnsetType = UNSET
+    yes_no: bool | UnsetType = UNSET
+    units: Numbered | UnsetType = UNSET
+    strata: Numbered | UnsetType = UNSET
+    clusters: Numbered | UnsetType = UNSET
+    order: Numbered | UnsetType = UNSET
+    values: tuple[tuple[float, ...], ...] | UnsetType = UNSET
+
+
+class ShownPart(Struct, frozen=True):
+    """Columns of an evidence file, all where `columns` is None; a cell of a grid has its row and column."""
+
+    evidence: str
+    columns: tuple[str, ...] | None = None
+    changed: Changed | UnsetType = UNSET
+    row: str | UnsetType = UNSET
+    column: str | UnsetType = UNSET
+
+
+class ShownFigure(Struct, frozen=True):
+    """A figure that a claim asked for by `show`: a function of `mechlib.figures`, and what it draws.
+
+    That is one file's columns, or `cells`, each named by its row and its column.
+    """
+
+    plot: str
+    caption: str = ""
+    evidence: str | UnsetType = UNSET
+    columns: tuple[str, ...] | UnsetType | None = UNSET
+    changed: Changed | UnsetType = UNSET
+    cells: tuple[ShownPart, ...] | UnsetType = UNSET
+
+    @property
+    def parts(self) -> tuple[ShownPart, ...]:
+        """The cells, or what is drawn as the only one."""
+        if self.cells is not UNSET:
+            return self.cells
+        columns = None if self.columns is UNSET else self.columns
+        return (ShownPart("" if self.evidence is UNSET else self.evidence, columns, self.changed),)
+
+    @property
+    def paths(self) -> list[str]:
+        """The evidence files behind the figure, each once."""
+        return list(dict.fromkeys(part.evidence for part in self.parts))
+
+
+class Record(Struct):
     """One claim on one model.
 
     id          "topic.function[case]": "induction.test_...[mini-0]"
@@ -27,18 +183,14 @@ class Record:
     verdict     one of WORDS; `ok` says whether the exit status may be 0 (SUPPORTED, marked so, GATED, NOT RUN)
     expected    the word that a mark expects ("REFUTED", ...), with its reason in `why`; empty without a mark
     message     the line that the terminal shows: numbers of the comparison, or what went wrong
-    comparison  `Verdict.to_dict()` of the asserted comparison; None where none was reached
-    gates       `Verdict.to_dict()` of each comparison given to `requires`
-    others      `Verdict.to_dict()` of every further comparison, so that no number can be hidden
+    comparison  the asserted comparison; None where none was reached
+    gates       the comparisons given to `requires`
+    others      every further comparison, so that no number can be hidden
     twin        one of TWIN_WORDS; `twin_reason` says why a claim opted out
-    twins       one {"model", "word", "reason", "comparison"} for each twin; word may be "silent" or "ERROR"
     evidence    paths below artifacts/evidence of what was read for the model itself, twins' files in `twin_evidence`
-    shown       figures asked for by `show`: {"plot": function in mechlib.figures.plots, "evidence": path,
-                "columns": [...] or null, "caption": text}, with "changed" where the claim computed it from that
-                file; a matrix has "cells" of these, each with its "row" and "column"
     flags       words of caution: "OLDER INSTRUMENTS", "no variation seen", ...
     history     lines about a bound, metric, split or n that changed after evidence, shown for good
-    models      checkpoints that were read: {"name", "weights", "dtype", "processing", "bos"}
+    models      checkpoints that were read
     """
 
     id: str
@@ -52,32 +204,52 @@ class Record:
     file: str = ""
     line: int = 0
     place: int = 0
-    verdict: str = "ERROR"
+    verdict: Outcome = "ERROR"
     ok: bool = False
     expected: str = ""
     why: str = ""
     message: str = ""
-    comparison: dict[str, Any] | None = None
-    gates: list[dict[str, Any]] = field(default_factory=list)
-    others: list[dict[str, Any]] = field(default_factory=list)
+    comparison: Comparison | None = None
+    gates: list[Comparison] = field(default_factory=list)
+    others: list[Comparison] = field(default_factory=list)
     twin: str = "none"
     twin_reason: str = ""
-    twins: list[dict[str, Any]] = field(default_factory=list)
+    twins: list[TwinOutcome] = field(default_factory=list)
     evidence: list[str] = field(default_factory=list)
     twin_evidence: list[str] = field(default_factory=list)
-    shown: list[dict[str, Any]] = field(default_factory=list)
+    shown: list[ShownFigure] = field(default_factory=list)
     flags: list[str] = field(default_factory=list)
     history: list[str] = field(default_factory=list)
-    models: list[dict[str, Any]] = field(default_factory=list)
+    models: list[ModelRead] = field(default_factory=list)
     seconds: float = 0.0
     measured: int = 0
 
     def to_json(self) -> str:
-        """One line of JSON; NaN is refused, for bare NaN is not JSON."""
-        return json.dumps(vars(self), ensure_ascii=False, allow_nan=False)
+        """One line of JSON."""
+        return _ENCODER.encode(self).decode()
 
     @classmethod
-    def from_json(cls, text: str) -> Record:
-        """The record that `to_json` wrote; unknown fields of a newer version are ignored."""
-        known = {entry.name for entry in fields(cls)}
-        return cls(**{key: value for key, value in json.loads(text).items() if key in known})
+    def from_json(cls, text: str | bytes) -> Record:
+        """The record that `to_json` wrote; fields of a newer version are ignored. ValueError where it is none."""
+        try:
+            return _DECODER.decode(text)
+        except msgspec.DecodeError as error:
+            raise ValueError(str(error)) from None
+
+
+_ENCODER, _DECODER = msgspec.json.Encoder(), msgspec.json.Decoder(Record)
+
+
+def _refuse_nan(entry: Struct, *names: str) -> None:
+    """JSON has no NaN, and msgspec would write null in its place."""
+    for name in names:
+        number = getattr(entry, name)
+        if number is not None and not math.isfinite(number):
+            raise ValueError(f"{type(entry).__name__.lower()} has {name} {number}: neither NaN nor infinity is JSON")
+
+
+def _number(value: Any) -> Any:
+    """A numpy scalar as a number of Python."""
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"a record holds plain data, not {type(value).__name__}")

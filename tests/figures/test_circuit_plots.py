@@ -5,6 +5,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from itertools import pairwise
 
+import msgspec
 import numpy as np
 import pytest
 from matplotlib.patches import PathPatch
@@ -13,7 +14,7 @@ from statsmodels.stats.proportion import proportion_confint
 from mechlib.figures import plots
 from mechlib.figures.data import curves_of, extent
 from mechlib.figures.layouts import MOST_EDGES, WIDEST, Box, bends, layout, size_ticks, spread
-from mechlib.figures.show import Shown, drawn, entry
+from mechlib.figures.show import Shown, entry, restored
 from mechlib.figures.svg import charts as drawings
 from mechlib.figures.svg.circuit_charts import HIGH
 from mechlib.figures.svg.elements import scale_for
@@ -375,7 +376,7 @@ def test_curves_of_cells_travel_through_the_record() -> None:
     cells = {("EAP", size): filed[size] for size in SIZES} | {
         ("less", size): filed.less(size, "1") for size in SIZES[1:]
     }
-    found = drawn(entry(Shown("curve", cells, ""), {source: filed}), {source: filed})
+    found = restored(entry(Shown("curve", cells, ""), {source: filed}), {source: filed})
     assert str(drawings.curve(found)) == str(drawings.curve(cells))
 
 
@@ -420,7 +421,7 @@ def test_a_claim_shows_graphs_and_curves_of_several_models_on_one_scale(
     result = house(CLAIMS)
     judged = records(pytester.path)
     assert judged["test_circuit/mini-0"]["verdict"] == "SUPPORTED", result.stdout.str()
-    rows = [Record(**judged[f"test_circuit/{model}"]) for model in ("mini-0", "mini-1")]
+    rows = [msgspec.convert(judged[f"test_circuit/{model}"], Record) for model in ("mini-0", "mini-1")]
     of_graph, of_sizes, of_methods = shown_figures(rows, Shelf(pytester.path / "artifacts" / "evidence"))
     assert [figure.problem for figure in (of_graph, of_sizes, of_methods)] == [""] * 3
     widths = [max(float(e.get("stroke-width", 0)) for e in strokes(str(p)).values()) for _, p, _ in of_graph.panels]

@@ -14,8 +14,8 @@ from statsmodels.stats.proportion import proportion_confint
 from mechlib.figures import data as pictured
 from mechlib.figures import plots
 from mechlib.figures.svg import charts as drawings
-from mechlib.figures.svg import elements as svg
-from mechlib.figures.svg.elements import Mark, Scale
+from mechlib.figures.svg.elements import Scale, number, scale_for
+from mechlib.figures.svg.intervals import Mark, interval_row
 from mechlib.measurement import Measurement
 from mechlib.statistics import mean
 
@@ -152,20 +152,20 @@ def test_a_scale_is_linear_keeps_marks_inside_and_takes_a_single_number() -> Non
     scale = Scale(0, 10, 118)
     assert [scale(0), scale(5), scale(10)] == [9, 59, 109]
     assert scale(99) == 109
-    assert svg.scale_for([]).low < svg.scale_for([]).high
-    one = svg.scale_for([0.3, None, float("inf")])
+    assert scale_for([]).low < scale_for([]).high
+    one = scale_for([0.3, None, float("inf")])
     assert one.low < 0.3 < one.high
 
 
 def test_a_mark_beyond_the_axis_is_an_arrow_at_its_edge_not_a_mark_at_a_wrong_place() -> None:
-    row = svg.interval_row(Scale(0, 1), [Mark(5.0, 4.0, 6.0, twin="untrained")], [(">=", 0.4)])
+    row = interval_row(Scale(0, 1), [Mark(5.0, 4.0, 6.0, twin="untrained")], [(">=", 0.4)])
     assert "circle" not in row
     assert 'class="f"' in row
 
 
 def test_words_differ_by_shape_and_not_only_by_colour() -> None:
     words = ("SUPPORTED", "REFUTED", "INCONCLUSIVE", "VOID")
-    rows = [svg.interval_row(Scale(0, 1), [Mark(0.5, 0.4, 0.6, word)], []) for word in words]
+    rows = [interval_row(Scale(0, 1), [Mark(0.5, 0.4, 0.6, word)], []) for word in words]
     shapes = {re.sub(r'class="m [a-z-]+"', "", row) for row in rows}
     assert len(shapes) == len(words)
 
@@ -178,7 +178,7 @@ def test_the_tinted_side_is_the_claimed_one(
     bounds: list[tuple[str, float]], left: float | None, right: float | None
 ) -> None:
     scale = Scale(-1, 1, 218)
-    tinted = next(e for e in ET.fromstring(svg.interval_row(scale, [], bounds)).iter("rect"))
+    tinted = next(e for e in ET.fromstring(interval_row(scale, [], bounds)).iter("rect"))
     start, width = float(tinted.get("x", 0)), float(tinted.get("width", 0))
     assert start == pytest.approx(0 if left is None else scale(left), abs=0.06)
     assert start + width == pytest.approx(218 if right is None else scale(right), abs=0.11)
@@ -190,7 +190,7 @@ def test_the_tinted_side_is_the_claimed_one(
      (3.2e-6, "3.20e−6"), (2e7, "2.00e7"), (1.0, "1.000"), (float("nan"), "–")],
 )  # fmt: skip
 def test_numbers_are_written_for_reading(value: float | None, text: str) -> None:
-    assert svg.number(value) == text
+    assert number(value) == text
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.434, ".43"), (-0.05, "-.05"), (1.0, "1.0"), (0.001, "0"), (12.3, "12")])
@@ -251,20 +251,20 @@ def test_of_many_columns_the_twenty_farthest_from_their_median_are_drawn_and_the
     means = np.array([0.9] * 30 + [0.9 - 0.01 * n for n in range(1, 21)])  # most heads are not needed, twenty are
     data = measured(means + np.random.default_rng(0).normal(size=(30, 50)) * 1e-4, tuple(map(str, range(50))))
     assert {int(point.label) for point in pictured.column_points(data)} == set(range(30, 50))
-    assert pictured.not_shown(data) == "30 more, 0.90 to 0.90"
+    assert pictured.columns_left_out(data) == "30 more, 0.90 to 0.90"
     assert "30 more, 0.90 to 0.90" in drawings.rates_by_column(data)
     assert "30 more" in plots.rates_by_column(data).axes[0].get_xlabel()
     few = data[["0", "30"]]
-    assert pictured.not_shown(few) == "" and "more" not in drawings.rates_by_column(few)
+    assert pictured.columns_left_out(few) == "" and "more" not in drawings.rates_by_column(few)
 
 
 def test_shares_by_column_stand_with_their_intervals_and_not_with_quartiles_of_zero_and_one() -> None:
     values = np.zeros((20, 2))
     values[:9, 0], values[:, 1] = 1, 1
     shares = replace(measured(values, ("a", "b")), yes_no=True)
-    for span, yes in zip(pictured.spans(shares), (9, 20), strict=True):
+    for span, yes in zip(pictured.column_spans(shares), (9, 20), strict=True):
         assert span == pytest.approx(proportion_confint(yes, 20, method="beta"))
-    assert pictured.spans(measured(values, ("a", "b")))[0] == (0.0, 1.0)
+    assert pictured.column_spans(measured(values, ("a", "b")))[0] == (0.0, 1.0)
 
 
 def test_next_to_nothing_is_no_power_of_ten_in_a_cell() -> None:
@@ -281,7 +281,7 @@ def test_an_interval_is_drawn_from_its_low_to_its_high_end(name: str) -> None:
         re.findall(r'class="i" d="M([\d.]+) 8H([\d.]+)"', drawn)[0],
         re.findall(r'cx="([\d.]+)"', drawn),
     )
-    scale = svg.scale_for((0.0, 1.0), drawings.WIDTH)
+    scale = scale_for((0.0, 1.0), drawings.WIDTH)
     left = float(dot) - scale(0.75)
     assert (float(start) - left, float(end) - left) == (
         pytest.approx(scale(low), abs=0.2),

@@ -1,8 +1,8 @@
 """What a claim shows is what the report draws: columns, strata, differences and cells, from the evidence files."""
 
-import json
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -11,7 +11,7 @@ from mechlib.figures import show as showing
 from mechlib.measurement import Measurement
 from mechlib.report.content.claim_figures import shown_figures
 from mechlib.report.content.evidence_files import Shelf
-from mechlib.verdicts.record import Record
+from mechlib.verdicts.record import Record, ShownFigure
 from tests.helpers.house import records
 
 pytest_plugins = ["pytester"]
@@ -30,9 +30,9 @@ READ = {FILED.source: FILED}
 
 def travelled(drawn: Measurement | showing.Cells) -> Measurement | showing.Cells:
     """What the report draws, after the record went through JSON."""
-    kept = json.loads(json.dumps(showing.entry(showing.Shown("matrix", drawn, ""), READ)))
-    assert set(showing.paths(kept)) == {FILED.source}
-    return showing.drawn(kept, READ)
+    kept = showing.entry(showing.Shown("matrix", drawn, ""), READ)
+    assert kept.paths == [FILED.source]
+    return showing.restored(msgspec.json.decode(msgspec.json.encode(kept), type=ShownFigure), READ)
 
 
 SHOWN = {
@@ -59,7 +59,9 @@ def test_the_report_draws_what_the_claim_had_in_hand(drawn):
 
 def test_a_record_carries_nothing_that_the_file_says():
     kept = showing.entry(showing.Shown("by_column", FILED[["0.0", "0.1"]], "a caption"), READ)
-    assert kept == {"plot": "by_column", "evidence": FILED.source, "columns": ["0.0", "0.1"], "caption": "a caption"}
+    assert msgspec.to_builtins(kept) == {
+        "plot": "by_column", "evidence": FILED.source, "columns": ("0.0", "0.1"), "caption": "a caption",
+    }  # fmt: skip
 
 
 def test_cells_travel_with_their_rows_and_columns():
@@ -79,7 +81,7 @@ def test_what_comes_from_no_evidence_is_refused():
 def test_more_numbers_than_a_record_carries_must_be_filed():
     large = replace(FILED, values=np.ones((5001, 2)), units=tuple(map(str, range(5001))), columns=("a", "b"), strata=())
     read = {FILED.source: large}
-    assert showing.entry(showing.Shown("by_column", large, ""), read)["columns"] == ["a", "b"]
+    assert showing.entry(showing.Shown("by_column", large, ""), read).columns == ("a", "b")
     with pytest.raises(ValueError, match="10002 numbers"):
         showing.entry(showing.Shown("by_column", replace(large, values=large.values + 1), ""), read)
 
@@ -146,7 +148,7 @@ def test_a_claim_shows_strata_grids_and_interactions_in_one_line_each(house, pyt
     assert judged["test_right/mini-0"]["verdict"] == "SUPPORTED", result.stdout.str()
     assert judged["test_unfiled/mini-0"]["verdict"] == "ERROR"
     assert "read from none" in judged["test_unfiled/mini-0"]["message"]
-    kept = [Record(**judged[f"test_right/{model}"]) for model in ("mini-0", "mini-1")]
+    kept = [msgspec.convert(judged[f"test_right/{model}"], Record) for model in ("mini-0", "mini-1")]
     figures = shown_figures(kept, Shelf(pytester.path / "artifacts" / "evidence"))
     assert [figure.problem for figure in figures] == [""] * 4
     assert [[name for name, *_ in figure.panels] for figure in figures] == [["mini-0", "mini-1"]] * 4
@@ -161,7 +163,7 @@ def test_an_evidence_file_that_changed_since_is_said_and_ends_nothing(house, pyt
     house(CLAIMS)
     row = records(pytester.path)["test_right/mini-0"]
     row["shown"] = [{**row["shown"][1], "columns": ["gone"]}, row["shown"][2]]
-    figures = shown_figures([Record(**row)], Shelf(pytester.path / "artifacts" / "evidence"))
+    figures = shown_figures([msgspec.convert(row, Record)], Shelf(pytester.path / "artifacts" / "evidence"))
     assert "has changed since the claim was judged: no column gone" in figures[0].problem
     assert figures[1].panels and not figures[1].problem
 

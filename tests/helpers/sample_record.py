@@ -13,7 +13,7 @@ from mechlib.evidence import files as store
 from mechlib.measurement import Measurement
 from mechlib.statistics.estimate import Distribution, Estimate
 from mechlib.statistics.families import every
-from mechlib.verdicts.record import Record
+from mechlib.verdicts.record import Comparison, ModelRead, Record, ShownFigure, TwinOutcome
 from mechlib.verdicts.verdict import Verdict
 
 MINIS = tuple(f"mini-{n}" for n in range(5))
@@ -94,13 +94,13 @@ class Sample:
             file="claims/test_induction.py",
             verdict=word or ("ERROR" if verdict is None else verdict.word),
             message=str(verdict) if verdict is not None else "it broke",
-            comparison=None if verdict is None else verdict.to_dict(),
+            comparison=None if verdict is None else Comparison.of(verdict.to_dict()),
             **more,
         )
         record.ok = record.verdict in ("SUPPORTED", "GATED", "NOT RUN") or record.expected == record.verdict
         if record.model:
             record.models = record.models or [
-                {"name": record.model, "weights": "ab" * 32, "dtype": "float32", "processing": "raw", "bos": True}
+                ModelRead(record.model, weights="ab" * 32, dtype="float32", processing="raw", bos=True)
             ]
         self.records.append(record)
         return record
@@ -123,22 +123,16 @@ def heads_measurement(seed: int, strong: dict[str, float], spread: float = 0.02,
 
 def twin_entries(
     word: str = "REFUTED", level: float = 0.03, bound: float = 0.4, model: str = "mini-0"
-) -> list[dict[str, Any]]:
+) -> list[TwinOutcome]:
     entries = []
     for seed, twin in enumerate(("untrained", "permuted")):
         verdict = estimate(np.random.default_rng(seed).normal(level, 0.1, 200)) >= bound
         if word == "silent":
             reason = "RatioRefused: the denominator is not above zero"
-            entries.append({"model": f"{model}@{twin}", "word": "silent", "reason": reason, "comparison": None})
+            entries.append(TwinOutcome(f"{model}@{twin}", "silent", reason))
         else:
-            entries.append(
-                {
-                    "model": f"{model}@{twin}",
-                    "word": verdict.word,
-                    "reason": str(verdict),
-                    "comparison": verdict.to_dict(),
-                }
-            )
+            compared = Comparison.of(verdict.to_dict())
+            entries.append(TwinOutcome(f"{model}@{twin}", verdict.word, str(verdict), compared))
     return entries
 
 
@@ -181,13 +175,8 @@ def _attention_claim(made: Sample) -> None:
             evidence=[*read, shown],
             twin_evidence=twins,
             shown=[
-                {"plot": "attention_pattern", "evidence": shown, "columns": None, "caption": "the selected head"},
-                {
-                    "plot": "heads_by_layer",
-                    "evidence": read[0],
-                    "columns": list(HEADS),
-                    "caption": "every head's score",
-                },
+                ShownFigure("attention_pattern", "the selected head", shown, None),
+                ShownFigure("heads_by_layer", "every head's score", read[0], HEADS),
             ],
             flags=["OLDER INSTRUMENTS"] if model == "mini-4" else [],
             history=["bound >= 0.60 -> >= 0.40 after evidence (it was REFUTED)"] if model == "mini-2" else [],
@@ -228,11 +217,11 @@ def _patching_claims(made: Sample) -> None:
             model,
             verdict,
             source="the pilot; Wang et al. 2022 give no such number.",
-            gates=[gate.to_dict()],
+            gates=[Comparison.of(gate.to_dict())],
             twin="silent" if seed else "controlled",
             twins=twin_entries("silent" if seed else "REFUTED", model=model),
             evidence=[path],
-            others=[(estimate(values) >= 0.1).to_dict()] if seed == 1 else [],
+            others=[Comparison.of((estimate(values) >= 0.1).to_dict())] if seed == 1 else [],
             expected="REFUTED" if verdict.word == "REFUTED" else "",
             why="the work is shared by three heads",
         )
@@ -280,7 +269,7 @@ def _family_claims(made: Sample) -> None:
         evidence=[nulls],
         twin="opted out",
         twin_reason="no effect",
-        shown=[{"plot": "distribution", "evidence": nulls, "columns": None, "caption": "200 matched sets"}],
+        shown=[ShownFigure("distribution", "200 matched sets", nulls, None)],
     )
 
 
@@ -304,7 +293,7 @@ def _odd_claims(made: Sample) -> None:
         None,
         "GATED",
         topic="addition",
-        gates=[closed.to_dict()],
+        gates=[Comparison.of(closed.to_dict())],
     ).message = f"the gate stays closed, refuted: {closed}"
     made.line = 5
     exact = Estimate(3.2e-6, 3.2e-6, 3.2e-6, 1, "none", "this checkpoint", "exact", 0.0)
@@ -335,7 +324,7 @@ def _hostile_claims(made: Sample) -> None:
         evidence=["hostile/missing--mini-0--00000000.jsonl"],
     )
     bad.code, bad.message, bad.why, bad.twin_reason = HOSTILE + "\n</script>", HOSTILE, HOSTILE, HOSTILE
-    bad.shown = [{"plot": "no_such_plot", "evidence": "hostile/missing.jsonl", "columns": None, "caption": HOSTILE}]
+    bad.shown = [ShownFigure("no_such_plot", HOSTILE, "hostile/missing.jsonl", None)]
     strata = tuple(f"template {i % 3} {HOSTILE}" for i in range(60))
     values = np.random.default_rng(8).normal(0.6, 0.1, (60, 1))
     path = made.file(
@@ -354,8 +343,8 @@ def _hostile_claims(made: Sample) -> None:
         topic="hostile",
         evidence=[path],
         twin="controlled",
-        twins=[{"model": "mini-1@untrained", "word": "ERROR", "reason": HOSTILE, "comparison": None}],
-        shown=[{"plot": "by_stratum", "evidence": path, "columns": None, "caption": HOSTILE}],
+        twins=[TwinOutcome("mini-1@untrained", "ERROR", HOSTILE)],
+        shown=[ShownFigure("by_stratum", HOSTILE, path, None)],
     ).code = HOSTILE
 
 

@@ -19,7 +19,7 @@ from mechlib.evidence import files as store
 from mechlib.judging import verify as verifying
 from mechlib.measurement import Measurement
 from mechlib.report.outputs.markdown import report_md
-from mechlib.verdicts.record import Record
+from mechlib.verdicts.record import ModelRead, Record
 from mechlib.verdicts.register import REGISTER, Judgement, Register
 from tests.helpers import house, toys
 
@@ -343,7 +343,7 @@ def test_a_prediction_that_was_withdrawn_is_found(sound):
 def test_older_instruments_are_found_on_models_that_ship_and_not_on_the_hubs(sound, monkeypatch):
     monkeypatch.setattr(verifying, "ONLY_COUNTED", False, raising=False)
     for model, found in (("mini-0", 1), ("mini-0@permuted", 1), ("gpt2-small", 0)):
-        sound.records[0].flags, sound.records[0].models = ["OLDER INSTRUMENTS"], [{"name": model}]
+        sound.records[0].flags, sound.records[0].models = ["OLDER INSTRUMENTS"], [ModelRead(model)]
         # REPORT.md lists the models, so that it is not what it was: only the line about instruments counts here.
         assert sum("rests on OLDER INSTRUMENTS" in line for line in sound.verify()) == found
 

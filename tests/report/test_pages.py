@@ -13,6 +13,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -28,7 +29,7 @@ from mechlib.report.outputs.markdown import escaped, report_md
 from mechlib.report.outputs.results import as_csv, as_latex, difference, results, tex
 from mechlib.report.outputs.terminal import verdict_table
 from mechlib.statistics.circuits.nulls import above_null
-from mechlib.verdicts.record import WORDS, Record
+from mechlib.verdicts.record import WORDS, Record, ShownFigure
 from tests.helpers.sample_record import (
     HEADS,
     HOSTILE,
@@ -236,7 +237,7 @@ def hundred(root: Path) -> list[Record]:
             name = f"evidence_{number}"
             read = made.file(name, model, data)
             twins = [made.file(name, f"{model}@{twin}", data) for twin in ("untrained", "permuted")]
-            shown = [{"plot": "heads_by_layer", "evidence": read, "columns": list(HEADS), "caption": "all heads"}]
+            shown = [ShownFigure("heads_by_layer", "all heads", read, HEADS)]
             made.add(
                 f"test_{'a_long_name_' * 6}{number}",
                 "A sentence of the length that sentences have, and then more. " * 3,
@@ -297,20 +298,21 @@ def test_results_have_schema_1_with_null_where_there_is_no_number(written: tuple
     assert [closed[name] for name in ("estimate", "low", "high", "n", "clusters", "method", "bound")] == [None] * 7
     held = next(record for record in records if record.verdict == "SUPPORTED" and record.comparison)
     assert held.comparison is not None
-    assert by_id[held.id]["estimate"] == held.comparison["estimate"]["value"]
-    assert by_id[held.id]["bound"] == held.comparison["bound"]
+    assert by_id[held.id]["estimate"] == held.comparison.estimate.value
+    assert by_id[held.id]["bound"] == held.comparison.bound
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
-def test_numbers_that_are_no_json_are_refused(
-    number: float, written: tuple[Path, list[Record]], tmp_path: Path
+@pytest.mark.parametrize("name", ["value", "low", "df"])
+def test_numbers_that_are_no_json_are_refused_before_they_are_in_a_record(
+    name: str, number: float, written: tuple[Path, list[Record]]
 ) -> None:
-    record = deepcopy(written[1][0])
-    assert record.comparison is not None
-    record.comparison["estimate"]["value"] = number
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        report.write_results([record], tmp_path / "results.json")
-    assert not (tmp_path / "results.json").exists()
+    comparison = written[1][0].comparison
+    assert comparison is not None
+    with pytest.raises(ValueError, match=f"{name} {number}: neither NaN nor infinity is JSON"):
+        msgspec.structs.replace(comparison.estimate, **{name: number})
+    with pytest.raises(ValueError, match=f"p_refuted {number}: neither"):
+        msgspec.structs.replace(comparison, p_refuted=number)
 
 
 def test_the_csv_says_the_same_as_the_json(written: tuple[Path, list[Record]]) -> None:
@@ -343,7 +345,7 @@ def test_every_claim_stands_on_the_page_with_its_word_its_numbers_and_its_link(
         assert record.why in text and record.twin_reason in text
         assert all(line in text for line in (*record.history, *record.flags))
         for twin in record.twins:
-            assert twin["word"] == "ERROR" or record.twin in text
+            assert twin.word == "ERROR" or record.twin in text
     counts = Counter(record.verdict for record in records)
     for word in WORDS:
         assert re.search(rf"<b>{counts[word]}</b>.{{0,120}}{word}", page(written), re.DOTALL)
@@ -388,7 +390,7 @@ def test_the_null_histogram_marks_the_effect_of_the_selection_itself(tmp_path: P
     at_effect = re.findall(r'class="s" d="M([\d.]+) 4V64"', histogram)[-1]
     place = (float(line) - float(zero)) / (float(at_effect) - float(zero))
     assert place == pytest.approx(percentile / effect.array.mean(), abs=2e-3)
-    record.shown = [{"plot": "distribution", "evidence": path, "columns": None, "caption": "Others"}]
+    record.shown = [ShownFigure("distribution", "Others", path, None)]
     (asked,) = shown_figures([record], Shelf(tmp_path / "artifacts/evidence"))
     assert asked.caption.startswith("Others (Null distribution over 200 sets of heads")
     assert str(asked.panels[0][1]) in text and asked.panels[0][0] in text, "the same where a claim asks for it"
@@ -536,8 +538,9 @@ def test_a_difference_names_each_verdict_bound_and_number_that_moved(written: tu
     assert difference(old, records) == []
     moved = next(record for record in records if record.verdict == "SUPPORTED" and record.comparison)
     assert moved.comparison is not None
-    moved.verdict, moved.comparison["bound"] = "REFUTED", ">= 0.99"
-    moved.comparison["estimate"]["value"] += 0.01
+    number = msgspec.structs.replace(moved.comparison.estimate, value=moved.comparison.estimate.value + 0.01)
+    moved.verdict = "REFUTED"
+    moved.comparison = msgspec.structs.replace(moved.comparison, bound=">= 0.99", estimate=number)
     gone = records.pop()
     line, last = difference(old, records)
     assert "SUPPORTED -> REFUTED" in line and ">= 0.99" in line and " -> " in line.rsplit(";", 1)[1]

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.report.test_pages import Page
 
 from mechlib.evidence import files as store
 from mechlib.report.content import titles as names
@@ -17,6 +16,7 @@ from mechlib.report.outputs.appendix import appendix, failures
 from mechlib.report.outputs.markdown import report_md
 from mechlib.verdicts.record import Record
 from tests.helpers.sample_record import Sample, estimate, heads_measurement, sample
+from tests.report.test_pages import Page
 
 # Names for readers
 

@@ -17,14 +17,14 @@ from mechlib.figures.data import (
     Point,
     clipped,
     column_points,
+    column_spans,
+    columns_left_out,
     extent,
-    farthest,
     grid_of,
     heads_and_mlps,
     histogram,
-    not_shown,
+    magnitude,
     short,
-    spans,
     strata_means,
     stratum_points,
 )
@@ -34,7 +34,6 @@ from mechlib.figures.svg.circuit_charts import curve as curve
 from mechlib.figures.svg.circuit_charts import edge_bar as edge_bar
 from mechlib.figures.svg.elements import (
     Scale,
-    axis_parts,
     digits,
     dot,
     drawing,
@@ -44,6 +43,7 @@ from mechlib.figures.svg.elements import (
     scale_for,
     text,
 )
+from mechlib.figures.svg.intervals import axis_parts
 from mechlib.measurement import Measurement
 
 WIDTH, LINE, LETTER = 210, 14, 6
@@ -55,7 +55,7 @@ def heads_by_layer(measurement: Measurement, ends: Ends | None = None, small: bo
     Numbers where they reach a tenth of the limit, all on hover.
     """
     grid, mlps = heads_and_mlps(measurement)
-    limit = farthest(ends or extent("heads_by_layer", [measurement]))
+    limit = magnitude(ends or extent("heads_by_layer", [measurement]))
     layers, heads = grid.shape
     wide, tall, edge = (9, 8, 0) if small else (23, 17, 15)
     cells = [(f"{layer}.{head}", wide * head, tall * layer, value) for (layer, head), value in np.ndenumerate(grid)]
@@ -98,7 +98,7 @@ def attention_pattern(measurement: Measurement, ends: Ends | None = None, small:
     top = 0 if small else _room(measurement.columns, 14, letter)
     parts = []
     for (query, key), value in np.ndenumerate(values):
-        share = min(1.0, abs(float(value)) / farthest(ends or (0.0, 1.0)))
+        share = min(1.0, abs(float(value)) / magnitude(ends or (0.0, 1.0)))
         if share >= 0.01:
             title = f"{measurement.units[query]} → {measurement.columns[key]}: {value:.2f}"
             shown = title if share >= 0.1 and not small else ""
@@ -159,7 +159,7 @@ def distribution(
 
 def by_column(measurement: Measurement, ends: Ends | None = None, small: bool = False) -> Markup:
     """Mean (dot) and quartiles (line) over units for each column, in order; of shares the 95 % interval."""
-    lines = spans(measurement)
+    lines = column_spans(measurement)
     means = measurement.values.mean(axis=0)
     scale = _data_scale(ends or extent("by_column", [measurement]))
     left = 0 if small else _room(measurement.columns, 24)
@@ -186,7 +186,7 @@ def rates_by_column(measurement: Measurement, ends: Ends | None = None, small: b
     points = column_points(measurement)
     labels = [clipped(point.label, 34) for point in points]
     ends = ends or extent("rates_by_column", [measurement])
-    return _rates(points, labels, ends, small, "rates by column", not_shown(measurement))
+    return _rates(points, labels, ends, small, "rates by column", columns_left_out(measurement))
 
 
 def _rates(
@@ -218,7 +218,7 @@ def _said(point: Point) -> str:
 def matrix(drawn: Measurement | Cells, ends: Ends | None = None, small: bool = False) -> Markup:
     """A grid with a number in each cell, and its interval below where a cell is a measurement of its own."""
     grid = grid_of(drawn)
-    limit = farthest(ends or extent("matrix", [drawn]))
+    limit = magnitude(ends or extent("matrix", [drawn]))
     with_intervals = any(cell.interval for cell in grid.cells.values())
     wide, tall = (9, 8) if small else (64, 30) if with_intervals else (42, 18)
     turned = max(LETTER * len(clipped(column, 40)) for column in grid.columns) > wide

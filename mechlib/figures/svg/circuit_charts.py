@@ -1,4 +1,4 @@
-"""The figures of `mechlib.figures.circuit_plots` as inline SVG for the pages: the same names and numbers."""
+"""Figures of circuits as inline SVG for the pages: the names and numbers of `mechlib.figures.circuit_plots`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from markupsafe import Markup
 
-from mechlib.figures.data import Ends, Series, SizePoint, clipped, curves_of, extent, farthest
+from mechlib.figures.data import Ends, Series, SizePoint, clipped, curves_of, extent, magnitude
 from mechlib.figures.layouts import Box, Line, Place, bends, layout, runs, size_ticks, spread
 from mechlib.figures.show import Cells
 from mechlib.figures.svg.elements import (
@@ -33,7 +33,7 @@ def circuit_graph(measurement: Measurement, ends: Ends | None = None, small: boo
     The strongest 60 edges, each with its number on hover; what is not drawn is counted below.
     """
     drawn = layout(measurement)
-    limit = farthest(ends or extent("circuit_graph", [measurement]))
+    limit = magnitude(ends or extent("circuit_graph", [measurement]))
     parts = [_stroke(line, limit) for line in drawn.lines]
     parts += [part for box in drawn.boxes for part in _box(box, small)]
     below = 14 if drawn.rest and not small else 0

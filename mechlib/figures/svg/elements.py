@@ -1,4 +1,4 @@
-"""Small inline SVG for the pages: scales, intervals against bounds, boxes, strips.
+"""Small inline SVG for the pages: scales, paths, dots, texts, and how numbers are written.
 
 Colours come from the page's custom properties, so that one drawing serves light, dark and print. Shape and
 text carry every meaning that colour carries. Numbers are rounded to a tenth of a pixel: pages stay small and
@@ -8,12 +8,12 @@ two writes are the same bytes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-ROW, MARGIN = 18, 9
+MARGIN = 9
 
 
 @dataclass(frozen=True)
@@ -47,136 +47,6 @@ def scale_for(numbers: Iterable[float | None], width: int = 300) -> Scale:
     return Scale(low - air, high + air, width)
 
 
-@dataclass(frozen=True)
-class Mark:
-    """One interval to draw. `word` picks the shape; those of twins ("untrained", "permuted") are hollow.
-
-    `members` are the values of a family of which this is the deciding one: faint ticks.
-    """
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-    word: str = "SUPPORTED"
-    twin: str = ""
-    title: str = ""
-    members: tuple[float, ...] = ()
-
-
-def interval_row(scale: Scale, marks: Sequence[Mark], bounds: Sequence[tuple[str, float]], height: int = ROW) -> Markup:
-    """One row of a forest plot: the claimed side tinted, bounds as lines, the model's interval over its twins'."""
-    return drawing(scale.width, height, interval_parts(scale, marks, bounds, height), "row")
-
-
-def interval_parts(
-    scale: Scale, marks: Sequence[Mark], bounds: Sequence[tuple[str, float]], height: int = ROW
-) -> list[str]:
-    """The parts of `interval_row`, for a larger drawing."""
-    parts = [_claimed(scale, bounds, height)]
-    parts += [path("b", f"M{digits(scale(bound))} 0V{height}") for _, bound in bounds]
-    return parts + [_mark(scale, mark, height / 2) for mark in sorted(marks, key=lambda mark: not mark.twin)]
-
-
-def panel(scale: Scale, rows: Sequence[tuple[str, Sequence[Mark]]], bounds: Sequence[tuple[str, float]]) -> Markup:
-    """A small forest plot: labelled rows on one axis."""
-    left, height, parts = 104, 15, []
-    for place, (label, marks) in enumerate(rows):
-        inside = "".join(interval_parts(scale, marks, bounds, height))
-        parts.append(f'<g transform="translate({left} {height * place})">{inside}</g>')
-        parts.append(text(left - 4, height * place + 11, label, "r"))
-    known = bool(bounds)
-    parts += axis_parts(scale, left, height * len(rows)) if known else []
-    return drawing(left + scale.width, height * len(rows) + 17 * known, parts, "row")
-
-
-def axis(scale: Scale) -> Markup:
-    """Ticks and numbers under rows of the same scale."""
-    return drawing(scale.width, 17, axis_parts(scale), "axis")
-
-
-def axis_parts(scale: Scale, left: float = 0, top: int = 0) -> list[str]:
-    """The axis as parts of a larger drawing, its line at `top`."""
-    parts = [path("x", f"M{digits(left + MARGIN)} {top}.5h{scale.width - 2 * MARGIN}")]
-    for tick in scale.ticks:
-        x = left + scale(tick)
-        parts += [path("x", f"M{digits(x)} {top}v4"), text(x, top + 14, tick_text(tick))]
-    return parts
-
-
-def claimed_side(bounds: Sequence[tuple[str, float]]) -> tuple[float, float]:
-    """The numbers between which the claim is true; infinite where it is open."""
-    low = max((bound for sign, bound in bounds if sign[0] == ">"), default=-math.inf)
-    high = min((bound for sign, bound in bounds if sign[0] == "<"), default=math.inf)
-    return low, high
-
-
-def _claimed(scale: Scale, bounds: Sequence[tuple[str, float]], height: int) -> str:
-    low, high = claimed_side(bounds)
-    if not bounds or low >= high:
-        return ""
-    left = 0.0 if low == -math.inf else scale(low)
-    right = float(scale.width) if high == math.inf else scale(high)
-    return rect("claimed", left, 0, right - left, height)
-
-
-def _mark(scale: Scale, mark: Mark, y: float) -> str:
-    if mark.value is None or not math.isfinite(mark.value):
-        return ""
-    kind = "t" if mark.twin else mark.word.lower().replace(" ", "-")
-    if not scale.low <= mark.value <= scale.high:  # an arrow at the edge, not a mark at a wrong place
-        left = mark.value < scale.low
-        shape = path("f", f"M{digits(1 if left else scale.width - 1)} {digits(y)}l{'6-3v6' if left else '-6-3v6'}z")
-        return f'<g class="m {kind}">{_title(mark.title)}{shape}</g>'
-    low = scale(scale.low if mark.low is None else mark.low)
-    high = scale(scale.high if mark.high is None else mark.high)
-    ticks = "".join(path("e", f"M{digits(scale(value))} {digits(y - 3)}v6") for value in mark.members)
-    line = path("i", f"M{digits(low)} {digits(y)}H{digits(high)}")
-    return f'<g class="m {kind}">{_title(mark.title)}{ticks}{line}{_shape(mark, scale(mark.value), y)}</g>'
-
-
-def _shape(mark: Mark, x: float, y: float) -> str:
-    """A disc where the claim holds, a cross where it is refuted, a circle where it is open, a struck one where void."""
-    if mark.twin == "permuted":
-        return path("o", f"M{digits(x)} {digits(y - 3.6)}l3.6 3.6-3.6 3.6-3.6-3.6z")
-    if mark.twin:
-        return dot(x, y, 2.8, "o")
-    if mark.word == "REFUTED":
-        return path("s", f"M{digits(x - 3.5)} {digits(y - 3.5)}l7 7m0-7l-7 7")
-    if mark.word == "SUPPORTED":
-        return dot(x, y, 4)
-    struck = path("s", f"M{digits(x - 4)} {digits(y + 4)}l8-8") if mark.word == "VOID" else ""
-    return dot(x, y, 4, "o") + struck
-
-
-def box(scale: Scale, five: Sequence[float | None], mean: float | None, height: int = ROW) -> Markup:
-    """Minimum, quartiles, median and maximum of single units, the mean as a dot; nothing where one is missing."""
-    known = [scale(number) for number in five if number is not None]
-    if len(known) != 5:
-        return Markup("")
-    low, lower, median, upper, high = known
-    middle, half = height // 2, 5
-    parts = [path("z", f"M{digits(scale(0))} 0V{height}")] if scale.low < 0 < scale.high else []
-    parts += [
-        path("w", f"M{digits(low)} {middle}H{digits(lower)}M{digits(upper)} {middle}H{digits(high)}"),
-        rect("q", lower, middle - half, upper - lower, 2 * half),
-        path("d", f"M{digits(median)} {middle - half}v{2 * half}"),
-    ]
-    if mean is not None:
-        parts.append(dot(scale(mean), middle, 2.4))
-    return drawing(scale.width, height, parts, "row")
-
-
-def strip_row(scale: Scale, strip: Sequence[tuple[str, int, float]], mean: float | None, height: int = ROW) -> Markup:
-    """One tick a template (or length, or order), label and number on hover, the mean of all as a dot."""
-    parts = [
-        path("k", f"M{digits(scale(value))} 3V{height - 3}", f"{label}: {number(value)} (n={n})")
-        for label, n, value in strip
-    ]
-    if mean is not None:
-        parts.append(dot(scale(mean), height // 2, 2.4))
-    return drawing(scale.width, height, parts, "row")
-
-
 def drawing(width: float, height: float, parts: Iterable[str], kind: str, label: str = "") -> Markup:
     """The svg element around its parts; hidden from screen readers unless it has a label to be read instead."""
     size = f'width="{digits(width)}" height="{digits(height)}" viewBox="0 0 {digits(width)} {digits(height)}"'
@@ -186,7 +56,7 @@ def drawing(width: float, height: float, parts: Iterable[str], kind: str, label:
 
 def path(kind: str, d: str, title: str = "") -> str:
     """A path element of a class."""
-    return f'<path class="{kind}" d="{d}">{_title(title)}</path>' if title else f'<path class="{kind}" d="{d}"/>'
+    return f'<path class="{kind}" d="{d}">{title_of(title)}</path>' if title else f'<path class="{kind}" d="{d}"/>'
 
 
 def rect(
@@ -195,13 +65,13 @@ def rect(
     """A rectangle of a class; `share` is how much of its colour shows."""
     place = f'x="{digits(x)}" y="{digits(y)}" width="{digits(width)}" height="{digits(height)}"'
     shows = "" if share is None else f' fill-opacity="{decimals(share)}"'
-    end = f">{_title(title)}</rect>" if title else "/>"
+    end = f">{title_of(title)}</rect>" if title else "/>"
     return f'<rect class="{kind}" {place}{shows}{end}'
 
 
 def dot(x: float, y: float, radius: float, kind: str = "f", title: str = "") -> str:
     """A circle; filled unless the class says otherwise."""
-    end = f">{_title(title)}</circle>" if title else "/>"
+    end = f">{title_of(title)}</circle>" if title else "/>"
     return f'<circle class="{kind}" cx="{digits(x)}" cy="{digits(y)}" r="{digits(radius)}"{end}'
 
 
@@ -216,7 +86,8 @@ def tick_text(value: float) -> str:
     return f"{value:g}".replace("e-0", "e-").replace("e+0", "e").replace("-", "−")
 
 
-def _title(content: str) -> str:
+def title_of(content: str) -> str:
+    """What is shown on hover."""
     return f"<title>{escape(content)}</title>" if content else ""
 
 

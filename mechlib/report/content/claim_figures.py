@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from markupsafe import Markup
+from msgspec import UNSET
 
 from mechlib.figures import plots
-from mechlib.figures import show as showing
-from mechlib.figures.data import extent, farthest
-from mechlib.figures.show import Cells
+from mechlib.figures.data import extent, magnitude
+from mechlib.figures.show import Cells, restored
 from mechlib.figures.svg import charts as drawings
 from mechlib.figures.svg.elements import number
 from mechlib.measurement import Measurement
 from mechlib.report.content.claim_rows import ClaimRow
-from mechlib.report.content.claim_views import estimate_of
 from mechlib.report.content.evidence_files import Filed, Shelf
 from mechlib.statistics.circuits.nulls import percentile_of
 from mechlib.statistics.estimate import plural
-from mechlib.verdicts.record import Record
+from mechlib.verdicts.record import Record, ShownFigure
 
 LEGENDS = {
     "heads_by_layer": "colour: the mean",
@@ -58,32 +56,31 @@ class Shown:
 
 def shown_figures(records: Sequence[Record], shelf: Shelf) -> list[Figure]:
     """The figures that a claim asked for, the same one of several models side by side."""
-    asked: dict[tuple[int, str], list[tuple[Record, dict[str, Any]]]] = {}
+    asked: dict[tuple[int, str], list[tuple[Record, ShownFigure]]] = {}
     for record in records:
         for place, shown in enumerate(record.shown):
-            asked.setdefault((place, str(shown["plot"])), []).append((record, shown))
+            asked.setdefault((place, shown.plot), []).append((record, shown))
     return [_shown(plot, members, shelf) for (_, plot), members in asked.items()]
 
 
-def _shown(plot: str, members: list[tuple[Record, dict[str, Any]]], shelf: Shelf) -> Figure:
+def _shown(plot: str, members: list[tuple[Record, ShownFigure]], shelf: Shelf) -> Figure:
     found, problems = [], []
-    captions = list(dict.fromkeys(str(shown.get("caption") or "") for _, shown in members))
+    captions = list(dict.fromkeys(shown.caption for _, shown in members))
     for record, shown in members:
-        read = {path: shelf.read(path) for path in showing.paths(shown)}
+        read = {path: shelf.read(path) for path in shown.paths}
         filed = [one for one in read.values() if one is not None]
         problems += [f"{path}: {shelf.problems[path]}" for path, one in read.items() if one is None]
         if len(filed) < len(read):
             continue
         try:
-            own = showing.drawn(shown, {one.path: one.measurement for one in filed})
+            own = restored(shown, {one.path: one.measurement for one in filed})
         except (KeyError, ValueError) as error:
             problems.append(f"{filed[0].path} has changed since the claim was judged: {error.args[0]}")
             continue
-        title = _name(record) + (f": {shown.get('caption') or ''}" if len(captions) > 1 else "")
+        title = _name(record) + (f": {shown.caption}" if len(captions) > 1 else "")
         twins = _twins_of(record, filed[0], shelf, own) if isinstance(own, Measurement) else []
-        parts = shown.get("cells", [shown])
-        computed = any("values" in part.get("changed", {}) for part in parts)
-        found.append(Shown(title, record, filed[0], own, [] if "changed" in shown else twins, computed))
+        computed = any(part.changed and part.changed.values is not UNSET for part in shown.parts)
+        found.append(Shown(title, record, filed[0], own, [] if shown.changed else twins, computed))
     caption = captions[0] if len(captions) == 1 else ""
     if plot not in plots.FIGURES:
         problems.append(f"mechlib.figures.plots has no {plot}: a figure is drawn by one of {', '.join(plots.FIGURES)}")
@@ -123,7 +120,7 @@ def _row_of(plot: str, caption: str, members: Sequence[Shown], problem: str = ""
     ends = extent(plot, [m for one in members for m in (one.own, *(twin for _, twin in one.twins if maps))])
     coloured = maps or plot == "matrix"
     legend = drawings.colour_bar if coloured else drawings.edge_bar if plot == "circuit_graph" else None
-    bar = legend(farthest(ends), ends[0] < 0) if legend else None
+    bar = legend(magnitude(ends), ends[0] < 0) if legend else None
     panels = tuple(
         (
             one.title,
@@ -226,7 +223,7 @@ class Null:
 def null_figures(row: ClaimRow, shelf: Shelf) -> list[Figure]:
     """The null distributions behind a claim: histograms over random sets with their 95th percentile, the selection's
     effect where it is known, and how the sets were matched (docs/STATISTICS.md, R16)."""
-    asked = {path for record in row.records for shown in record.shown for path in showing.paths(shown)}
+    asked = {path for record in row.records for shown in record.shown for path in shown.paths}
     read = [(record, filed) for record in row.records for filed in shelf.of(record) if filed.path not in asked]
     found = [_null(_name(record), record, filed, filed.measurement) for record, filed in read]
     nulls = [null for null in found if null is not None]
@@ -263,7 +260,7 @@ def _as_share(null: Measurement) -> Measurement:
 
 def _effect(record: Record, filed: Filed, null: Measurement) -> float | None:
     """The selection's own effect, where the claim is that it exceeds this null's 95th percentile."""
-    compared = estimate_of(record.comparison)
+    compared = record.comparison.estimate if record.comparison else None
     if compared is None or not compared.method.endswith("95th percentile") or filed.path not in compared.sources:
         return None
     return compared.value + percentile_of(null.values[:, 0])
@@ -276,5 +273,5 @@ def without_twins(figure: Figure) -> Figure:
 
 def asked_to_show(records: Sequence[Record], shelf: Shelf) -> set[str]:
     """Questions that a claim draws as head maps by itself."""
-    files = [shown for record in records for shown in record.shown if shown["plot"] == "heads_by_layer"]
-    return {filed.question for shown in files if (filed := shelf.read(str(shown["evidence"]))) is not None}
+    files = [shown for record in records for shown in record.shown if shown.plot == "heads_by_layer"]
+    return {filed.question for shown in files if (filed := shelf.read(shown.paths[0])) is not None}

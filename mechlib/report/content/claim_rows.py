@@ -12,6 +12,7 @@ from typing import Any
 
 from mechlib.report.content import titles as names
 from mechlib.verdicts.record import WORDS, Record
+from mechlib.verdicts.verdict import Outcome
 
 # A sign for each word, so that colour never carries it alone.
 SIGNS = dict(zip(WORDS, ("✓", "✗", "?", "∅", "‖", "–", "!"), strict=True))
@@ -73,7 +74,7 @@ class Glance:
     unrun: tuple[str, ...]
 
     @property
-    def counts(self) -> list[tuple[str, int]]:
+    def counts(self) -> list[tuple[Outcome, int]]:
         """(word, how many) of the words that occur."""
         return [(word, n) for word, n in counted([r for row in self.rows for r in row.records]) if n]
 
@@ -154,7 +155,7 @@ def record_anchor(record: Record) -> str:
     return slug(f"{record.topic}.{record.id.rsplit('::', 1)[-1].removeprefix('test_')}")
 
 
-def counted(records: Sequence[Record]) -> list[tuple[str, int]]:
+def counted(records: Sequence[Record]) -> list[tuple[Outcome, int]]:
     """(word, how many) in the order of WORDS, zeros included: what failed is as visible as what held."""
     counts = Counter(record.verdict for record in records)
     return [(word, counts[word]) for word in WORDS]

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup, escape
 
 from mechlib.figures.data import clipped, in_order
-from mechlib.figures.svg import elements as svg
-from mechlib.figures.svg.elements import Mark, Scale, number
+from mechlib.figures.svg.elements import Scale, number, scale_for
+from mechlib.figures.svg.intervals import Mark, axis, box_plot, interval_panel, strip_plot
 from mechlib.report.content.claim_rows import SIGNS, ClaimRow
-from mechlib.statistics.estimate import Distribution, Estimate
-from mechlib.verdicts.record import Record
+from mechlib.statistics.estimate import Estimate
+from mechlib.verdicts.record import Comparison, EstimateEntry, Record
 
 PLOT = 280
 
@@ -29,27 +29,17 @@ class Numbers:
     n: str = ""
 
 
-def estimate_of(comparison: dict[str, Any] | None) -> Estimate | None:
-    """The Estimate whose `to_dict` a record carries."""
-    if not comparison or not comparison.get("estimate"):
-        return None
-    plain = dict(comparison["estimate"])
-    if plain.get("distribution"):
-        plain["distribution"] = Distribution(**plain["distribution"])
-    for name in ("notes", "sources"):
-        plain[name] = tuple(plain.get(name) or ())
-    plain["strip"] = tuple((str(label), int(n), float(value)) for label, n, value in plain.get("strip") or ())
-    return Estimate(**plain)
-
-
-def numbers(comparison: dict[str, Any] | None) -> Numbers:
+def numbers(comparison: Comparison | None) -> Numbers:
     """The numbers of a comparison, with as many digits as its own text has."""
-    estimate = estimate_of(comparison)
-    if estimate is None or comparison is None:
-        return Numbers()
+    return Numbers() if comparison is None else numbers_of(comparison.estimate, comparison.bounds)
+
+
+def numbers_of(estimate: EstimateEntry, bounds: Sequence[tuple[str, float]]) -> Numbers:
+    """The numbers of an estimate that was held against bounds."""
     if estimate.method == "exact":
         return Numbers(number(estimate.value), "exact", "")
-    text, _, counted = estimate.shown(*(bound for _, bound in comparison["bounds"])).partition(" n=")
+    plain = {name: getattr(estimate, name) for name in estimate.__struct_fields__ if name != "distribution"}
+    text, _, counted = Estimate(**plain).shown(*(bound for _, bound in bounds)).partition(" n=")
     value, _, interval = text.partition(" [")
     return Numbers(value.replace("-", "−"), f"[{interval}".replace("-", "−"), counted)
 
@@ -58,26 +48,25 @@ def bounds_of(records: Iterable[Record]) -> list[tuple[str, float]]:
     """The bounds of a claim, from the first record that was compared."""
     for record in records:
         if record.comparison:
-            return [(str(sign), float(bound)) for sign, bound in record.comparison["bounds"]]
+            return list(record.comparison.bounds)
     return []
 
 
-def claimed(comparison: dict[str, Any] | None) -> str:
+def claimed(comparison: Comparison | None) -> str:
     """What was claimed of the number, for reading: "≥ 0.40", "every ≤ 0.05", "within −0.05 and 0.05"."""
     if not comparison:
         return ""
-    kind = comparison.get("kind", "one")
-    bound = str(comparison["bound"]).replace(">=", "≥").replace("<=", "≤").replace("-", "−")
-    return bound if kind == "one" else f"{kind} {bound}"
+    bound = comparison.bound.replace(">=", "≥").replace("<=", "≤").replace("-", "−")
+    return bound if comparison.kind == "one" else f"{comparison.kind} {bound}"
 
 
 def mark_of(record: Record) -> list[Mark]:
     """The model's mark; nothing where no number was reached."""
-    estimate = estimate_of(record.comparison)
-    if estimate is None or record.comparison is None:
+    if record.comparison is None:
         return []
-    members = tuple(float(member["estimate"]["value"]) for member in record.comparison["members"])
-    title = f"{record.model or 'no one model'}: {record.comparison['numbers']}, {record.verdict}"
+    estimate = record.comparison.estimate
+    members = tuple(member.estimate.value for member in record.comparison.members)
+    title = f"{record.model or 'no one model'}: {record.comparison.numbers}, {record.verdict}"
     return [Mark(estimate.value, estimate.low, estimate.high, record.verdict, title=title, members=members)]
 
 
@@ -85,11 +74,10 @@ def twin_marks(record: Record) -> list[Mark]:
     """The marks of the twins that reached a number."""
     marks = []
     for twin in record.twins:
-        estimate = estimate_of(twin.get("comparison"))
-        if estimate is not None:
-            kind = str(twin["model"]).partition("@")[2] or "untrained"
-            title = f"{twin['model']}: {twin['comparison']['numbers']}, {twin['word']}"
-            marks.append(Mark(estimate.value, estimate.low, estimate.high, str(twin["word"]), kind, title))
+        if twin.comparison is not None:
+            estimate, kind = twin.comparison.estimate, twin.model.partition("@")[2] or "untrained"
+            title = f"{twin.model}: {twin.comparison.numbers}, {twin.word}"
+            marks.append(Mark(estimate.value, estimate.low, estimate.high, twin.word, kind, title))
     return marks
 
 
@@ -106,7 +94,7 @@ def scale_of(row: ClaimRow, width: int = PLOT) -> Scale:
     if known:
         room = 1.5 * (max(known) - min(known) or abs(known[0]) or 1.0)
         near += [value for value in far if min(known) - room <= value <= max(known) + room]
-    return svg.scale_for(near, width)
+    return scale_for(near, width)
 
 
 def forest_panel(row: ClaimRow) -> Markup:
@@ -116,51 +104,50 @@ def forest_panel(row: ClaimRow) -> Markup:
         (f"{clipped(r.model or 'no one model', 13)} {SIGNS[r.verdict]}", [*mark_of(r), *twin_marks(r)])
         for r in row.records
     ]
-    return svg.panel(scale, rows, bounds_of(row.records))
+    return interval_panel(scale, rows, bounds_of(row.records))
 
 
 def twin_texts(record: Record) -> list[tuple[str, str, str]]:
     """(sign of the mark, kind, what came out) for each twin: ("○", "untrained", "0.031 ✗")."""
     texts = []
     for twin in record.twins:
-        kind = str(twin["model"]).partition("@")[2]
-        word = str(twin["word"])
-        if word not in SIGNS:  # silent: the claim's own word says so
+        kind = twin.model.partition("@")[2]
+        if twin.word not in SIGNS:  # silent: the claim's own word says so
             continue
-        outcome = f"{numbers(twin.get('comparison')).value} {SIGNS[word]}".strip()
+        outcome = f"{numbers(twin.comparison).value} {SIGNS[twin.word]}".strip()
         texts.append(("◇" if kind == "permuted" else "○", kind, outcome))
     return texts
 
 
 def distributions(row: ClaimRow) -> list[dict[str, Any]]:
     """Quartiles, share of the wrong sign and box of each model, on one scale; empty where nothing is known."""
-    known = [(r, e) for r in row.records if (e := estimate_of(r.comparison)) is not None and e.distribution]
+    known = [(r, c.estimate) for r in row.records if (c := r.comparison) is not None and c.estimate.distribution]
     ends = [end for _, e in known if e.distribution for end in (e.distribution.minimum, e.distribution.maximum)]
     if not known:
         return []
-    scale = svg.scale_for(ends, PLOT)
+    scale = scale_for(ends, PLOT)
     lines = []
     for record, estimate in known:
         spread = estimate.distribution
         assert spread is not None
         five = (spread.minimum, spread.lower_quartile, spread.median, spread.upper_quartile, spread.maximum)
         lines.append(
-            {"record": record, "five": five, "wrong": spread.wrong_sign, "box": svg.box(scale, five, estimate.value)}
+            {"record": record, "five": five, "wrong": spread.wrong_sign, "box": box_plot(scale, five, estimate.value)}
         )
-    return [*lines, {"axis": svg.axis(scale)}]
+    return [*lines, {"axis": axis(scale)}]
 
 
 def strips(row: ClaimRow) -> dict[str, Any] | None:
     """Means by template (or length, or order): a strip for each model and the table behind it; None without strata."""
-    known = [(r, e) for r in row.records if (e := estimate_of(r.comparison)) is not None and len(e.strip) > 1]
+    known = [(r, c.estimate) for r in row.records if (c := r.comparison) is not None and len(c.estimate.strip) > 1]
     if not known:
         return None
-    scale = svg.scale_for([value for _, e in known for *_, value in e.strip], PLOT)
+    scale = scale_for([value for _, e in known for *_, value in e.strip], PLOT)
     labels = in_order(label for _, e in known for label, *_ in e.strip)
     return {
         "models": [record.model or "no one model" for record, _ in known],
-        "drawn": [(r.model or "no one model", svg.strip_row(scale, e.strip, e.value)) for r, e in known],
-        "axis": svg.axis(scale),
+        "drawn": [(r.model or "no one model", strip_plot(scale, e.strip, e.value)) for r, e in known],
+        "axis": axis(scale),
         "table": [
             (label, [{name: (n, value) for name, n, value in e.strip}.get(label) for _, e in known]) for label in labels
         ],
@@ -169,17 +156,15 @@ def strips(row: ClaimRow) -> dict[str, Any] | None:
 
 def members(row: ClaimRow) -> dict[str, Any] | None:
     """Families of a claim as a table: members as rows, models as columns; None where every number stands alone."""
-    known = [record for record in row.records if record.comparison and record.comparison["members"]]
+    known = [(r, r.comparison) for r in row.records if r.comparison is not None and r.comparison.members]
     if not known:
         return None
     table: dict[str, list[tuple[Numbers, str] | None]] = {}
-    for place, record in enumerate(known):
-        assert record.comparison is not None
-        for number_, member in enumerate(record.comparison["members"]):
-            name = member["name"] or f"{number_ + 1}"
-            shown = numbers({"estimate": member["estimate"], "bounds": record.comparison["bounds"]})
-            table.setdefault(name, [None] * len(known))[place] = (shown, str(member["word"]))
-    return {"models": [record.model or "no one model" for record in known], "table": list(table.items())}
+    for place, (_, comparison) in enumerate(known):
+        for rank, member in enumerate(comparison.members):
+            shown = numbers_of(member.estimate, comparison.bounds)
+            table.setdefault(member.name or f"{rank + 1}", [None] * len(known))[place] = (shown, member.word)
+    return {"models": [record.model or "no one model" for record, _ in known], "table": list(table.items())}
 
 
 def prose(text: str) -> Markup:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from markupsafe import Markup
 
 from mechlib.checkpoints.hub import HUB
-from mechlib.figures.svg import elements as svg
+from mechlib.figures.svg.intervals import axis
 from mechlib.report.content import (
     across_trainings as trainings,
 )
@@ -39,7 +40,7 @@ from mechlib.report.content.claim_rows import (
 from mechlib.report.content.evidence_files import Shelf
 from mechlib.report.outputs.html import environment, stylesheet
 from mechlib.statistics import multiplicity
-from mechlib.verdicts.record import Record
+from mechlib.verdicts.record import ModelRead, Record
 
 FAILED = ("REFUTED", "INCONCLUSIVE", "VOID", "ERROR")
 
@@ -139,7 +140,7 @@ def _claims(rows: Sequence[ClaimRow], shelf: Shelf, corrected: dict[str, dict[st
             "forest": views.forest_panel(row),
             "bounds": views.bounds_of(row.records),
             "scale": scale,
-            "axis": svg.axis(scale),
+            "axis": axis(scale),
             "of": _of(row),
             "claimed": next((views.claimed(r.comparison) for r in row.records if r.comparison), ""),
             "lines": [_line(record, corrected) for record in row.records],
@@ -159,7 +160,8 @@ def _claims(rows: Sequence[ClaimRow], shelf: Shelf, corrected: dict[str, dict[st
 
 def _line(record: Record, corrected: dict[str, dict[str, str]]) -> dict[str, Any]:
     words = corrected.get(record.id, {})
-    differing = [f"{name}: {word}" for name, word in words.items() if word != (record.comparison or {}).get("word")]
+    own = record.comparison.word if record.comparison else None
+    differing = [f"{name}: {word}" for name, word in words.items() if word != own]
     return {
         "record": record,
         "anchor": record_anchor(record),
@@ -171,8 +173,8 @@ def _line(record: Record, corrected: dict[str, dict[str, str]]) -> dict[str, Any
 def _of(row: ClaimRow) -> str:
     """What the axis shows: the quantity and its method, from the first comparison that there is."""
     for record in row.records:
-        estimate = views.estimate_of(record.comparison)
-        if estimate is not None:
+        if record.comparison is not None:
+            estimate = record.comparison.estimate
             what = estimate.of or "value"
             return f"{what}, generalised over {estimate.across}; interval: {estimate.method}"
     return ""
@@ -190,8 +192,8 @@ def notes(row: ClaimRow) -> Iterator[tuple[str, list[tuple[str, str]]]]:
             found.append(("not accounted for", f"came out {record.verdict} without being marked so"))
         if record.verdict in ("GATED", "NOT RUN", "ERROR", "VOID"):
             found.append((record.verdict, record.message))
-        elif record.comparison and record.comparison["remarks"]:
-            found.append(("", "; ".join(record.comparison["remarks"])))
+        elif record.comparison and record.comparison.remarks:
+            found.append(("", "; ".join(record.comparison.remarks)))
         found += [("flag", flag) for flag in record.flags]
         found += [("changed", line) for line in dict.fromkeys(record.history)]
         if found:
@@ -210,7 +212,8 @@ def adjusted(records: Sequence[Record]) -> dict[str, dict[str, str]]:
     words: dict[str, dict[str, str]] = {}
     for model in models_of(records):
         family = [(record.id, record.comparison) for record in records if record.model == model and record.comparison]
-        for (name, _), row in zip(family, multiplicity.adjusted([comparison for _, comparison in family]), strict=True):
+        left = multiplicity.adjusted([msgspec.structs.asdict(comparison) for _, comparison in family])
+        for (name, _), row in zip(family, left, strict=True):
             words[name] = {"Holm": row["holm"], "BH": row["bh"]}
     return words
 
@@ -221,16 +224,18 @@ def model_rows(records: Sequence[Record], root: Path) -> list[dict[str, Any]]:
     for name in models_of(records):
         if not name:
             continue
-        read = next((m for r in records if r.model == name for m in r.models if m.get("name") == name), {})
+        read = next((m for r in records if r.model == name for m in r.models if m.name == name), ModelRead(name))
         card = card_of(root, name)
         size = card.get("parameters") or (HUB[name].shape.parameters if name in HUB else None)
-        weights = read.get("weights") or card.get("sha256") or ""
+        weights = read.weights or card.get("sha256") or ""
         rows.append(
             {
                 "name": name,
                 "parameters": size,
                 "weights": weights,
-                **{k: read.get(k) for k in ("dtype", "processing", "bos")},
+                "dtype": read.dtype,
+                "processing": read.processing,
+                "bos": read.bos,
             }
         )
     return rows

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from mechlib.figures.svg import elements as svg
+from mechlib.figures.svg.elements import number
+from mechlib.figures.svg.intervals import interval_row
 from mechlib.figures.svg.sheet import STYLES
 from mechlib.report.content import (
     claim_views as views,
@@ -35,8 +36,8 @@ def environment() -> Environment:
     )
     made.globals.update(
         record_anchor=record_anchor,
-        signs=SIGNS, meanings=MEANINGS, number=svg.number, percent=views.percent, numbers=views.numbers,
-        claimed=views.claimed, twin_texts=views.twin_texts, interval_row=svg.interval_row, plural=plural, slug=slug,
+        signs=SIGNS, meanings=MEANINGS, number=number, percent=views.percent, numbers=views.numbers,
+        claimed=views.claimed, twin_texts=views.twin_texts, interval_row=interval_row, plural=plural, slug=slug,
     )  # fmt: skip
     made.filters["prose"] = views.prose
     return made

@@ -194,8 +194,8 @@ def _remarks_on(record: Record, corrected: dict[str, str]) -> Iterator[str]:
     if record.verdict in ("GATED", "ERROR", "VOID"):
         yield f"{record.verdict}: {record.message}"
     elif record.comparison and record.verdict != "NOT RUN":
-        yield from record.comparison["remarks"]
-    word = (record.comparison or {}).get("word")
+        yield from record.comparison.remarks
+    word = record.comparison.word if record.comparison else None
     changed = [(name, after) for name, after in corrected.items() if after != word]
     for after in dict.fromkeys(after for _, after in changed):
         whose = " and ".join(f"{name}'s" for name, other in changed if other == after)

@@ -141,7 +141,8 @@ def row(cells: Sequence[str], record: Record | None, name: str = "") -> list[str
         )
         filled = [f'<td class="col-verdict">{word}</td>', f'<td class="col-claim">{escape(name)}</td>']
         return [cells[0], f'<td class="col-testId">{slug(name)}</td>', '<td class="col-order"></td>', *filled, *empty]
-    shown, estimate, alone = views.numbers(record.comparison), views.estimate_of(record.comparison), _alone(record)
+    shown, alone = views.numbers(record.comparison), _alone(record)
+    estimate = record.comparison.estimate if record.comparison else None
     text = environment().get_template("row.html").render(
         record=record,
         shown=shown,

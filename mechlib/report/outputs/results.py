@@ -33,8 +33,8 @@ def results(records: Sequence[Record]) -> dict[str, Any]:
 
 
 def _entry(record: Record) -> dict[str, Any]:
-    compared = record.comparison or {}
-    estimate = compared.get("estimate") or {}
+    compared = record.comparison
+    estimate = compared.estimate if compared else None
     entry = {
         "id": record.id,
         "topic": record.topic,
@@ -43,9 +43,9 @@ def _entry(record: Record) -> dict[str, Any]:
         "model": record.model,
         "verdict": record.verdict,
         "twin": record.twin,
-        "estimate": estimate.get("value"),
-        **{name: estimate.get(name) for name in ("low", "high", "n", "clusters", "method")},
-        "bound": compared.get("bound"),
+        "estimate": estimate.value if estimate else None,
+        **{name: getattr(estimate, name, None) for name in ("low", "high", "n", "clusters", "method")},
+        "bound": compared.bound if compared else None,
         "flags": list(record.flags),
     }
     return {name: entry[name] for name in _COLUMNS}
