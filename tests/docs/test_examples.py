@@ -143,8 +143,8 @@ def test_pages_have_python_and_commands():
 @pytest.mark.parametrize(
     "line",
     [
-        "make recrd",
-        "mechlib verfy",
+        "make records",
+        "mechlib verifies",
         "mechlib fetch",
         "pytest --fresher",
         "python fixtures/trains.py",
