@@ -149,8 +149,8 @@ def _patched(
         values.append(torch.stack([*((own - column) * sign for column in columns), (own - other) * sign], dim=1))
     _check_moved(moved, every)
     what = "lost" if patched_run == CLEAN else "restored"
-    how = "MLPs on the way computed anew" if through_mlps else "direct"
-    of = f"logit difference {what} by patching paths to {', '.join(receivers)} ({how}), in logits"
+    way = "MLPs on the way computed anew" if through_mlps else "direct"
+    of = f"logit difference {what} by patching paths to {', '.join(receivers)} ({way}), in logits"
     return per_prompt(prompts, made, values, (*every, TOTAL), of, unit)
 
 

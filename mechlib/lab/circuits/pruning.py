@@ -103,9 +103,9 @@ def _order(graph: Graph, kind: Kind) -> Iterator[tuple[str, int | slice, int]]:
         for node in reversed(graph.nodes):
             yield node, slice(None), places[node]
         return
-    for row, (node, port) in reversed(list(enumerate(graph.targets))):
+    for row, (node, input) in reversed(list(enumerate(graph.targets))):
         for source in reversed(graph.sources[: graph.before(node)]):
-            yield str(Edge(source, node, port)), row, places[source]
+            yield str(Edge(source, node, input)), row, places[source]
 
 
 def _measured(scorer: CircuitScorer, metric: CircuitMetric) -> Callable[[Sequence[Stream]], Tensor]:

@@ -75,7 +75,7 @@ def run_with_cache(
     """Run the model on these tokens, and keep the activations at positions from `first` on.
 
     begin      the position at which the run begins; the tokens before it must be the tokens of `prefix`
-    prefix     a cached run from position 0 on, whose keys and values stand before `begin`; None where `begin` is 0
+    prefix     a cached run that began at position 0, whose keys and values stand before `begin`; None if `begin` is 0
     only_last  compute the last layer's output at the last position alone: its z, middles and mlps, and the last
                stream, then hold one position
     """

@@ -43,6 +43,7 @@ class Linear:
             self.act = None
 
     def __call__(self, x: Float[Tensor, "... into"]) -> Float[Tensor, "... out"]:
+        """The layer's output."""
         if self.packed is None:
             made = F.linear(x, self.weight, self.bias)
         else:
@@ -148,6 +149,7 @@ class DifferentiableLinear:
             self.back = Linear(linear.weight.T, None, True, None)
 
     def __call__(self, x: Tensor) -> Tensor:
+        """The layer's output, [... out] of x, [... into]."""
         if self.there.packed is None:
             return F.linear(x, self.there.weight, self.there.bias)
         return _Product.apply(x, self.there, self.back) if torch.is_grad_enabled() else self.there(x)

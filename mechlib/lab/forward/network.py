@@ -22,7 +22,7 @@ Activation: TypeAlias = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Norm:
-    """LayerNorm, RMSNorm, or none."""
+    """LayerNorm ("LN"), RMSNorm ("RMS"), or none: the weights of one norm."""
 
     kind: Literal["LN", "RMS", "none"]
     weight: Float[Tensor, " d_model"] | None = None
@@ -30,6 +30,7 @@ class Norm:
     eps: float = 1e-5
 
     def __call__(self, x: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_model"]:
+        """The normed stream; the stream itself where there is no norm."""
         if self.kind == "none":
             return x
         if self.kind == "LN":

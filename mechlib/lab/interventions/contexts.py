@@ -148,6 +148,7 @@ class Edited:
         self.ran = self.changed = False
 
     def __call__(self, batch: Batch | Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_vocab"]:
+        """The logits of the changed model. HookDidNotFire where a hook is not exact."""
         if isinstance(batch, Tensor):
             batch = Batch(tuple(range(len(batch))), (), batch, None, (), ())
         edits = self.edits(batch)

@@ -111,7 +111,7 @@ def weights(plan: Plan) -> dict[str, Tensor]:
 def _layer(made: _Weights, layer: int) -> dict[str, Tensor]:
     own = {field.name: getattr(made, field.name)[layer] for field in fields(made)}
     d_model = own["q"].shape[1]
-    named = {f"attn.{port}.weight": own[port].transpose(1, 2).flatten(0, 1) for port in "qkv"}
+    named = {f"attn.{input}.weight": own[input].transpose(1, 2).flatten(0, 1) for input in "qkv"}
     named |= {"attn.q.bias": own["b_q"].flatten(), "attn.v.bias": own["b_v"].flatten()}
     named |= {"attn.k.bias": torch.zeros_like(named["attn.q.bias"]), "attn.o.weight": own["o"].flatten(0, 1).T}
     named |= {"mlp.in.weight": own["into"].T, "mlp.in.bias": own["b_in"], "mlp.out.weight": own["out"].T}

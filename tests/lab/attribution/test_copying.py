@@ -91,7 +91,7 @@ def test_attention_to_names_is_the_cell_of_hugging_faces_attention(both, extra):
 def test_the_giver_is_the_last_name_said(gpt2):
     """The position of S2 that `attention_to` uses is the one where the subject corruption changes the text."""
     for batch in batches(gpt2, short(40)):
-        changed = (batch.tokens != batch.corrupted).long().argmax(1)
+        changed = torch.ne(batch.tokens, batch.corrupted).long().argmax(1)
         assert torch.equal(mention(batch, "distractor"), changed)
         assert (mention(batch, "distractor", first=True) < changed).all()
         assert torch.equal(mention(batch, "answer"), mention(batch, "answer", first=True))

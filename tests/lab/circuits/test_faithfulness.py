@@ -10,6 +10,7 @@ import torch
 from mechlib.lab.batching import batches, in_order
 from mechlib.lab.circuits import scorer
 from mechlib.lab.circuits.faithfulness import circuit_scores
+from mechlib.lab.circuits.incremental_run import IncrementalRun
 from mechlib.lab.circuits.scorer import Inexact
 from mechlib.lab.forward.families import network
 from mechlib.lab.interventions.contexts import (
@@ -219,7 +220,7 @@ def test_bad_input_is_one_clear_line(gpt2, asked, line):
 
 
 def test_a_pass_that_is_not_the_models_is_refused(gpt2, monkeypatch):
-    class Off(scorer.IncrementalRun):
+    class Off(IncrementalRun):
         def trial(self, mask):
             made = super().trial(mask)
             return replace(made, stream=made.stream + 0.1)

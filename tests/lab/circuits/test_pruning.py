@@ -8,6 +8,7 @@ from transformers import AutoModelForCausalLM
 from mechlib.checkpoints.planted import plan
 from mechlib.lab.circuits import pruning
 from mechlib.lab.circuits.faithfulness import circuit_scores
+from mechlib.lab.circuits.incremental_run import IncrementalRun
 from mechlib.lab.circuits.pruning import prune
 from mechlib.lab.circuits.scorer import CircuitScorer, Inexact, measured_by
 from mechlib.lab.forward.families import forward, network
@@ -164,7 +165,7 @@ def test_bad_input_is_one_clear_line(gpt2, asked, line):
 
 
 def test_a_search_that_loses_its_way_is_noticed(gpt2, monkeypatch):
-    class Stale(pruning.IncrementalRun):
+    class Stale(IncrementalRun):
         def accept(self, trial):
             trial.moved.popitem()  # what the last node says after the cut is forgotten
             super().accept(trial)
