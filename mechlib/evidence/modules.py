@@ -245,7 +245,7 @@ def _remember() -> None:
     with suppress(OSError):  # a machine on which nothing can be remembered reads again
         temporary.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_text(json.dumps(_remembered()), encoding="utf-8")
-        os.replace(temporary, _memory())
+        temporary.replace(_memory())
 
 
 class _WithoutImports(ast.NodeTransformer):

@@ -128,7 +128,7 @@ class Run:
         self._register(record, question)
         self.records.append(record)
         if self.path is not None:
-            with open(self.path, "a", encoding="utf-8") as file:
+            with self.path.open("a", encoding="utf-8") as file:
                 file.write(record.to_json() + "\n")
 
     def _register(self, record: Record, question: str) -> None:

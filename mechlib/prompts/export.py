@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import re
 from collections.abc import Callable, Iterable
 from itertools import combinations
@@ -95,7 +94,7 @@ def export(task: str, folder: Path | str) -> dict[Path, int]:
     for path, content in contents.items():
         unfinished = path.with_name(f".{path.name}.unfinished")
         unfinished.write_bytes(content)
-        os.replace(unfinished, path)
+        unfinished.replace(path)
     return {path: len(files[path.stem]) for path in sorted(contents)}
 
 

@@ -288,7 +288,9 @@ def test_a_damaged_register_stops_the_run_and_is_not_added_to(house, pytester, t
     register.write_bytes(tail)
     result = house(None)
     assert result.ret == 4 and "Traceback" not in said(result)
-    result.stderr.fnmatch_lines(["ERROR: artifacts/register.jsonl is damaged: *git checkout -- artifacts/register.jsonl*"])
+    result.stderr.fnmatch_lines(
+        ["ERROR: artifacts/register.jsonl is damaged: *git checkout -- artifacts/register.jsonl*"]
+    )
     assert register.read_bytes() == tail
     with pytest.raises(DamagedRegister):
         Register(register)

@@ -1,0 +1,1 @@
+"""The plain forward pass: a network of each family as tensors, run, kept, recorded, and its linear maps."""

@@ -1,0 +1,1 @@
+"""Interventions: a model with places changed, sweeps over many such changes, and what they are replaced by."""

@@ -1,0 +1,1 @@
+"""Models: loaded and checked, their tokens, their twins, the weights of planted ones."""

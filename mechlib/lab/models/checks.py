@@ -18,7 +18,7 @@ def check_weights(described: Checkpoint) -> None:
     for file in weight_files(described):
         try:
             with safe_open(file, framework="pt") as tensors:
-                for name in tensors.keys():
+                for name in tensors.keys():  # noqa: SIM118
                     tensor = tensors.get_tensor(name)
                     if tensor.is_floating_point() and not torch.isfinite(tensor).all():
                         bad = int((~torch.isfinite(tensor)).sum())

@@ -1,0 +1,1 @@
+"""Studies: instruments that one topic needs, built from the others."""
