@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple, TypeGuard
 
-from mechlib.evidence.modules import bound, closure, digest, imported_names, normalised, own_folder
+from mechlib.evidence.modules import absolute, bound, closure, digest, imported_names, normalised, own_folder
 
 _LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
 EVIDENCE = "__evidence__"  # set on what the decorator returns
@@ -183,6 +183,11 @@ def _check_helper(reader: FunctionType, name: str, helper: FunctionType, source:
         )
 
 
+def _package(function: FunctionType) -> str:
+    """The package that relative imports in a function's file are seen from; "" in a file of none."""
+    return function.__globals__.get("__package__") or ""
+
+
 def _origin(reader: FunctionType, name: str, value: object, source: Source) -> str:
     """Where an imported module, function or class comes from, as the file's import statement has it."""
     if hasattr(value, EVIDENCE):
@@ -190,9 +195,9 @@ def _origin(reader: FunctionType, name: str, value: object, source: Source) -> s
             f"{reader.__name__} calls {name}, which is evidence itself: call it in the claim and hand the heads over"
         )
     if isinstance(value, ModuleType):
-        return _parsed(source).imports.get(name, value.__name__)
+        return absolute(_parsed(source).imports.get(name, value.__name__), _package(reader))
     if callable(value) and name in _parsed(source).imports:
-        return _parsed(source).imports[name]
+        return absolute(_parsed(source).imports[name], _package(reader))
     own = getattr(value, "__module__", None) == reader.__globals__.get("__name__")
     if isinstance(value, (FunctionType, BuiltinFunctionType, type)) and not own:
         return f"{value.__module__}.{value.__qualname__}"  # imported in another cell of a notebook
@@ -228,17 +233,20 @@ def _undecorated(node: ast.AST) -> list[Any]:
     return [part for part in normalised(node) if part[0] != "decorator_list"]
 
 
-def reached(function: FunctionType, source: Source) -> tuple[list[ast.AST], list[str]]:
-    """The definitions of a function and its helpers, and the origins of the imported names they use."""
+def reached(function: FunctionType, source: Source) -> tuple[list[str], list[str]]:
+    """What a function and its helpers import inside themselves, and the origins of the imported names they use."""
     reach = _reach(function, source)
-    definitions: list[ast.AST] = [_definition(entry, text) for entry, text in ((function, source), *reach.helpers)]
-    return definitions, list(reach.imported.values())
+    inside = [
+        name
+        for entry, text in ((function, source), *reach.helpers)
+        for name in imported_names(_definition(entry, text), _package(entry))
+    ]
+    return inside, list(reach.imported.values())
 
 
-def own_modules(definitions: list[ast.AST], origins: list[str]) -> dict[str, str]:
+def own_modules(inside: list[str], origins: list[str]) -> dict[str, str]:
     """Modules of one's own that are named there, and those that they import, each with a hash of what it does."""
     # What is imported at the top of a file is either a helper, which counts by itself, or no function at all.
-    inside = [name for node in definitions for name in imported_names(node, "")]
     return closure([*inside, *(name for name in origins if not _is_face(name))], own_folder, whole=True)
 
 

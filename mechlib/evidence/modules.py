@@ -89,12 +89,17 @@ def imported_names(tree: ast.AST, parent: str) -> Iterator[str]:
     """
     for node in _run(tree):
         for _, origin in bound(node):
-            level = len(origin) - len(origin.lstrip("."))
-            if level and parent:
-                start = parent.split(".")
-                yield ".".join([*start[: len(start) - level + 1], origin.lstrip(".")])
-            elif not level:
-                yield origin
+            if name := absolute(origin, parent):
+                yield name
+
+
+def absolute(origin: str, parent: str) -> str:
+    """A dotted name as seen from no package: ".deep" in the package "own" is "own.deep"; "" where that is nothing."""
+    level = len(origin) - len(origin.lstrip("."))
+    if not level:
+        return origin
+    start = parent.split(".")
+    return ".".join([*start[: len(start) - level + 1], origin.lstrip(".")]) if parent else ""
 
 
 def _run(tree: ast.AST) -> Iterator[ast.AST]:

@@ -18,7 +18,7 @@ from types import FunctionType
 
 from mechlib.evidence import files
 from mechlib.evidence.code_hash import Source, reached
-from mechlib.evidence.modules import PACKAGE, closure, digest, imported_names, package_folder
+from mechlib.evidence.modules import PACKAGE, closure, digest, package_folder
 from mechlib.faces import FACES, home, homes
 
 Stamp = dict[str, str]
@@ -31,10 +31,11 @@ def instruments(function: FunctionType, source: Source, package: Path | None = N
 
     Libraries that are not installed are left out. `package` is the folder that holds mechlib (default: this one's).
     """
-    nodes, origins = reached(function, source)
-    names = {*origins, *(name for node in nodes for name in imported_names(node, ""))}
+    inside, origins = reached(function, source)
     used = sorted(
-        name for name in names if f"{name}.".startswith(f"{PACKAGE}.") and not name.startswith(_NO_INSTRUMENTS)
+        name
+        for name in {*inside, *origins}
+        if f"{name}.".startswith(f"{PACKAGE}.") and not name.startswith(_NO_INSTRUMENTS)
     )
     stamp = {name.removeprefix(f"{PACKAGE}."): behind(name, package) for name in used}
     return stamp | {library: version for library in LIBRARIES if (version := _version(library))}

@@ -376,7 +376,7 @@ def test_fresh_compares_within_the_tolerance(root, monkeypatch, shift, yes_no, r
 def test_what_is_not_reproduced_is_shown_old_and_new_with_the_cure(root, monkeypatch):
     asked(root, "mini-0", 3, text=NOISY)
     monkeypatch.setenv("SHIFT", "1")
-    with pytest.raises(NotReproduced, match=r"worst 0: 0 -> 1; 1: 5 -> 6; .*`pytest --replace -k toy`"):
+    with pytest.raises(NotReproduced, match=r"worst 0: 0 -> 1; 1: 5 -> 6; .*`pytest -k toy --replace`"):
         asked(root, "mini-0", 3, text=NOISY, mode="fresh")
 
 
