@@ -250,14 +250,15 @@ _filed: dict[Path, tuple[tuple[Any, ...], dict[str, Any], Measurement]] = {}
 def load(path: Path, given: Mapping[str, PromptSet] | None = None) -> tuple[dict[str, Any], Measurement]:
     """The first line and the measurement of an evidence file, kept in memory until the file changes.
 
-    given   sets of prompts by the name that they are filed under, whose clusters and labels of today count
+    given   sets of prompts by the name that they are filed under, whose clusters and labels of today count; who gives
+            none (the report) takes what was read before
 
     Raises FileNotFoundError, or DamagedEvidence.
     """
     status = path.stat()
     state = (status.st_mtime_ns, status.st_size, *sorted(rows_of(one).digest for one in (given or {}).values()))
     kept = _filed.get(path)
-    if kept is None or kept[0] != state:
+    if kept is None or kept[0][:2] != state[:2] or (given and kept[0] != state):
         kept = _filed[path] = (state, *decode(path.read_bytes(), path.name, path.parents[1], given))
     return kept[1], kept[2]
 

@@ -237,6 +237,7 @@ def small_multiples(plot: Plot, measurements: Mapping[str, Measurement], title: 
 
 def svg_bytes(figure: Figure) -> bytes:
     """The figure as SVG without dates or random ids: the same bytes for the same figure and matplotlib."""
+    need_matplotlib()
     from matplotlib import rc_context
 
     page = io.BytesIO()

@@ -12,7 +12,7 @@ from mechlib.judging.judge import judge
 from mechlib.judging.marks import MARKS
 from mechlib.judging.options import STORE
 from mechlib.judging.session import QUESTION, RECORD, record_of
-from mechlib.report.content import titles
+from mechlib.report.content.titles import reading_place
 from mechlib.verdicts.record import WORDS, Record
 
 _LETTERS = dict(zip(WORDS, "SRIVGNE", strict=True))
@@ -33,7 +33,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         "function": claim.name,
         "file": file,
         "line": (line or 0) + 1,
-        "place": titles.place(pyfuncitem.config.rootpath, file, (line or 0) + 1),
+        "place": reading_place(pyfuncitem.config.rootpath, file, (line or 0) + 1),
     }
     with using(pyfuncitem.config.stash[STORE]):
         record, trace = judge(claim, arguments, identity)

@@ -7,8 +7,9 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,6 +17,10 @@ from mechlib.evidence.files import refuse_unwritable
 from mechlib.judging.judge import keys
 from mechlib.verdicts.record import WORDS, Record
 from mechlib.verdicts.register import REGISTER, DamagedRegister, Judgement, Register
+
+if TYPE_CHECKING:
+    from mechlib.report.content.evidence_files import EvidenceFiles
+    from mechlib.report.content.record_book import RecordBook
 
 RECORD = "mechlib_record"
 QUESTION = "mechlib_question"
@@ -157,12 +162,12 @@ class Run:
         """Prints the table of verdicts, and writes what was asked for."""
         if not self.records:
             return
-        from mechlib.report import read_results, verdict_table
+        from mechlib.report.outputs.results import read_results
+        from mechlib.report.outputs.terminal import verdict_table
 
-        self.records.sort(key=lambda record: record.id)
         terminalreporter.section("verdicts", sep="-")
         former = read_results(self.config.rootpath / "artifacts" / "report" / "results.json")
-        terminalreporter.write_line(verdict_table(self.records, former, partial=self.partial))
+        terminalreporter.write_line(verdict_table(self.book, former, partial=self.partial))
         for line in (*self._cautions(), *self._write()):
             terminalreporter.write_line(line)
 
@@ -182,25 +187,27 @@ class Run:
             lines.append("no claim was judged: " + ", ".join(f"{words[word]} {word}" for word in WORDS if words[word]))
         return lines
 
-    @property
-    def _evidence(self) -> Path:
-        return self.config.rootpath / "artifacts" / ("local" if self.config.getoption("model") else "evidence")
+    @cached_property
+    def evidence(self) -> EvidenceFiles:
+        """The evidence files as the report reads them."""
+        from mechlib.report.content.evidence_files import EvidenceFiles
+
+        own = "local" if self.config.getoption("model") else "evidence"
+        return EvidenceFiles(self.config.rootpath / "artifacts" / own)
+
+    @cached_property
+    def book(self) -> RecordBook:
+        """What all outputs read: asked for when the run has ended, and made once."""
+        from mechlib.report.content.record_book import RecordBook
+
+        return RecordBook(self.records, self.config.rootpath, self.evidence)
 
     def page(self) -> Any:
         """The hooks that make pytest-html's page report.html."""
-        from mechlib.report.content.evidence_files import Shelf
         from mechlib.report.outputs.pytest_html import Page
 
-        folder = report_folder(self.config)
-        self._page = Page(
-            self.records,
-            record_of,
-            Shelf(self._evidence),
-            folder,
-            is_partial(self.config),
-            self._meta,
-            self.config.rootpath,
-        )
+        folder, partial = report_folder(self.config), is_partial(self.config)
+        self._page = Page(self.records, record_of, self.evidence, folder, partial, lambda: self.book, self._meta)
         return self._page
 
     def _move_page(self) -> None:
@@ -216,16 +223,16 @@ class Run:
     def _write(self) -> list[str]:
         lines = []
         if self.config.getoption("report"):
-            from mechlib import report
+            from mechlib.report.outputs.writing import write
 
             folder = self.folder
-            report.write(self.records, self.config.rootpath, folder, self.partial, self._meta(), self._evidence)
+            write(self.book, folder, self.partial, self._meta())
             lines.append(f"report: {_shortest(folder / 'report.html')}, with appendix.html beside it")
         results = self._results_path()
         if results is not None:
-            from mechlib import report
+            from mechlib.report.outputs.results import write_results
 
-            report.write_results(self.records, results)
+            write_results(self.book, results)
             lines.append(f"results: {results}")
         return lines
 

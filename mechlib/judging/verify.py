@@ -198,6 +198,7 @@ def orphans(folder: Path, judged: Sequence[Record]) -> Iterator[str]:
 
 def report(root: Path, judged: Sequence[Record]) -> Iterator[str]:
     """One line where REPORT.md is not what the evidence says, and one for each figure that it lacks."""
+    from mechlib.report.content.record_book import RecordBook
     from mechlib.report.outputs.markdown import report_md
 
     cure = "run `pytest --report`, read it, commit it"
@@ -206,7 +207,7 @@ def report(root: Path, judged: Sequence[Record]) -> Iterator[str]:
     except FileNotFoundError:
         yield f"REPORT.md is missing: {cure}"
         return
-    wanted = report_md(sorted(judged, key=lambda record: record.id), root)
+    wanted = report_md(RecordBook(judged, root))
     if filed != wanted:
         lines = zip(f"{filed}\n".splitlines(), f"{wanted}\n".splitlines(), strict=False)
         first = next((number for number, (is_, should) in enumerate(lines, start=1) if is_ != should), None)

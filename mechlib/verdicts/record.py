@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
@@ -17,7 +17,8 @@ from mechlib.verdicts.verdict import Kind, Outcome, Sign, Word
 # The words that a claim can end with, in the order in which a reader wants them counted.
 WORDS: tuple[Outcome, ...] = ("SUPPORTED", "REFUTED", "INCONCLUSIVE", "VOID", "GATED", "NOT RUN", "ERROR")
 # What became of the twins of a claim.
-TWIN_WORDS = ("controlled", "silent", "void", "opted out", "none")
+TwinWord = Literal["controlled", "silent", "void", "opted out", "none"]
+TWIN_WORDS: tuple[TwinWord, ...] = ("controlled", "silent", "void", "opted out", "none")
 
 
 class Spread(Struct, frozen=True):
@@ -212,7 +213,7 @@ class Record(Struct):
     comparison: Comparison | None = None
     gates: list[Comparison] = field(default_factory=list)
     others: list[Comparison] = field(default_factory=list)
-    twin: str = "none"
+    twin: TwinWord = "none"
     twin_reason: str = ""
     twins: list[TwinOutcome] = field(default_factory=list)
     evidence: list[str] = field(default_factory=list)

@@ -21,8 +21,8 @@ from mechlib.figures.svg.elements import scale_for
 from mechlib.figures.svg.sheet import sheet
 from mechlib.measurement import Measurement
 from mechlib.parts.graphs import Edge, Graph
-from mechlib.report.content.claim_figures import shown_figures
-from mechlib.report.content.evidence_files import Shelf
+from mechlib.report.content.claim_figures import asked_figures
+from mechlib.report.content.evidence_files import EvidenceFiles
 from mechlib.statistics import mean
 from mechlib.verdicts.record import Record
 from tests.helpers.house import records
@@ -422,7 +422,7 @@ def test_a_claim_shows_graphs_and_curves_of_several_models_on_one_scale(
     judged = records(pytester.path)
     assert judged["test_circuit/mini-0"]["verdict"] == "SUPPORTED", result.stdout.str()
     rows = [msgspec.convert(judged[f"test_circuit/{model}"], Record) for model in ("mini-0", "mini-1")]
-    of_graph, of_sizes, of_methods = shown_figures(rows, Shelf(pytester.path / "artifacts" / "evidence"))
+    of_graph, of_sizes, of_methods = asked_figures(rows, EvidenceFiles(pytester.path / "artifacts" / "evidence"))
     assert [figure.problem for figure in (of_graph, of_sizes, of_methods)] == [""] * 3
     widths = [max(float(e.get("stroke-width", 0)) for e in strokes(str(p)).values()) for _, p, _ in of_graph.panels]
     assert widths == [WIDEST / 2, WIDEST]

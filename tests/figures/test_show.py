@@ -9,8 +9,8 @@ import pytest
 from mechlib.figures import plots
 from mechlib.figures import show as showing
 from mechlib.measurement import Measurement
-from mechlib.report.content.claim_figures import shown_figures
-from mechlib.report.content.evidence_files import Shelf
+from mechlib.report.content.claim_figures import asked_figures
+from mechlib.report.content.evidence_files import EvidenceFiles
 from mechlib.verdicts.record import Record, ShownFigure
 from tests.helpers.house import records
 
@@ -149,7 +149,7 @@ def test_a_claim_shows_strata_grids_and_interactions_in_one_line_each(house, pyt
     assert judged["test_unfiled/mini-0"]["verdict"] == "ERROR"
     assert "read from none" in judged["test_unfiled/mini-0"]["message"]
     kept = [msgspec.convert(judged[f"test_right/{model}"], Record) for model in ("mini-0", "mini-1")]
-    figures = shown_figures(kept, Shelf(pytester.path / "artifacts" / "evidence"))
+    figures = asked_figures(kept, EvidenceFiles(pytester.path / "artifacts" / "evidence"))
     assert [figure.problem for figure in figures] == [""] * 4
     assert [[name for name, *_ in figure.panels] for figure in figures] == [["mini-0", "mini-1"]] * 4
     by_carry, _, grid, interaction = (str(figure.panels[0][1]) for figure in figures)
@@ -163,7 +163,7 @@ def test_an_evidence_file_that_changed_since_is_said_and_ends_nothing(house, pyt
     house(CLAIMS)
     row = records(pytester.path)["test_right/mini-0"]
     row["shown"] = [{**row["shown"][1], "columns": ["gone"]}, row["shown"][2]]
-    figures = shown_figures([msgspec.convert(row, Record)], Shelf(pytester.path / "artifacts" / "evidence"))
+    figures = asked_figures([msgspec.convert(row, Record)], EvidenceFiles(pytester.path / "artifacts" / "evidence"))
     assert "has changed since the claim was judged: no column gone" in figures[0].problem
     assert figures[1].panels and not figures[1].problem
 

@@ -34,7 +34,7 @@ def test_claim(model):
 def estimate(values: np.ndarray, strata: tuple[str, ...] = (), name: str = "", of: str = "a share") -> Estimate:
     """A mean with a normal interval, and the distribution of its units."""
     n, middle, se = len(values), float(values.mean()), float(values.std(ddof=1)) / math.sqrt(len(values))
-    five = [float(q) for q in np.quantile(values, (0, 0.25, 0.5, 0.75, 1))]
+    low, lower, median, upper, high = (float(q) for q in np.quantile(values, (0, 0.25, 0.5, 0.75, 1)))
     wrong = float((np.sign(values) == -np.sign(middle)).mean())
     kept = np.asarray(strata)
     strip = tuple((s, int((kept == s).sum()), float(values[kept == s].mean())) for s in dict.fromkeys(strata))
@@ -49,7 +49,7 @@ def estimate(values: np.ndarray, strata: tuple[str, ...] = (), name: str = "", o
         se,
         name=name,
         of=of,
-        distribution=Distribution(*five, wrong),
+        distribution=Distribution(low, lower, median, upper, high, wrong),
         strip=strip,
     )
 
@@ -84,7 +84,7 @@ class Sample:
         self, function: str, sentence: str, model: str, verdict: Verdict | None, word: str = "", **more: Any
     ) -> Record:
         record = Record(
-            id=f"claims/test_{more.get('topic', 'induction')}.py::{function}" + (f"[{model}]" if model else ""),
+            id=f"{more.get('topic', 'induction')}.{function}" + (f"[{model}]" if model else ""),
             topic=more.pop("topic", "induction"),
             function=function,
             sentence=sentence,

@@ -18,8 +18,9 @@ from mechlib import checkpoints, cli
 from mechlib.evidence import files as store
 from mechlib.judging import verify as verifying
 from mechlib.measurement import Measurement
+from mechlib.report.content.record_book import RecordBook
 from mechlib.report.outputs.markdown import report_md
-from mechlib.verdicts.record import ModelRead, Record
+from mechlib.verdicts.record import ModelRead, Record, ShownFigure
 from mechlib.verdicts.register import REGISTER, Judgement, Register
 from tests.helpers import house, toys
 
@@ -264,10 +265,10 @@ class Sound:
             first = {"key": "k", "function": "f", "model": "mini-0", "question": "f()"}
             store.write(self.folder / name, store.encode(first, Measurement(np.arange(5.0), units=range(5))))
         names = sorted(path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*.jsonl"))
-        shown = {"plot": "distribution", "evidence": names[1], "columns": None, "caption": "Values"}
+        shown = ShownFigure("distribution", "Values", names[1], None)
         self.records = [record(evidence=names[1:], twin_evidence=names[:1], shown=[shown])]
         Register(root / REGISTER).add(Judgement("toy.test_it", ">= 0.5", "q", ("k",), "SUPPORTED"))
-        (root / "REPORT.md").write_text(report_md(self.records, root), encoding="utf-8")
+        (root / "REPORT.md").write_text(report_md(RecordBook(self.records, root)), encoding="utf-8")
         for figure in verifying._FIGURE.findall((root / "REPORT.md").read_text()):
             store.write(root / figure, b"<svg/>")
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mechlib.report.content.across_trainings import recipes
-from mechlib.report.content.evidence_files import Shelf
+from mechlib.report.content.record_book import RecordBook
 from mechlib.report.outputs import pytest_html as html_rows
 from mechlib.report.outputs.appendix import appendix
 from mechlib.report.outputs.markdown import report_md
@@ -23,10 +22,13 @@ OUTCOMES = {
 }
 
 
-def made(models: tuple[str, ...] = tuple(f"mini-{n}" for n in range(5)), topic: str = "sums") -> list[Record]:
+FIVE = tuple(f"mini-{n}" for n in range(5))
+
+
+def made(models: tuple[str, ...] = FIVE, topic: str = "sums") -> list[Record]:
     return [
         Record(
-            id=f"claims/test_{topic}.py::test_{name}[{model}]",
+            id=f"{topic}.test_{name}[{model}]",
             topic=topic,
             function=f"test_{name}",
             sentence=f"It holds {name.replace('_', ' ')}.",
@@ -40,7 +42,7 @@ def made(models: tuple[str, ...] = tuple(f"mini-{n}" for n in range(5)), topic: 
 
 
 def names(records: list[Record]) -> dict[str, list[tuple[str, str]]]:
-    (recipe,) = recipes(records)
+    (recipe,) = RecordBook(records, Path()).recipes
     return {
         group: [(claim.row.function.removeprefix("test_"), claim.held) for claim in claims]
         for group, claims in recipe.topics["sums"].items()
@@ -56,14 +58,14 @@ def test_claims_are_grouped_by_the_trainings_in_which_they_hold():
     shuffled = made()
     random.Random(1).shuffle(shuffled)
     assert names(shuffled) == names(made())
-    assert recipes(made())[0].summary == (
+    assert RecordBook(made(), Path()).recipes[0].summary == (
         "5 claims judged on at least 3 of the 5 trainings mini-0 to mini-4: 2 hold in all trainings, 2 hold in some, "
         "1 hold in none."
     )
 
 
 def test_other_words_are_counted_apart():
-    (recipe,) = recipes(made())
+    (recipe,) = RecordBook(made(), Path()).recipes
     (claim,) = recipe.topics["sums"]["in none"]
     assert (claim.words["REFUTED"], claim.words["VOID"], claim.words["GATED"], claim.words["SUPPORTED"]) == (2, 1, 2, 0)
 
@@ -79,15 +81,15 @@ def test_other_words_are_counted_apart():
     ],
 )
 def test_trainings_of_a_recipe_differ_in_their_last_number_only(models, found):
-    assert [recipe.models for recipe in recipes(made(models))] == found
+    assert [recipe.models for recipe in RecordBook(made(models), Path()).recipes] == found
 
 
 def test_the_pages_and_the_committed_report_say_the_same(tmp_path: Path):
     records = made()
-    page = appendix(records, tmp_path, Shelf(tmp_path))
-    summary = html_rows.summary(records)
-    text = report_md(records, tmp_path)
-    said = recipes(records)[0].summary
+    page = appendix(RecordBook(records, tmp_path))
+    summary = html_rows.summary(RecordBook(records, Path()))
+    text = report_md(RecordBook(records, tmp_path))
+    said = RecordBook(records, Path()).recipes[0].summary
     for shown in (page, summary, text):
         assert said in shown
     for shown in (page, summary):
@@ -104,17 +106,21 @@ def test_the_pages_and_the_committed_report_say_the_same(tmp_path: Path):
 def test_a_record_without_a_recipe_says_nothing_of_trainings(tmp_path: Path):
     records = made(("mini-0", "mini-1"))
     for shown in (
-        appendix(records, tmp_path, Shelf(tmp_path)),
-        html_rows.summary(records),
-        report_md(records, tmp_path),
+        appendix(RecordBook(records, tmp_path)),
+        html_rows.summary(RecordBook(records, Path())),
+        report_md(RecordBook(records, tmp_path)),
     ):
         assert "Across trainings" not in shown and "trainings</" not in shown
 
 
 def test_words_that_no_claim_came_out_with_have_no_column():
-    (recipe,) = recipes(made())
+    (recipe,) = RecordBook(made(), Path()).recipes
     assert recipe.words == ["REFUTED", "INCONCLUSIVE", "VOID", "GATED"]
-    (recipe,) = recipes([record for record in made() if record.function in ("test_everywhere", "test_where_asked")])
+    (recipe,) = RecordBook(
+        [record for record in made() if record.function in ("test_everywhere", "test_where_asked")], Path()
+    ).recipes
     assert recipe.words == ["GATED"]
-    summary = html_rows.summary([r for r in made() if r.function in ("test_everywhere", "test_where_asked")])
+    summary = html_rows.summary(
+        RecordBook([r for r in made() if r.function in ("test_everywhere", "test_where_asked")], Path())
+    )
     assert 'title="GATED">‖ GATED</th>' in summary and 'title="REFUTED">✗ REFUTED</th>' not in summary

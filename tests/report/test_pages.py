@@ -17,17 +17,19 @@ import msgspec
 import numpy as np
 import pytest
 
-from mechlib import report
 from mechlib.measurement import Measurement
-from mechlib.report.content import claim_views as views
-from mechlib.report.content.claim_figures import shown_figures
-from mechlib.report.content.claim_rows import SIGNS, claim_rows, headline, models_of, record_anchor, variant
-from mechlib.report.content.evidence_files import Shelf
+from mechlib.report.content.claim_figures import asked_figures
+from mechlib.report.content.claim_rows import claim_rows, models_of, record_anchor, variant
+from mechlib.report.content.claim_views import prose
+from mechlib.report.content.evidence_files import EvidenceFiles
+from mechlib.report.content.record_book import RecordBook
+from mechlib.report.content.summary import SIGNS
 from mechlib.report.outputs import pytest_html as html_rows
-from mechlib.report.outputs.appendix import adjusted, appendix
+from mechlib.report.outputs.appendix import appendix
 from mechlib.report.outputs.markdown import escaped, report_md
-from mechlib.report.outputs.results import as_csv, as_latex, difference, results, tex
+from mechlib.report.outputs.results import FormerResults, as_csv, as_latex, difference, results, tex
 from mechlib.report.outputs.terminal import verdict_table
+from mechlib.report.outputs.writing import write
 from mechlib.statistics.circuits.nulls import above_null
 from mechlib.verdicts.record import WORDS, Record, ShownFigure
 from tests.helpers.sample_record import (
@@ -97,7 +99,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Record
     records = sample(root)
     for name in MINIS:
         card(root, name)
-    report.write(records, root, root / "artifacts/report", meta={"device": HOSTILE, "started": "2026-01-02 03:04"})
+    write(RecordBook(records, root), root / "artifacts/report", meta={"device": HOSTILE, "started": "2026-01-02 03:04"})
     return root, records
 
 
@@ -117,23 +119,25 @@ def test_hostile_text_is_text_on_the_page(written: tuple[Path, list[Record]]) ->
 
 def test_hostile_text_breaks_no_row_of_pytest_htmls_table(written: tuple[Path, list[Record]]) -> None:
     root, records = written
-    shelf = Shelf(root / "artifacts/evidence")
+    evidence = EvidenceFiles(root / "artifacts/evidence")
     for record in records:
         cells = html_rows.row(['<td class="col-result">Failed</td>'], record)
         assert len(cells) == len(html_rows.header(["<th>Result</th>"])), "one cell a heading"
-        opened = html_rows.details(record, shelf)
+        opened = html_rows.details(record, evidence)
         parsed = Page("<table><tr>" + "".join(cells) + "</tr></table>" + opened)
         assert not parsed.tags["script"] and not parsed.handlers
         assert "\n" not in opened and not any("\n" in cell for cell in cells)
         for cell in cells:  # pytest-html takes a cell apart with this expression
             assert cell.count("<td") == 1 and re.search(r"<td.*?>(.*?)</td>", cell)
-    assert not Page(html_rows.summary(records, partial=True, meta={HOSTILE: HOSTILE}, changes=[HOSTILE])).handlers
+    assert not Page(
+        html_rows.summary(RecordBook(records, Path()), partial=True, meta={HOSTILE: HOSTILE}, changes=[HOSTILE])
+    ).handlers
 
 
 def test_markdown_cells_hold_what_they_were_given(written: tuple[Path, list[Record]]) -> None:
     root, records = written
     text = (root / "REPORT.md").read_text()
-    assert text == report_md(records, root)
+    assert text == report_md(RecordBook(records, root))
     assert "<script" not in text and "\\<" not in text
     tables = re.findall(r"(?m)^\|.*\|$(?:\n^\|.*\|$)+", text)
     assert len(tables) > 10
@@ -166,7 +170,7 @@ def test_latex_escapes_every_sign_with_a_meaning() -> None:
 
 
 def test_latex_rows_have_as_many_cells_as_the_head(written: tuple[Path, list[Record]]) -> None:
-    lines = [line for line in as_latex(written[1]).splitlines() if line.endswith(r"\\")]
+    lines = [line for line in as_latex(RecordBook(written[1], written[0])).splitlines() if line.endswith(r"\\")]
     assert len(lines) == len(written[1]) + 1
     assert {len(re.findall(r"(?<!\\)&", line)) for line in lines} == {5}
 
@@ -174,7 +178,7 @@ def test_latex_rows_have_as_many_cells_as_the_head(written: tuple[Path, list[Rec
 def test_a_cell_of_the_csv_is_no_formula(written: tuple[Path, list[Record]]) -> None:
     record = deepcopy(written[1][0])
     record.sentence = "=cmd|' /C calc'!A0"
-    row = next(csv.DictReader(io.StringIO(as_csv([record]))))
+    row = next(csv.DictReader(io.StringIO(as_csv(RecordBook([record], Path())))))
     assert row["sentence"].startswith("'=")
 
 
@@ -193,9 +197,9 @@ def test_every_link_leads_somewhere_and_no_id_stands_twice(written: tuple[Path, 
     assert len(parsed.ids) == len(set(parsed.ids))
     assert {link[1:] for link in parsed.links if link.startswith("#")} <= set(parsed.ids)
     root, records = written
-    shown = "".join(html_rows.details(r, Shelf(root / "artifacts/evidence")) for r in records) + html_rows.summary(
-        records
-    )
+    shown = "".join(
+        html_rows.details(r, EvidenceFiles(root / "artifacts/evidence")) for r in records
+    ) + html_rows.summary(RecordBook(records, root))
     wanted = {link.partition("#")[2] for link in Page(shown).links if "#" in link}
     assert wanted and wanted <= set(parsed.ids), "the two pages agree on their links"
     figures = re.findall(r"\]\((artifacts/figures/[^)]+)\)", (root / "REPORT.md").read_text())
@@ -212,8 +216,8 @@ def test_two_writes_are_the_same_bytes_and_the_order_of_records_does_not_matter(
     before = {path: path.read_bytes() for path in (root / "artifacts/figures").iterdir()}
     text = (root / "REPORT.md").read_bytes()
     for folder, ordered in ((tmp_path / "a", records), (tmp_path / "b", records[::-1])):
-        report.write(ordered, root, folder, meta=meta)
-    report.write(records, root, tmp_path / "a", meta=meta)  # over its own results: nothing has changed
+        write(RecordBook(ordered, root), folder, meta=meta)
+    write(RecordBook(records, root), tmp_path / "a", meta=meta)  # over its own results: nothing has changed
     for name in FILES:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
     assert {path: path.read_bytes() for path in (root / "artifacts/figures").iterdir()} == before
@@ -255,51 +259,19 @@ def hundred(root: Path) -> list[Record]:
 def test_a_hundred_claims_take_at_most_two_megabytes_a_page(tmp_path: Path) -> None:
     records = hundred(tmp_path)
     assert len(records) == 100
-    shelf = Shelf(tmp_path / "artifacts/evidence")
-    assert len(appendix(records, tmp_path, shelf).encode()) <= 2_000_000
-    rows = [[*html_rows.row(["<td></td>"], record), html_rows.details(record, shelf)] for record in records]
+    evidence = EvidenceFiles(tmp_path / "artifacts/evidence")
+    assert len(appendix(RecordBook(records, tmp_path)).encode()) <= 2_000_000
+    rows = [[*html_rows.row(["<td></td>"], record), html_rows.details(record, evidence)] for record in records]
     as_pytest_html_keeps_it = (
         json.dumps(rows).replace("&", "&amp;").replace('"', "&#34;").replace("<", "&lt;").replace(">", "&gt;")
     )
-    assert len(as_pytest_html_keeps_it.encode()) + len(html_rows.summary(records).encode()) <= 1_900_000
+    assert (
+        len(as_pytest_html_keeps_it.encode()) + len(html_rows.summary(RecordBook(records, Path())).encode())
+        <= 1_900_000
+    )
 
 
 # For machines
-
-
-def test_results_have_schema_1_with_null_where_there_is_no_number(written: tuple[Path, list[Record]]) -> None:
-    root, records = written
-    text = (root / "artifacts/report/results.json").read_text()
-    found = json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
-    assert found["schema"] == 1 and len(found["claims"]) == len(records)
-    keys = [
-        "id",
-        "topic",
-        "function",
-        "sentence",
-        "model",
-        "verdict",
-        "twin",
-        "estimate",
-        "low",
-        "high",
-        "n",
-        "clusters",
-        "method",
-        "bound",
-        "flags",
-    ]
-    twin_words = {"controlled", "silent", "void", "opted out", "none"}
-    for entry in found["claims"]:
-        assert list(entry) == keys
-        assert entry["verdict"] in WORDS and entry["twin"] in twin_words
-    by_id = {entry["id"]: entry for entry in found["claims"]}
-    closed = by_id["claims/test_addition.py::test_addition_uses_layer_0[mini-3]"]
-    assert [closed[name] for name in ("estimate", "low", "high", "n", "clusters", "method", "bound")] == [None] * 7
-    held = next(record for record in records if record.verdict == "SUPPORTED" and record.comparison)
-    assert held.comparison is not None
-    assert by_id[held.id]["estimate"] == held.comparison.estimate.value
-    assert by_id[held.id]["bound"] == held.comparison.bound
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
@@ -316,10 +288,10 @@ def test_numbers_that_are_no_json_are_refused_before_they_are_in_a_record(
 
 
 def test_the_csv_says_the_same_as_the_json(written: tuple[Path, list[Record]]) -> None:
-    rows = list(csv.DictReader(io.StringIO(as_csv(written[1]))))
-    for row, entry in zip(rows, results(written[1])["claims"], strict=True):
-        assert row["id"] == entry["id"] and row["verdict"] == entry["verdict"]
-        assert row["estimate"] == ("" if entry["estimate"] is None else str(entry["estimate"]))
+    rows = list(csv.DictReader(io.StringIO(as_csv(RecordBook(written[1], written[0])))))
+    for row, entry in zip(rows, results(RecordBook(written[1], written[0])).claims, strict=True):
+        assert row["id"] == entry.id and row["verdict"] == entry.verdict
+        assert row["estimate"] == ("" if entry.estimate is None else str(entry.estimate))
 
 
 # What a reader must find
@@ -376,7 +348,7 @@ def test_the_null_histogram_marks_the_effect_of_the_selection_itself(tmp_path: P
     effect = Measurement(rng.normal(1.25, 0.2, 300), tuple(f"s{i}" for i in range(300)), "sequence")
     verdict = above_null(effect, replace(null, source=path)) >= 0
     record = made.add("test_more_than_others", "s", "mini-0", verdict, evidence=[path])
-    text = appendix(made.records, tmp_path, Shelf(tmp_path / "artifacts/evidence"))
+    text = appendix(RecordBook(made.records, tmp_path))
     marked = re.search(r"the selection: ([\d.]+)", text)
     assert marked is not None and float(marked.group(1)) == pytest.approx(effect.array.mean(), abs=5e-4)
     assert "over 200 sets of heads matched by layer, kind and size: what a set restores, in logits;" in text
@@ -391,7 +363,7 @@ def test_the_null_histogram_marks_the_effect_of_the_selection_itself(tmp_path: P
     place = (float(line) - float(zero)) / (float(at_effect) - float(zero))
     assert place == pytest.approx(percentile / effect.array.mean(), abs=2e-3)
     record.shown = [ShownFigure("distribution", "Others", path, None)]
-    (asked,) = shown_figures([record], Shelf(tmp_path / "artifacts/evidence"))
+    (asked,) = asked_figures([record], EvidenceFiles(tmp_path / "artifacts/evidence"))
     assert asked.caption.startswith("Others (Null distribution over 200 sets of heads")
     assert str(asked.panels[0][1]) in text and asked.panels[0][0] in text, "the same where a claim asks for it"
 
@@ -401,7 +373,7 @@ def test_one_mean_over_a_set_of_prompts_is_no_null_distribution(tmp_path: Path) 
     means = Measurement(np.array([[0.5, 0.1]]), ("all",), "set of prompts", columns=("0.0", "0.1"), of="restored")
     path = made.file("restored_on_average", "mini-0", means)
     made.add("test_heads", "s", "mini-0", estimate(np.linspace(0, 1, 50)) >= 0.1, evidence=[path])
-    assert "Null distribution" not in appendix(made.records, tmp_path, Shelf(tmp_path / "artifacts/evidence"))
+    assert "Null distribution" not in appendix(RecordBook(made.records, tmp_path))
 
 
 def test_a_verdict_that_a_correction_takes_away_says_so(tmp_path: Path) -> None:
@@ -409,7 +381,7 @@ def test_a_verdict_that_a_correction_takes_away_says_so(tmp_path: Path) -> None:
     made = Sample(tmp_path)
     for number in range(30):
         made.add(f"test_{number}", "s", "mini-0", estimate(rng.normal(0.03 if number == 0 else 0, 0.2, 400)) >= 0.0)
-    report.write(made.records, tmp_path, tmp_path / "out")
+    write(RecordBook(made.records, tmp_path), tmp_path / "out")
     assert re.search("mini-0: INCONCLUSIVE after Holm's( and BH's)? correction", (tmp_path / "REPORT.md").read_text())
     assert "Holm: INCONCLUSIVE" in (tmp_path / "out/appendix.html").read_text()
 
@@ -424,14 +396,14 @@ def test_an_unreadable_evidence_file_is_said_and_ends_nothing(tmp_path: Path) ->
     broken = tmp_path / "artifacts/evidence" / records[0].evidence[0]
     broken.write_bytes(broken.read_bytes().replace(b"0.9", b"0.1", 1))
     (tmp_path / "artifacts/evidence" / records[1].evidence[0]).write_bytes(b"\x00 no json\n")
-    text = appendix(records, tmp_path, Shelf(tmp_path / "artifacts/evidence"))
+    text = appendix(RecordBook(records, tmp_path))
     assert "does not match" in text or "do not match" in text
     assert text.count("unreadable") >= 3
 
 
 def test_a_selection_is_marked_and_leaves_the_committed_report_alone(tmp_path: Path) -> None:
     records = sample(tmp_path)
-    report.write(records[:3], tmp_path, tmp_path / "partial", partial=True)
+    write(RecordBook(records[:3], tmp_path), tmp_path / "partial", partial=True)
     assert "PARTIAL" in (tmp_path / "partial/appendix.html").read_text()
     assert not (tmp_path / "REPORT.md").exists() and not (tmp_path / "artifacts/figures").exists()
 
@@ -457,16 +429,16 @@ def test_figures_that_no_claim_shows_any_more_are_removed(tmp_path: Path) -> Non
     folder.mkdir(parents=True)
     (folder / "old.svg").write_text("<svg/>")
     (folder / "by_hand.png").write_bytes(b"kept")
-    report.write(sample(tmp_path)[:1], tmp_path, tmp_path / "out")
+    write(RecordBook(sample(tmp_path)[:1], tmp_path), tmp_path / "out")
     assert not (folder / "old.svg").exists() and (folder / "by_hand.png").exists()
 
 
 def test_nothing_judged_is_a_report_too(tmp_path: Path) -> None:
     record = Record("claims/test_a.py::test_b", "a", "test_b", "", verdict="ERROR", message="collection failed")
     for records in ([], [record]):
-        report.write(records, tmp_path, tmp_path / "out")
+        write(RecordBook(records, tmp_path), tmp_path / "out")
         Page((tmp_path / "out/appendix.html").read_text())
-        assert verdict_table(records, width=80)
+        assert verdict_table(RecordBook(records, tmp_path), width=80)
 
 
 def test_corrections_are_made_over_all_comparisons_of_one_model() -> None:
@@ -477,7 +449,7 @@ def test_corrections_are_made_over_all_comparisons_of_one_model() -> None:
         made.add(f"test_{number}", "s", "mini-0", weak if number == 0 else estimate(rng.normal(0, 0.2, 400)) >= 0.0)
     made.add("test_alone", "s", "mini-1", weak)
     assert weak.word == "SUPPORTED"
-    words = adjusted(made.records)
+    words = RecordBook(made.records, Path()).corrected
     assert words[made.records[0].id] == {"Holm": "INCONCLUSIVE", "BH": "INCONCLUSIVE"}
     assert words[made.records[-1].id] == {"Holm": "SUPPORTED", "BH": "SUPPORTED"}, "a family of one is not corrected"
 
@@ -514,7 +486,7 @@ def test_a_variant_is_what_the_id_says_besides_the_model(identity: str, model: s
 
 
 def test_the_headline_counts_every_verdict_once(written: tuple[Path, list[Record]]) -> None:
-    text = headline(written[1])
+    text = RecordBook(written[1], written[0]).headline
     assert sum(
         int(n) for n in re.findall(r"(\d+) (?:SUPPORTED|REFUTED|INCONCLUSIVE|VOID|GATED|NOT RUN|ERROR)", text)
     ) == len(written[1])
@@ -524,7 +496,7 @@ def test_the_headline_counts_every_verdict_once(written: tuple[Path, list[Record
 def test_the_terminals_table_keeps_its_width_and_holds_every_word(
     width: int, written: tuple[Path, list[Record]]
 ) -> None:
-    table = verdict_table(written[1], width=width)
+    table = verdict_table(RecordBook(written[1], written[0]), width=width)
     assert max(map(len, table.splitlines())) <= width
     body = table.split("\n\n")[0]
     for word, n in Counter(record.verdict for record in written[1]).items():
@@ -532,32 +504,38 @@ def test_the_terminals_table_keeps_its_width_and_holds_every_word(
         assert wide == n if width == 160 else wide >= 1, word
 
 
+def former(book: RecordBook) -> FormerResults:
+    """What a later run reads of these results."""
+    return msgspec.json.decode(msgspec.json.encode(results(book)), type=FormerResults)
+
+
 def test_a_difference_names_each_verdict_bound_and_number_that_moved(written: tuple[Path, list[Record]]) -> None:
     records = deepcopy(written[1])
-    old = results(records)
-    assert difference(old, records) == []
+    old = former(RecordBook(records, Path()))
+    assert difference(old, RecordBook(records, Path())) == []
     moved = next(record for record in records if record.verdict == "SUPPORTED" and record.comparison)
     assert moved.comparison is not None
     number = msgspec.structs.replace(moved.comparison.estimate, value=moved.comparison.estimate.value + 0.01)
     moved.verdict = "REFUTED"
     moved.comparison = msgspec.structs.replace(moved.comparison, bound=">= 0.99", estimate=number)
     gone = records.pop()
-    line, last = difference(old, records)
+    book = RecordBook(records, Path())
+    line, last = difference(old, book)
     assert "SUPPORTED -> REFUTED" in line and ">= 0.99" in line and " -> " in line.rsplit(";", 1)[1]
-    assert last == f"gone: {gone.id.rsplit('::', 1)[-1].removeprefix('test_')} was {gone.verdict}"
-    assert difference(old, records, whole=False) == [line], "a selection does not report what it left out"
-    assert "SUPPORTED -> REFUTED" in verdict_table(records, former=old, width=120)
-    assert "gone: " in verdict_table(records, former=old, width=120)
-    assert "gone: " not in verdict_table(records, former=old, width=120, partial=True)
-    assert "changed" not in verdict_table(records, former=results(records), width=120)
+    assert last == f"gone: {gone.id.partition('.test_')[2]} was {gone.verdict}"
+    assert difference(old, book, whole=False) == [line], "a selection does not report what it left out"
+    assert "SUPPORTED -> REFUTED" in verdict_table(book, former=old, width=120)
+    assert "gone: " in verdict_table(book, former=old, width=120)
+    assert "gone: " not in verdict_table(book, former=old, width=120, partial=True)
+    assert "changed" not in verdict_table(book, former=former(book), width=120)
 
 
 def test_changes_since_the_last_run_stand_on_the_page(tmp_path: Path) -> None:
     records = sample(tmp_path)
-    report.write(records, tmp_path, tmp_path / "out")
+    write(RecordBook(records, tmp_path), tmp_path / "out")
     assert 'id="changes"' not in (tmp_path / "out/appendix.html").read_text()
     records[0].verdict = "REFUTED"
-    report.write(records, tmp_path, tmp_path / "out")
+    write(RecordBook(records, tmp_path), tmp_path / "out")
     assert "verdict SUPPORTED -&gt; REFUTED" in (tmp_path / "out/appendix.html").read_text()
 
 
@@ -574,7 +552,7 @@ def test_changes_since_the_last_run_stand_on_the_page(tmp_path: Path) -> None:
     ],
 )
 def test_code_and_emphasis_of_docstrings_are_shown_as_meant_and_all_else_as_text(text: str, wanted: str) -> None:
-    assert views.prose(text) == wanted
+    assert prose(text) == wanted
 
 
 def test_every_word_has_a_sign_of_its_own() -> None:
@@ -590,7 +568,8 @@ sys.path.insert(0, {root!r})
 from pathlib import Path
 from tests.helpers.sample_record import sample
 from mechlib.report.outputs.pytest_html import Page
-from mechlib.report.content.evidence_files import Shelf
+from mechlib.report.content.evidence_files import EvidenceFiles
+from mechlib.report.content.record_book import RecordBook
 
 HOUSE = Path({house!r})
 RECORDS = {{record.id: record for record in sample(HOUSE)}}
@@ -599,8 +578,9 @@ def record_of(report):
     return next((RECORDS[value] for name, value in report.user_properties if name == "id"), None)
 
 def pytest_configure(config):
-    shelf = Shelf(HOUSE / "artifacts/evidence")
-    page = Page(list(RECORDS.values()), record_of, shelf, HOUSE, False, lambda: {{"device": "cpu"}})
+    evidence = EvidenceFiles(HOUSE / "artifacts/evidence")
+    book = RecordBook(RECORDS.values(), HOUSE, evidence)
+    page = Page(list(RECORDS.values()), record_of, evidence, HOUSE, False, lambda: book, lambda: {{"device": "cpu"}})
     config.pluginmanager.register(page)
 """
 CLAIMS = """

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from mechlib.evidence import files as store
-from mechlib.report.content import titles as names
 from mechlib.report.content.claim_rows import claim_rows
-from mechlib.report.content.evidence_files import Shelf
+from mechlib.report.content.evidence_files import EvidenceFiles
+from mechlib.report.content.record_book import RecordBook
+from mechlib.report.content.summary import failures
+from mechlib.report.content.titles import topic_title, variant_label
 from mechlib.report.outputs import pytest_html as html_rows
-from mechlib.report.outputs.appendix import appendix, failures
+from mechlib.report.outputs.appendix import appendix
 from mechlib.report.outputs.markdown import report_md
 from mechlib.verdicts.record import Record
 from tests.helpers.sample_record import Sample, estimate, heads_measurement, sample
@@ -33,8 +35,8 @@ from tests.report.test_pages import Page
 def test_a_topic_is_called_what_its_file_calls_itself(docstring: str, wanted: str, tmp_path: Path) -> None:
     (tmp_path / "claims").mkdir()
     (tmp_path / "claims/test_two_words.py").write_text(f'"""{docstring}\n\nMore.\n"""\n')
-    assert names.title(tmp_path, "two_words", "claims/test_two_words.py") == wanted
-    assert names.title(tmp_path, "two_words", "claims/test_gone.py") == "Two words"
+    assert topic_title(tmp_path, "two_words", "claims/test_two_words.py") == wanted
+    assert topic_title(tmp_path, "two_words", "claims/test_gone.py") == "Two words"
 
 
 def test_pages_head_a_topic_with_its_title_and_link_it_by_its_name(tmp_path: Path) -> None:
@@ -42,12 +44,11 @@ def test_pages_head_a_topic_with_its_title_and_link_it_by_its_name(tmp_path: Pat
     file = tmp_path / records[0].file
     file.parent.mkdir(exist_ok=True)
     file.write_text('"""What comes again: a claim file."""\n')
-    shelf = Shelf(tmp_path / "artifacts/evidence")
-    whole, above = appendix(records, tmp_path, shelf), html_rows.summary(records, root=tmp_path)
+    whole, above = appendix(RecordBook(records, tmp_path)), html_rows.summary(RecordBook(records, tmp_path))
     anchor = f"topic-{records[0].topic}"
     assert f'<a href="#{anchor}">What comes again</a>' in whole and f'<section id="{anchor}">' in whole
     assert "<summary>What comes again" in above
-    assert "\n## What comes again\n" in report_md(records, tmp_path)
+    assert "\n## What comes again\n" in report_md(RecordBook(records, tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -67,8 +68,8 @@ def test_pages_head_a_topic_with_its_title_and_link_it_by_its_name(tmp_path: Pat
 )
 def test_a_variant_names_its_arguments_where_the_code_does(variant_: str, decorators: list[str], wanted: str) -> None:
     code = "".join(f"@pytest.mark.parametrize{inside}\n" for inside in decorators) + "def test_it(): ...\n"
-    assert names.told(variant_, code) == wanted
-    assert names.told(variant_, "this is no code") == variant_
+    assert variant_label(variant_, code) == wanted
+    assert variant_label(variant_, "this is no code") == variant_
 
 
 def test_arguments_are_named_in_the_order_of_pytests_own_ids(tmp_path: Path) -> None:
@@ -83,7 +84,7 @@ def test_it(first, second, third): ...
         cwd=tmp_path, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     inside = re.search(r"\[(.*)\]", found)
-    assert inside and names.told(inside[1], code.partition("\n")[2]) == "second c, third d, first a"
+    assert inside and variant_label(inside[1], code.partition("\n")[2]) == "second c, third d, first a"
 
 
 # What is long is folded, what is the same is said once
@@ -93,8 +94,8 @@ def test_many_changes_are_folded_and_a_few_are_not() -> None:
     records = [
         Record(id="claims/test_a.py::test_b[mini-0]", topic="a", function="test_b", sentence="s", model="mini-0")
     ]
-    few = html_rows.summary(records, changes=[f"line {n}" for n in range(12)])
-    many = html_rows.summary(records, changes=[f"line {n}" for n in range(13)])
+    few = html_rows.summary(RecordBook(records, Path()), changes=[f"line {n}" for n in range(12)])
+    many = html_rows.summary(RecordBook(records, Path()), changes=[f"line {n}" for n in range(13)])
     assert "<h3>Changed since the last run</h3>" in few
     assert "<details><summary>Changed since the last run: 13 lines</summary>" in many
     assert all(f"<li>line {n}</li>" in many for n in range(13))
@@ -110,11 +111,11 @@ def test_models_that_were_only_not_run_have_no_column_and_are_named() -> None:
         Record(id="t.py::test_c[gpt2-small]", topic="a", function="test_c", sentence="Too.", model="gpt2-small",
                line=9, verdict="NOT RUN")
     )  # fmt: skip
-    text = report_md(records, Path("nowhere"))
+    text = report_md(RecordBook(records, Path("nowhere")))
     assert "| A | mini-0 | – NOT RUN |" in text
     assert "| [It is so.](#a.b) | ✓ | 3 models |" in text and "| [Too.](#a.c) |  | gpt2-small |" in text
     assert "– NOT RUN, every claim about: gpt2-small, pythia-1b, pythia-70m." in text
-    parsed = Page(html_rows.summary(records, root=Path("nowhere")))
+    parsed = Page(html_rows.summary(RecordBook(records, Path("nowhere"))))
     assert "every claim about: gpt2-small, pythia-1b, pythia-70m." in "".join(parsed.text)
     assert parsed.text.count("pythia-70m") == 0, "no column of its own"
 
@@ -125,25 +126,25 @@ def test_a_remark_that_is_true_of_several_models_stands_once() -> None:
                verdict="REFUTED", expected="REFUTED", why="one reason" if n < 3 else "another")
         for n in range(5)
     ]  # fmt: skip
-    text = report_md(records, Path("nowhere"))
+    text = report_md(RecordBook(records, Path("nowhere")))
     assert "- mini-0, mini-1, mini-2: marked REFUTED: one reason\n- mini-3, mini-4: marked REFUTED: another" in text
     (failure,) = failures(claim_rows(records))
     assert failure.reasons == [("mini-0, mini-1, mini-2", "one reason"), ("mini-3, mini-4", "another")]
     for record in records:
         record.why = "one reason"
-    assert "- all: marked REFUTED: one reason" in report_md(records, Path("nowhere"))
+    assert "- all: marked REFUTED: one reason" in report_md(RecordBook(records, Path("nowhere")))
 
 
 def test_the_code_of_a_claim_stands_once_on_the_page_and_each_row_finds_it(
     tmp_path: Path,
 ) -> None:
     root, records = tmp_path, sample(tmp_path)
-    above = html_rows.summary(records)
+    above = html_rows.summary(RecordBook(records, Path()))
     kept = re.findall(r'<pre id="code-([^"]+)">', above)
     assert len(kept) == len(set(kept)) and kept
     for record in records:
         found = re.search(
-            r"data-code=[\"']?code-([^\"'> ]+)", html_rows.details(record, Shelf(root / "artifacts/evidence"))
+            r"data-code=[\"']?code-([^\"'> ]+)", html_rows.details(record, EvidenceFiles(root / "artifacts/evidence"))
         )
         assert bool(found) == bool(record.code) and (not found or found[1] in kept)
 
@@ -157,6 +158,6 @@ def test_a_row_repeats_no_head_map_of_what_only_chose_its_heads(tmp_path: Path) 
     first["question"] = first["question"].replace("confirmation", "discovery")
     store.write(file, store.encode({k: v for k, v in first.items() if k not in ("sha256", "schema")}, measurement))
     made.add("test_a", "s", "mini-0", estimate(data["1.4"].array) >= 0.4, evidence=paths)
-    shelf = Shelf(tmp_path / "artifacts/evidence")
-    assert appendix(made.records, tmp_path, shelf).count("head map of") == 2
-    assert html_rows.details(made.records[0], shelf).count("head map of") == 1
+    evidence = EvidenceFiles(tmp_path / "artifacts/evidence")
+    assert appendix(RecordBook(made.records, tmp_path)).count("head map of") == 2
+    assert html_rows.details(made.records[0], evidence).count("head map of") == 1

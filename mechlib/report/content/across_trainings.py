@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mechlib.report.content.claim_rows import ClaimRow, by_topic, models_of, plural
-from mechlib.verdicts.record import Record
+from mechlib.report.content.claim_rows import ClaimRow
+from mechlib.report.content.summary import plural
 
 FEWEST = 3  # trainings, below which "all of them" says little
 FAILED = ("REFUTED", "INCONCLUSIVE", "VOID", "GATED")  # how a claim can be judged and not hold
@@ -60,23 +60,23 @@ class Recipe:
         )
 
 
-def recipes(records: Sequence[Record]) -> list[Recipe]:
+def recipes(topics: Mapping[str, Sequence[ClaimRow]], models: Sequence[str]) -> list[Recipe]:
     """Recipes with at least three trainings: models whose names differ in their last number only.
 
     Claims stand in the order of their files. What was not run, or ended in an error, is no judgement.
     """
     named: dict[str, list[str]] = {}
-    for model in models_of(records):
+    for model in models:
         found = re.fullmatch(r"(.*\D)\d+", model)
         if found:
             named.setdefault(found.group(1), []).append(model)
-    made = [_recipe(records, tuple(models)) for models in named.values() if len(models) >= FEWEST]
+    made = [_recipe(topics, tuple(models)) for models in named.values() if len(models) >= FEWEST]
     return [recipe for recipe in made if recipe.topics]
 
 
-def _recipe(records: Sequence[Record], models: tuple[str, ...]) -> Recipe:
+def _recipe(claimed: Mapping[str, Sequence[ClaimRow]], models: tuple[str, ...]) -> Recipe:
     topics = {}
-    for topic, rows in by_topic(records).items():
+    for topic, rows in claimed.items():
         judged = [[r.verdict for r in row.records if r.model in models and r.verdict in ANSWERED] for row in rows]
         found = [Across(row, Counter(words)) for row, words in zip(rows, judged, strict=True) if len(words) >= FEWEST]
         if found:

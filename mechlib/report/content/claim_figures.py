@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from markupsafe import Markup
 from msgspec import UNSET
 
 from mechlib.figures import plots
 from mechlib.figures.data import extent, magnitude
-from mechlib.figures.show import Cells, restored
-from mechlib.figures.svg import charts as drawings
+from mechlib.figures.show import Cells
+from mechlib.figures.svg import charts
 from mechlib.figures.svg.elements import number
 from mechlib.measurement import Measurement
 from mechlib.report.content.claim_rows import ClaimRow
-from mechlib.report.content.evidence_files import Filed, Shelf
+from mechlib.report.content.claim_views import model_name
+from mechlib.report.content.evidence_files import EvidenceFiles, Filed
 from mechlib.statistics.circuits.nulls import percentile_of
 from mechlib.statistics.estimate import plural
 from mechlib.verdicts.record import Record, ShownFigure
@@ -54,78 +55,83 @@ class Shown:
     computed: bool = False
 
 
-def shown_figures(records: Sequence[Record], shelf: Shelf) -> list[Figure]:
-    """The figures that a claim asked for, the same one of several models side by side."""
+def asked_figures(
+    records: Sequence[Record], evidence: EvidenceFiles, twins: bool = True, most: int | None = None
+) -> list[Figure]:
+    """The figures that a claim asked for, the same one of several models side by side, the first `most` of them.
+
+    Their scale holds the twins, which are not drawn where there is little room (`twins` false).
+    """
     asked: dict[tuple[int, str], list[tuple[Record, ShownFigure]]] = {}
     for record in records:
         for place, shown in enumerate(record.shown):
             asked.setdefault((place, shown.plot), []).append((record, shown))
-    return [_shown(plot, members, shelf) for (_, plot), members in asked.items()]
+    return [_asked(plot, members, evidence, twins) for (_, plot), members in list(asked.items())[:most]]
 
 
-def _shown(plot: str, members: list[tuple[Record, ShownFigure]], shelf: Shelf) -> Figure:
+def _asked(plot: str, members: list[tuple[Record, ShownFigure]], evidence: EvidenceFiles, twins: bool) -> Figure:
     found, problems = [], []
     captions = list(dict.fromkeys(shown.caption for _, shown in members))
     for record, shown in members:
-        read = {path: shelf.read(path) for path in shown.paths}
+        read = {path: evidence.read(path) for path in shown.paths}
         filed = [one for one in read.values() if one is not None]
-        problems += [f"{path}: {shelf.problems[path]}" for path, one in read.items() if one is None]
+        problems += [f"{path}: {evidence.problems[path]}" for path, one in read.items() if one is None]
         if len(filed) < len(read):
             continue
         try:
-            own = restored(shown, {one.path: one.measurement for one in filed})
+            own = evidence.restored(shown, filed)
         except (KeyError, ValueError) as error:
             problems.append(f"{filed[0].path} has changed since the claim was judged: {error.args[0]}")
             continue
-        title = _name(record) + (f": {shown.caption}" if len(captions) > 1 else "")
-        twins = _twins_of(record, filed[0], shelf, own) if isinstance(own, Measurement) else []
+        title = model_name(record) + (f": {shown.caption}" if len(captions) > 1 else "")
+        of_twins = []
+        if plot == "heads_by_layer" and isinstance(own, Measurement) and not shown.changed:
+            of_twins = _twins_of(record, filed[0], evidence, own)
         computed = any(part.changed and part.changed.values is not UNSET for part in shown.parts)
-        found.append(Shown(title, record, filed[0], own, [] if shown.changed else twins, computed))
+        found.append(Shown(title, record, filed[0], own, of_twins, computed))
     caption = captions[0] if len(captions) == 1 else ""
     if plot not in plots.FIGURES:
         problems.append(f"mechlib.figures.plots has no {plot}: a figure is drawn by one of {', '.join(plots.FIGURES)}")
     elif found:
         try:
-            return _row_of(plot, caption, found, "; ".join(problems))
+            return _row_of(plot, caption, found, twins, "; ".join(problems))
         except ValueError as error:
             problems.append(f"{plot} cannot draw this: {error}")
     return Figure("; ".join(captions), (), problem="; ".join(problems))
 
 
-def _name(record: Record) -> str:
-    return record.model or "no one model"
-
-
-def _twins_of(record: Record, filed: Filed, shelf: Shelf, like: Measurement) -> list[tuple[str, Measurement]]:
+def _twins_of(
+    record: Record, filed: Filed, evidence: EvidenceFiles, like: Measurement
+) -> list[tuple[str, Measurement]]:
     """The same question asked of the twins."""
     twins = []
     for path in record.twin_evidence:
-        twin = shelf.read(path)
+        twin = evidence.read(path)
         if (
             twin is not None
             and twin.twin
             and twin.question == filed.question
             and not set(like.columns) - set(twin.measurement.columns)
         ):
-            twins.append((twin.twin, twin.measurement[list(like.columns)]))
+            twins.append((twin.twin, twin.columns(like.columns)))
     return twins
 
 
-def _row_of(plot: str, caption: str, members: Sequence[Shown], problem: str = "") -> Figure:
+def _row_of(plot: str, caption: str, members: Sequence[Shown], twins: bool = True, problem: str = "") -> Figure:
     nulls = [null for one in members if (null := _null(one.title, one.record, one.filed, one.own)) is not None]
     if plot == "distribution" and len(nulls) == len(members):
         return _null_row(nulls, caption, problem)
-    draw = getattr(drawings, plot)
+    draw = getattr(charts, plot)
     maps = plot == "heads_by_layer"
     ends = extent(plot, [m for one in members for m in (one.own, *(twin for _, twin in one.twins if maps))])
     coloured = maps or plot == "matrix"
-    legend = drawings.colour_bar if coloured else drawings.edge_bar if plot == "circuit_graph" else None
+    legend = charts.colour_bar if coloured else charts.edge_bar if plot == "circuit_graph" else None
     bar = legend(magnitude(ends), ends[0] < 0) if legend else None
     panels = tuple(
         (
             one.title,
             draw(one.own, ends),
-            tuple((kind, draw(twin, ends, small=True)) for kind, twin in one.twins) if maps else (),
+            tuple((kind, draw(twin, ends, small=True)) for kind, twin in one.twins) if maps and twins else (),
         )
         for one in members
     )
@@ -150,7 +156,9 @@ def _about(plot: str, members: Sequence[Shown]) -> str:
     return "; ".join(part for part in (source, many, legend) if part)
 
 
-def head_figures(row: ClaimRow, shelf: Shelf, drawn: dict[str, str]) -> tuple[list[Figure], list[tuple[str, str]]]:
+def head_maps(
+    row: ClaimRow, evidence: EvidenceFiles, drawn: dict[str, str], twins: bool = True
+) -> tuple[list[Figure], list[tuple[str, str]]]:
     """Head maps of all evidence of a claim whose columns are heads, and links to those drawn before.
 
     `drawn` holds the question and the anchor of what the page shows already, and is added to. Discovery prompts,
@@ -158,7 +166,7 @@ def head_figures(row: ClaimRow, shelf: Shelf, drawn: dict[str, str]) -> tuple[li
     """
     grouped: dict[str, list[tuple[Record, Filed]]] = {}
     for record in row.records:
-        for filed in shelf.of(record):
+        for filed in evidence.of(record):
             if filed.measurement.head_columns:
                 grouped.setdefault(filed.question, []).append((record, filed))
     confirmed = {members[0][1].function for question, members in grouped.items() if "discovery" not in question}
@@ -171,20 +179,26 @@ def head_figures(row: ClaimRow, shelf: Shelf, drawn: dict[str, str]) -> tuple[li
             continue
         drawn[question] = row.anchor
         heads = [
-            (record, filed, filed.measurement[[*filed.measurement.head_columns, *filed.measurement.mlp_columns]])
+            (record, filed, filed.columns([*filed.measurement.head_columns, *filed.measurement.mlp_columns]))
             for record, filed in members
         ]
         panels = [
-            Shown(_name(record), record, filed, own, _twins_of(record, filed, shelf, own))
+            Shown(model_name(record), record, filed, own, _twins_of(record, filed, evidence, own))
             for record, filed, own in heads
         ]
-        figures.append(_row_of("heads_by_layer", f"`{question}`", panels))
+        figures.append(_row_of("heads_by_layer", f"`{question}`", panels, twins))
     return figures, links
 
 
-def judged_maps(row: ClaimRow, shelf: Shelf) -> list[Figure]:
+def judged_maps(row: ClaimRow, evidence: EvidenceFiles) -> list[Figure]:
     """Head maps of what a claim judged, for a place where maps of what only chose its heads would be repeats."""
-    return [figure for figure in head_figures(row, shelf, {})[0] if "discovery" not in figure.caption]
+    chosen = {
+        filed.question: row.anchor
+        for record in row.records
+        for filed in evidence.of(record)
+        if "discovery" in filed.question
+    }
+    return head_maps(row, evidence, chosen, twins=False)[0]
 
 
 @dataclass(frozen=True)
@@ -220,12 +234,12 @@ class Null:
         return f"{text}; the selection {number(self.effect)}, above {below} of {len(self.sets)}"
 
 
-def null_figures(row: ClaimRow, shelf: Shelf) -> list[Figure]:
+def null_figures(row: ClaimRow, evidence: EvidenceFiles) -> list[Figure]:
     """The null distributions behind a claim: histograms over random sets with their 95th percentile, the selection's
     effect where it is known, and how the sets were matched (docs/STATISTICS.md, R16)."""
     asked = {path for record in row.records for shown in record.shown for path in shown.paths}
-    read = [(record, filed) for record in row.records for filed in shelf.of(record) if filed.path not in asked]
-    found = [_null(_name(record), record, filed, filed.measurement) for record, filed in read]
+    read = [(record, filed) for record in row.records for filed in evidence.of(record) if filed.path not in asked]
+    found = [_null(model_name(record), record, filed, filed.measurement) for record, filed in read]
     nulls = [null for null in found if null is not None]
     return [_null_row(nulls)] if nulls else []
 
@@ -242,7 +256,7 @@ def _null_row(nulls: Sequence[Null], caption: str = "", problem: str = "") -> Fi
     reach = [*extent("distribution", [null.sets for null in nulls]), *marks]
     ends = min(reach), max(reach)
     panels = tuple(
-        (null.title, drawings.distribution(null.sets, ends, mark=null.effect, percentile=null.percentile), ())
+        (null.title, charts.distribution(null.sets, ends, mark=null.effect, percentile=null.percentile), ())
         for null in nulls
     )
     legend = "the dashed line is the 95th percentile, " + ("the triangle the selection, " if marks else "")
@@ -266,12 +280,7 @@ def _effect(record: Record, filed: Filed, null: Measurement) -> float | None:
     return compared.value + percentile_of(null.values[:, 0])
 
 
-def without_twins(figure: Figure) -> Figure:
-    """The same figure of the models alone, where there is little room."""
-    return replace(figure, panels=tuple((model, drawn, ()) for model, drawn, _ in figure.panels))
-
-
-def asked_to_show(records: Sequence[Record], shelf: Shelf) -> set[str]:
+def questions_shown(records: Sequence[Record], evidence: EvidenceFiles) -> set[str]:
     """Questions that a claim draws as head maps by itself."""
     files = [shown for record in records for shown in record.shown if shown.plot == "heads_by_layer"]
-    return {filed.question for shown in files if (filed := shelf.read(shown.paths[0])) is not None}
+    return {filed.question for shown in files if (filed := evidence.read(shown.paths[0])) is not None}

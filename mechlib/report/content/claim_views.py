@@ -6,14 +6,14 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from markupsafe import Markup, escape
 
 from mechlib.figures.data import clipped, in_order
 from mechlib.figures.svg.elements import Scale, number, scale_for
 from mechlib.figures.svg.intervals import Mark, axis, box_plot, interval_panel, strip_plot
-from mechlib.report.content.claim_rows import SIGNS, ClaimRow
+from mechlib.report.content.claim_rows import ClaimRow
+from mechlib.report.content.summary import SIGNS
 from mechlib.statistics.estimate import Estimate
 from mechlib.verdicts.record import Comparison, EstimateEntry, Record
 
@@ -44,6 +44,11 @@ def numbers_of(estimate: EstimateEntry, bounds: Sequence[tuple[str, float]]) -> 
     return Numbers(value.replace("-", "−"), f"[{interval}".replace("-", "−"), counted)
 
 
+def model_name(record: Record) -> str:
+    """The model of a record, for readers."""
+    return record.model or "no one model"
+
+
 def bounds_of(records: Iterable[Record]) -> list[tuple[str, float]]:
     """The bounds of a claim, from the first record that was compared."""
     for record in records:
@@ -52,7 +57,7 @@ def bounds_of(records: Iterable[Record]) -> list[tuple[str, float]]:
     return []
 
 
-def claimed(comparison: Comparison | None) -> str:
+def claimed_bound(comparison: Comparison | None) -> str:
     """What was claimed of the number, for reading: "≥ 0.40", "every ≤ 0.05", "within −0.05 and 0.05"."""
     if not comparison:
         return ""
@@ -60,13 +65,13 @@ def claimed(comparison: Comparison | None) -> str:
     return bound if comparison.kind == "one" else f"{comparison.kind} {bound}"
 
 
-def mark_of(record: Record) -> list[Mark]:
+def own_marks(record: Record) -> list[Mark]:
     """The model's mark; nothing where no number was reached."""
     if record.comparison is None:
         return []
     estimate = record.comparison.estimate
     members = tuple(member.estimate.value for member in record.comparison.members)
-    title = f"{record.model or 'no one model'}: {record.comparison.numbers}, {record.verdict}"
+    title = f"{model_name(record)}: {record.comparison.numbers}, {record.verdict}"
     return [Mark(estimate.value, estimate.low, estimate.high, record.verdict, title=title, members=members)]
 
 
@@ -86,7 +91,7 @@ def scale_of(row: ClaimRow, width: int = PLOT) -> Scale:
     near: list[float | None] = [bound for _, bound in bounds_of(row.records)]
     far: list[float] = []
     for record in row.records:
-        for mark in mark_of(record):
+        for mark in own_marks(record):
             near += [mark.value, mark.low, mark.high]
             far += mark.members
         far += [mark.value for mark in twin_marks(record) if mark.value is not None]
@@ -100,10 +105,7 @@ def scale_of(row: ClaimRow, width: int = PLOT) -> Scale:
 def forest_panel(row: ClaimRow) -> Markup:
     """The claim on every model, small."""
     scale = scale_of(row, 206)
-    rows = [
-        (f"{clipped(r.model or 'no one model', 13)} {SIGNS[r.verdict]}", [*mark_of(r), *twin_marks(r)])
-        for r in row.records
-    ]
+    rows = [(f"{clipped(model_name(r), 13)} {SIGNS[r.verdict]}", [*own_marks(r), *twin_marks(r)]) for r in row.records]
     return interval_panel(scale, rows, bounds_of(row.records))
 
 
@@ -119,43 +121,75 @@ def twin_texts(record: Record) -> list[tuple[str, str, str]]:
     return texts
 
 
-def distributions(row: ClaimRow) -> list[dict[str, Any]]:
-    """Quartiles, share of the wrong sign and box of each model, on one scale; empty where nothing is known."""
-    known = [(r, c.estimate) for r in row.records if (c := r.comparison) is not None and c.estimate.distribution]
-    ends = [end for _, e in known if e.distribution for end in (e.distribution.minimum, e.distribution.maximum)]
+@dataclass(frozen=True)
+class DistributionLine:
+    """How the units of one model lie: five numbers, the share of the wrong sign, and the box plot of them."""
+
+    record: Record
+    five: tuple[float, ...]
+    wrong: float
+    box: Markup
+
+
+@dataclass(frozen=True)
+class DistributionTable:
+    """A line for each model with a distribution, on one scale."""
+
+    lines: list[DistributionLine]
+    axis: Markup
+
+
+def distribution_table(row: ClaimRow) -> DistributionTable | None:
+    """Quartiles, share of the wrong sign and box of each model; None where nothing is known."""
+    known = [
+        (record, record.comparison.estimate.value, spread)
+        for record in row.records
+        if record.comparison and (spread := record.comparison.estimate.distribution)
+    ]
     if not known:
-        return []
-    scale = scale_for(ends, PLOT)
+        return None
+    scale = scale_for([end for _, _, spread in known for end in (spread.minimum, spread.maximum)], PLOT)
     lines = []
-    for record, estimate in known:
-        spread = estimate.distribution
-        assert spread is not None
+    for record, value, spread in known:
         five = (spread.minimum, spread.lower_quartile, spread.median, spread.upper_quartile, spread.maximum)
-        lines.append(
-            {"record": record, "five": five, "wrong": spread.wrong_sign, "box": box_plot(scale, five, estimate.value)}
-        )
-    return [*lines, {"axis": axis(scale)}]
+        lines.append(DistributionLine(record, five, spread.wrong_sign, box_plot(scale, five, value)))
+    return DistributionTable(lines, axis(scale))
 
 
-def strips(row: ClaimRow) -> dict[str, Any] | None:
-    """Means by template (or length, or order): a strip for each model and the table behind it; None without strata."""
+@dataclass(frozen=True)
+class StripTable:
+    """Means by template (or length, or order): a strip for each model, and by stratum (n, mean) of each."""
+
+    models: list[str]
+    strips: list[tuple[str, Markup]]
+    axis: Markup
+    table: list[tuple[str, list[tuple[int, float] | None]]]
+
+
+def strip_table(row: ClaimRow) -> StripTable | None:
+    """The strips of a claim; None without strata."""
     known = [(r, c.estimate) for r in row.records if (c := r.comparison) is not None and len(c.estimate.strip) > 1]
     if not known:
         return None
     scale = scale_for([value for _, e in known for *_, value in e.strip], PLOT)
-    labels = in_order(label for _, e in known for label, *_ in e.strip)
-    return {
-        "models": [record.model or "no one model" for record, _ in known],
-        "drawn": [(r.model or "no one model", strip_plot(scale, e.strip, e.value)) for r, e in known],
-        "axis": axis(scale),
-        "table": [
-            (label, [{name: (n, value) for name, n, value in e.strip}.get(label) for _, e in known]) for label in labels
-        ],
-    }
+    means = [{label: (n, value) for label, n, value in estimate.strip} for _, estimate in known]
+    models = [model_name(record) for record, _ in known]
+    strips = [strip_plot(scale, estimate.strip, estimate.value) for _, estimate in known]
+    labels = in_order(label for found in means for label in found)
+    table = [(label, [found.get(label) for found in means]) for label in labels]
+    return StripTable(models, list(zip(models, strips, strict=True)), axis(scale), table)
 
 
-def members(row: ClaimRow) -> dict[str, Any] | None:
-    """Families of a claim as a table: members as rows, models as columns; None where every number stands alone."""
+@dataclass(frozen=True)
+class MemberTable:
+    """Families of a claim: members as rows, models as columns, in each cell numbers and word."""
+
+    models: list[str]
+    table: list[tuple[str, list[tuple[Numbers, str] | None]]]
+
+
+def member_table(row: ClaimRow) -> MemberTable | None:
+    """The members of a claim's families; None where every number stands alone."""
     known = [(r, r.comparison) for r in row.records if r.comparison is not None and r.comparison.members]
     if not known:
         return None
@@ -164,7 +198,7 @@ def members(row: ClaimRow) -> dict[str, Any] | None:
         for rank, member in enumerate(comparison.members):
             shown = numbers_of(member.estimate, comparison.bounds)
             table.setdefault(member.name or f"{rank + 1}", [None] * len(known))[place] = (shown, member.word)
-    return {"models": [record.model or "no one model" for record, _ in known], "table": list(table.items())}
+    return MemberTable([model_name(record) for record, _ in known], list(table.items()))
 
 
 def prose(text: str) -> Markup:

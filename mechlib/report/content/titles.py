@@ -16,23 +16,23 @@ _ORDER = "To be read in this order:"
 _LINES = 100_000  # more than a file has
 
 
-def about(root: Path, file: str) -> list[str]:
+def introduction(root: Path, file: str) -> list[str]:
     """What introduces the topic of a claim file, in paragraphs; empty where there is nothing, or it does not parse.
 
     The docstring of the folder's measurements.py where there is one, else of the file.
     """
-    return [part for part in _paragraphs(_introduction(root, file)) if not part.startswith(_ORDER)]
+    return [part for part in _paragraphs(_source(root, file)) if not part.startswith(_ORDER)]
 
 
-def place(root: Path, file: str, line: int) -> int:
+def reading_place(root: Path, file: str, line: int) -> int:
     """Where a claim stands in its topic: in the order of files that the introduction gives, then by line."""
-    said = next((part for part in _paragraphs(_introduction(root, file)) if part.startswith(_ORDER)), "")
+    said = next((part for part in _paragraphs(_source(root, file)) if part.startswith(_ORDER)), "")
     files = re.findall(r"test_\w+", said)
     stem = Path(file).stem
     return (files.index(stem) if stem in files else len(files)) * _LINES + line
 
 
-def _introduction(root: Path, file: str) -> Path | None:
+def _source(root: Path, file: str) -> Path | None:
     if not file:
         return None
     beside = (root / file).with_name(INTRODUCTION)
@@ -54,15 +54,15 @@ def _read(path: Path, modified: int) -> list[str]:
     return [part for part in inspect.cleandoc(ast.get_docstring(tree) or "").split("\n\n") if part.strip()]
 
 
-def title(root: Path, topic: str, file: str) -> str:
+def topic_title(root: Path, topic: str, file: str) -> str:
     """What stands before the first colon or full stop of the introduction, where that is short; else its name."""
-    first = " ".join(about(root, file)[:1])
+    first = " ".join(introduction(root, file)[:1])
     found = re.match(rf"([^:.\n]{{1,{LONGEST}}})[:.]", first)
     return found.group(1).strip() if found else topic.replace("_", " ").capitalize()
 
 
 @functools.cache
-def told(variant: str, code: str) -> str:
+def variant_label(variant: str, code: str) -> str:
     """A variant with the names of its arguments: "how zero" for "zero"; as it is where the code does not say them."""
     names = list(_arguments(code)) if variant else []
     values = variant.split("-") if len(names) > 1 else [variant]

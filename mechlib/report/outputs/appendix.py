@@ -2,170 +2,103 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import msgspec
 from markupsafe import Markup
 
-from mechlib.checkpoints.hub import HUB
 from mechlib.figures.svg.intervals import axis
-from mechlib.report.content import (
-    across_trainings as trainings,
+from mechlib.report.content.claim_figures import head_maps, null_figures, questions_shown
+from mechlib.report.content.claim_rows import ClaimRow, record_anchor, slug
+from mechlib.report.content.claim_views import (
+    bounds_of,
+    claimed_bound,
+    distribution_table,
+    member_table,
+    own_marks,
+    scale_of,
+    strip_table,
+    twin_marks,
 )
-from mechlib.report.content import (
-    claim_figures as figures,
-)
-from mechlib.report.content import (
-    claim_views as views,
-)
-from mechlib.report.content import (
-    titles as names,
-)
-from mechlib.report.content.claim_rows import (
-    ClaimRow,
-    by_topic,
-    claim_rows,
-    counted,
-    glances,
-    headline,
-    models_of,
-    record_anchor,
-    slug,
-    titles,
-)
-from mechlib.report.content.evidence_files import Shelf
+from mechlib.report.content.model_cards import held_out_scores
+from mechlib.report.content.record_book import RecordBook
+from mechlib.report.content.summary import verdict_counts
 from mechlib.report.outputs.html import environment, stylesheet
-from mechlib.statistics import multiplicity
-from mechlib.verdicts.record import ModelRead, Record
-
-FAILED = ("REFUTED", "INCONCLUSIVE", "VOID", "ERROR")
+from mechlib.verdicts.record import Record
 
 
 def appendix(
-    records: Sequence[Record],
-    root: Path,
-    shelf: Shelf,
-    partial: bool = False,
-    meta: dict[str, Any] | None = None,
-    changes: Sequence[str] = (),
+    book: RecordBook, partial: bool = False, meta: Mapping[str, Any] | None = None, changes: Sequence[str] = ()
 ) -> str:
     """The page as HTML: self-contained, a pure function of records, evidence and `meta`."""
-    corrected = adjusted(records)
     topics = [
         {
             "name": topic,
             "anchor": slug(f"topic-{topic}"),
-            "about": names.about(root, rows[0].first.file),
-            "counts": [(word, n) for word, n in counted([r for row in rows for r in row.records]) if n],
-            "claims": list(_claims(rows, shelf, corrected)),
+            "introduction": book.introductions[topic],
+            "counts": [(word, n) for word, n in verdict_counts([r for row in rows for r in row.records]) if n],
+            "claims": list(_claims(book, rows)),
         }
-        for topic, rows in by_topic(records).items()
+        for topic, rows in book.topics.items()
     ]
-    judged = [(row, record) for row in claim_rows(records) for record in row.records]
     return environment().get_template("appendix.html").render(
         css=Markup(stylesheet()),
         title="Appendix: the record of every claim",
-        headline=headline(records),
-        counts=counted(records),
+        headline=book.headline,
+        counts=book.counts,
         topics=topics,
-        recipes=trainings.recipes(records),
-        titles=titles(records, root),
-        glances=glances(records),
-        failed=failures(claim_rows(records)),
-        unasked=unasked(judged),
-        cards=model_rows(records, root),
-        scores=score_rows(records, root),
+        recipes=book.recipes,
+        titles=book.titles,
+        glances=book.glances,
+        failed=book.failures,
+        unasked=book.unasked,
+        cards=book.cards,
+        scores=held_out_scores(book.cards),
         partial=partial,
         meta=sorted((str(key).replace("_", " "), _plain(value)) for key, value in (meta or {}).items()),
         changes=list(changes),
-        problems=sorted(shelf.problems.items()),
+        problems=sorted(book.evidence.problems.items()),
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Failure:
-    """One claim and word of FAILED: the records that came out so, and the reasons of their marks by model."""
-
-    row: ClaimRow
-    word: str
-    records: tuple[Record, ...]
-
-    @property
-    def reasons(self) -> list[tuple[str, str]]:
-        """(models, reason), each reason once; no models where it is that of all."""
-        found: dict[str, list[str]] = {}
-        for record in self.records:
-            if record.expected and record.why:
-                found.setdefault(record.why, []).append(record.model)
-        return [("" if len(m) == len(self.records) else ", ".join(m), why) for why, m in found.items()]
-
-
-def failures(rows: Sequence[ClaimRow]) -> list[Failure]:
-    """What did not come out as claimed, word by word in the order of FAILED, one entry a claim."""
-    return [
-        Failure(row, word, tuple(record for record in row.records if record.verdict == word))
-        for word in FAILED
-        for row in rows
-        if row.counts[word]
-    ]
-
-
-def unasked(judged: Sequence[tuple[ClaimRow, Record]]) -> list[tuple[list[Record], list[tuple[ClaimRow, Record]]]]:
-    """What was gated or not run: (one record for each model and reason, the claims that they have in common)."""
-    groups: dict[tuple[str, str, str], list[tuple[ClaimRow, Record]]] = {}
-    for word in ("GATED", "NOT RUN"):
-        for row, record in judged:
-            if record.verdict == word:
-                groups.setdefault((word, record.model, record.message), []).append((row, record))
-    together: dict[tuple[str, ...], tuple[list[Record], list[tuple[ClaimRow, Record]]]] = {}
-    for (word, *_), members in groups.items():
-        records, _ = together.setdefault((word, *(row.anchor for row, _ in members)), ([], members))
-        records.append(members[0][1])
-    return list(together.values())
-
-
-def _claims(rows: Sequence[ClaimRow], shelf: Shelf, corrected: dict[str, dict[str, str]]) -> Any:
-    drawn: dict[str, str] = {}
+def _claims(book: RecordBook, rows: Sequence[ClaimRow]) -> Iterator[dict[str, Any]]:
+    evidence, drawn = book.evidence, dict[str, str]()
     for row in rows:
-        scale = views.scale_of(row)
-        asked = figures.shown_figures(row.records, shelf)
-        drawn.update((question, row.anchor) for question in figures.asked_to_show(row.records, shelf))
-        maps, links = figures.head_figures(row, shelf, drawn)
+        scale = scale_of(row)
+        asked = book.figures(row)
+        drawn.update((question, row.anchor) for question in questions_shown(row.records, evidence))
+        maps, links = head_maps(row, evidence, drawn)
+        filed = [(record, one) for record in row.records for one in evidence.of(record)]
         yield {
             "row": row,
-            "forest": views.forest_panel(row),
-            "bounds": views.bounds_of(row.records),
+            "forest": book.forest(row),
+            "bounds": bounds_of(row.records),
             "scale": scale,
             "axis": axis(scale),
             "of": _of(row),
-            "claimed": next((views.claimed(r.comparison) for r in row.records if r.comparison), ""),
-            "lines": [_line(record, corrected) for record in row.records],
+            "claimed": next((claimed_bound(r.comparison) for r in row.records if r.comparison), ""),
+            "lines": [_line(record, book.corrected.get(record.id, {})) for record in row.records],
             "notes": list(notes(row)),
-            "figures": [*asked, *maps, *figures.null_figures(row, shelf)],
+            "figures": [*asked, *maps, *null_figures(row, evidence)],
             "links": links,
-            "corrected": any(record.id in corrected for record in row.records),
-            "distributions": views.distributions(row),
-            "strips": views.strips(row),
+            "corrected": any(record.id in book.corrected for record in row.records),
+            "distributions": distribution_table(row),
+            "strips": strip_table(row),
             "further": [record for record in row.records if record.gates or record.others],
-            "members": views.members(row),
-            "filed": [(record, filed) for record in row.records for filed in shelf.of(record)],
-            "versions": sorted({filed.versions for record in row.records for filed in shelf.of(record)} - {""}),
-            "unreadable": sorted({path for r in row.records for path in r.evidence if path in shelf.problems}),
+            "members": member_table(row),
+            "filed": filed,
+            "versions": sorted({one.versions for _, one in filed} - {""}),
+            "unreadable": sorted({path for r in row.records for path in r.evidence if path in evidence.problems}),
         }
 
 
-def _line(record: Record, corrected: dict[str, dict[str, str]]) -> dict[str, Any]:
-    words = corrected.get(record.id, {})
+def _line(record: Record, corrected: Mapping[str, str]) -> dict[str, Any]:
     own = record.comparison.word if record.comparison else None
-    differing = [f"{name}: {word}" for name, word in words.items() if word != own]
+    differing = [f"{name}: {word}" for name, word in corrected.items() if word != own]
     return {
         "record": record,
         "anchor": record_anchor(record),
-        "marks": [*views.mark_of(record), *views.twin_marks(record)],
+        "marks": [*own_marks(record), *twin_marks(record)],
         "corrected": ", ".join(differing),
     }
 
@@ -202,65 +135,6 @@ def notes(row: ClaimRow) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     reasons = dict.fromkeys(record.twin_reason for record in row.records if record.twin == "opted out")
     if reasons:
         yield "", [("no twins", reason) for reason in reasons]
-
-
-def adjusted(records: Sequence[Record]) -> dict[str, dict[str, str]]:
-    """Verdicts by claim id as Holm, and Benjamini and Hochberg, leave them: {"Holm": word, "BH": word}.
-
-    The family is all comparisons judged on one model (docs/STATISTICS.md, R12).
-    """
-    words: dict[str, dict[str, str]] = {}
-    for model in models_of(records):
-        family = [(record.id, record.comparison) for record in records if record.model == model and record.comparison]
-        left = multiplicity.adjusted([msgspec.structs.asdict(comparison) for _, comparison in family])
-        for (name, _), row in zip(family, left, strict=True):
-            words[name] = {"Holm": row["holm"], "BH": row["bh"]}
-    return words
-
-
-def model_rows(records: Sequence[Record], root: Path) -> list[dict[str, Any]]:
-    """One row a model: size, weights, how it was run. None where nothing is known."""
-    rows = []
-    for name in models_of(records):
-        if not name:
-            continue
-        read = next((m for r in records if r.model == name for m in r.models if m.name == name), ModelRead(name))
-        card = card_of(root, name)
-        size = card.get("parameters") or (HUB[name].shape.parameters if name in HUB else None)
-        weights = read.weights or card.get("sha256") or ""
-        rows.append(
-            {
-                "name": name,
-                "parameters": size,
-                "weights": weights,
-                "dtype": read.dtype,
-                "processing": read.processing,
-                "bos": read.bos,
-            }
-        )
-    return rows
-
-
-def score_rows(
-    records: Sequence[Record], root: Path
-) -> tuple[list[str], list[tuple[str, list[dict[str, Any] | None]]]]:
-    """Held-out figures from the models' cards: names of the models, and (figure, one score a model)."""
-    cards = {name: card_of(root, name) for name in models_of(records) if name}
-    scores = {name: card.get("scores", {}).get("confirmation", {}) for name, card in cards.items()}
-    names = [name for name, found in scores.items() if found]
-    figures_ = dict.fromkeys(figure for name in names for figure in scores[name])
-    return names, [(figure, [scores[name].get(figure) for name in names]) for figure in figures_]
-
-
-def card_of(root: Path, name: str) -> dict[str, Any]:
-    """A mini's card; {} where there is none."""
-    if not name.startswith("mini-"):
-        return {}
-    try:
-        card = json.loads((root / "fixtures" / name / "card.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return card if isinstance(card, dict) else {}
 
 
 def _plain(value: Any) -> str:

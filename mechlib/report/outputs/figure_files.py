@@ -9,12 +9,11 @@ from pathlib import Path
 from markupsafe import Markup
 
 from mechlib.figures.svg.sheet import sheet
-from mechlib.report.content import claim_views as views
-from mechlib.report.content.claim_figures import Figure, shown_figures
-from mechlib.report.content.claim_rows import ClaimRow, by_topic, slug
-from mechlib.report.content.evidence_files import Shelf
+from mechlib.report.content.claim_figures import Figure
+from mechlib.report.content.claim_rows import ClaimRow, slug
+from mechlib.report.content.claim_views import bounds_of
+from mechlib.report.content.record_book import RecordBook
 from mechlib.report.outputs.results import save
-from mechlib.verdicts.record import Record
 
 FORGE = 940  # pixels that a forge gives a figure
 LONGEST = 100  # characters of a figure's file name
@@ -26,9 +25,9 @@ def forest_name(topic: str) -> str:
     return f"{slug(topic)}--forest.svg"
 
 
-def claim_figures(row: ClaimRow, shelf: Shelf) -> Iterator[tuple[str, Figure]]:
+def named_figures(book: RecordBook, row: ClaimRow) -> Iterator[tuple[str, Figure]]:
     """(file name, figure) of each figure that a claim asked for and that can be drawn."""
-    for place, figure in enumerate(shown_figures(row.records, shelf)):
+    for place, figure in enumerate(book.figures(row)):
         if figure.panels:
             yield figure_name(row, place), figure
 
@@ -42,33 +41,33 @@ def figure_name(row: ClaimRow, place: int) -> str:
     return f"{name[: LONGEST - 18]}--{digest}--{place + 1}.svg"
 
 
-def write_figures(records: Sequence[Record], root: Path, shelf: Shelf) -> list[Path]:
-    """Draws the committed figures; removes SVGs of the folder that no claim shows any more. Returns the paths."""
-    folder = root / FOLDER
-    drawn: dict[str, str] = {}
-    for topic, rows in by_topic(records).items():
-        if forest_panels(rows):
-            drawn[forest_name(topic)] = sheet(forest_panels(rows))
+def write_figures(book: RecordBook) -> list[Path]:
+    """Writes the committed figures; removes SVGs of the folder that no claim shows any more. Returns the paths."""
+    folder = book.root / FOLDER
+    pages: dict[str, str] = {}
+    for topic, rows in book.topics.items():
+        if panels := forest_panels(book, rows):
+            pages[forest_name(topic)] = sheet(panels)
         for row in rows:
-            drawn.update((name, _drawn(figure)) for name, figure in claim_figures(row, shelf))
+            pages.update((name, _page(figure)) for name, figure in named_figures(book, row))
     folder.mkdir(parents=True, exist_ok=True)
-    for stale in set(folder.glob("*.svg")) - {folder / name for name in drawn}:
+    for stale in set(folder.glob("*.svg")) - {folder / name for name in pages}:
         stale.unlink()
-    for name, page in drawn.items():
+    for name, page in pages.items():
         save(folder / name, page)
-    return [folder / name for name in drawn]
+    return [folder / name for name in pages]
 
 
-def forest_panels(rows: Sequence[ClaimRow]) -> list[tuple[str, Markup]]:
+def forest_panels(book: RecordBook, rows: Sequence[ClaimRow]) -> list[tuple[str, Markup]]:
     """A forest panel for each claim that reached a number on any model."""
-    compared = [row for row in rows if views.bounds_of(row.records)]
-    variants = [f" ({row.told})" if row.variant else "" for row in compared]
-    return [
-        ((row.first.sentence or row.name) + kind, views.forest_panel(row))
-        for row, kind in zip(compared, variants, strict=True)
-    ]
+    panels = []
+    for row in rows:
+        if bounds_of(row.records):
+            case = f" ({row.variant_label})" if row.variant else ""
+            panels.append(((row.first.sentence or row.name) + case, book.forest(row)))
+    return panels
 
 
-def _drawn(figure: Figure) -> str:
+def _page(figure: Figure) -> str:
     bar = [("", figure.bar)] if figure.bar else []
     return sheet([*((model, panel) for model, panel, _ in figure.panels), *bar], width=FORGE)

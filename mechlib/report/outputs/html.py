@@ -10,16 +10,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from mechlib.figures.svg.elements import number
 from mechlib.figures.svg.intervals import interval_row
 from mechlib.figures.svg.sheet import STYLES
-from mechlib.report.content import (
-    claim_views as views,
-)
-from mechlib.report.content.claim_rows import (
-    MEANINGS,
-    SIGNS,
-    plural,
-    record_anchor,
-    slug,
-)
+from mechlib.report.content.claim_rows import record_anchor, slug
+from mechlib.report.content.claim_views import claimed_bound, numbers, percent, prose, twin_texts
+from mechlib.report.content.summary import MEANINGS, SIGNS, plural
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 
@@ -36,10 +29,10 @@ def environment() -> Environment:
     )
     made.globals.update(
         record_anchor=record_anchor,
-        signs=SIGNS, meanings=MEANINGS, number=number, percent=views.percent, numbers=views.numbers,
-        claimed=views.claimed, twin_texts=views.twin_texts, interval_row=interval_row, plural=plural, slug=slug,
+        signs=SIGNS, meanings=MEANINGS, number=number, percent=percent, numbers=numbers,
+        claimed=claimed_bound, twin_texts=twin_texts, interval_row=interval_row, plural=plural, slug=slug,
     )  # fmt: skip
-    made.filters["prose"] = views.prose
+    made.filters["prose"] = prose
     return made
 
 

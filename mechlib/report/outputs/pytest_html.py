@@ -21,27 +21,27 @@ from typing import Any
 import pytest
 from markupsafe import Markup, escape
 
-from mechlib.report.content import claim_figures as figures
-from mechlib.report.content import claim_views as views
-from mechlib.report.content.across_trainings import recipes
-from mechlib.report.content.claim_rows import (
-    ClaimRow,
-    claim_rows,
-    counted,
-    glances,
-    headline,
-    record_anchor,
-    slug,
-    titles,
-    variant,
+from mechlib.report.content.claim_figures import asked_figures, judged_maps
+from mechlib.report.content.claim_rows import ClaimRow, record_anchor, slug, variant
+from mechlib.report.content.claim_views import (
+    bounds_of,
+    distribution_table,
+    numbers,
+    own_marks,
+    scale_of,
+    strip_table,
+    twin_marks,
 )
-from mechlib.report.content.evidence_files import Shelf
+from mechlib.report.content.evidence_files import EvidenceFiles
+from mechlib.report.content.record_book import RecordBook
 from mechlib.report.outputs.html import TEMPLATES, environment, stylesheet
 from mechlib.report.outputs.results import difference, read_results
 from mechlib.verdicts.record import WORDS, Record
 
 _Hook = pytest.hookimpl(optionalhook=True)  # nothing happens where pytest-html is switched off
 
+_QUOTED = re.compile(r'(\s[a-z-]+)="([A-Za-z0-9_.#-]+)"(?=[\s>])')
+MOST_FIGURES = 2  # in the part that opens
 TITLE = "The record: every claim, its interval and its bound"
 COLUMNS = (  # what the cell's class ends with, the heading, whether the column sorts
     ("verdict", "Verdict", True),
@@ -62,23 +62,23 @@ class Page:
 
     records    the run's list of records, growing while it runs
     record_of  the record of a test report, or None
-    shelf      where the evidence lies; `folder` is the page's own, in which the last results are found
+    evidence   the evidence files; `folder` is the page's own, in which the last results are found
+    book       the record book, asked for at the end of the run
     meta       what to say of this run, asked for at its end
-    root       where the claim files lie, whose docstrings name the topics
     """
 
     def __init__(
         self,
         records: list[Record],
         record_of: Callable[[Any], Record | None],
-        shelf: Shelf,
+        evidence: EvidenceFiles,
         folder: Path,
         partial: bool,
+        book: Callable[[], RecordBook],
         meta: Callable[[], dict[str, Any]],
-        root: Path = Path(),
     ) -> None:
-        self.records, self.record_of, self.shelf = records, record_of, shelf
-        self.folder, self.partial, self.meta, self.root = folder, partial, meta, root
+        self.records, self.record_of, self.evidence = records, record_of, evidence
+        self.folder, self.partial, self.book, self.meta = folder, partial, book, meta
 
     @_Hook
     def pytest_html_report_title(self, report: Any) -> None:
@@ -90,19 +90,22 @@ class Page:
 
     @_Hook
     def pytest_html_results_table_row(self, report: Any, cells: list[str]) -> None:
-        cells[:] = row(cells, self._found(report), report.nodeid)
+        if _adds_nothing(report):
+            cells.clear()  # pytest-html asks for a row of every phase, and keeps that of the call
+        else:
+            cells[:] = row(cells, self._found(report), report.nodeid)
 
     @_Hook
     def pytest_html_results_table_html(self, report: Any, data: list[str]) -> None:
         record = self._found(report)
         if record is not None:
-            data[:] = [details(record, self.shelf)]
+            data[:] = [details(record, self.evidence)]
 
     @_Hook
     def pytest_html_results_summary(self, prefix: list[str]) -> None:
-        former = read_results(self.folder / "results.json")
-        changes = difference(former, self.records, whole=not self.partial) if former is not None else []
-        prefix[:] = [summary(self.records, self.partial, self.meta(), changes, self.root)]
+        book, former = self.book(), read_results(self.folder / "results.json")
+        changes = difference(former, book, whole=not self.partial) if former is not None else []
+        prefix[:] = [summary(book, self.partial, self.meta(), changes)]
 
     def _found(self, report: Any) -> Record | None:
         """The run's own record, which knows the history of its bound, rather than the one that travelled."""
@@ -110,6 +113,13 @@ class Page:
         if travelled is None:
             return None
         return next((record for record in reversed(self.records) if record.id == travelled.id), travelled)
+
+
+def _adds_nothing(report: Any) -> bool:
+    """Whether this is a phase before or behind a test of which there is nothing to say."""
+    phase = getattr(report, "when", "")
+    said = phase == "teardown" and any("teardown" in header for header, _ in report.sections)
+    return phase in ("setup", "teardown") and report.passed and not said
 
 
 def prepare(report: Any) -> None:
@@ -134,25 +144,21 @@ def row(cells: Sequence[str], record: Record | None, name: str = "") -> list[str
     """The cells of one claim; of a test without a record (collection failed, say) its `name` and the word ERROR."""
     if record is None:
         empty = [f'<td class="col-{column}"></td>' for column, *_ in COLUMNS[2:]]
-        word = (
-            environment()
-            .from_string("{% import 'parts.html' as parts with context %}{{ parts.word('ERROR') }}")
-            .render()
-        )
+        word = environment().get_template("parts.html").module.word("ERROR")  # type: ignore[attr-defined]
         filled = [f'<td class="col-verdict">{word}</td>', f'<td class="col-claim">{escape(name)}</td>']
         return [cells[0], f'<td class="col-testId">{slug(name)}</td>', '<td class="col-order"></td>', *filled, *empty]
-    shown, alone = views.numbers(record.comparison), _alone(record)
+    shown, alone = numbers(record.comparison), ClaimRow.alone(record)
     estimate = record.comparison.estimate if record.comparison else None
     text = environment().get_template("row.html").render(
         record=record,
         shown=shown,
         order=WORDS.index(record.verdict),
         sorted_by="" if estimate is None else f"{estimate.value + 1e9:020.9f}",
-        told=alone.told,
-        scale=views.scale_of(alone, 160),
+        variant_label=alone.variant_label,
+        scale=scale_of(alone, 160),
         # without titles: rows take no hover
-        marks=[replace(mark, title="") for mark in (*views.mark_of(record), *views.twin_marks(record))],
-        bounds=views.bounds_of([record]),
+        marks=[replace(mark, title="") for mark in (*own_marks(record), *twin_marks(record))],
+        bounds=bounds_of([record]),
     )  # fmt: skip
     ours = [f"<td{cell.rstrip()}" for cell in lean(one_line(text)).split("<td")[1:]]
     hidden = [f'<td class="col-testId">{record_anchor(record)}</td>', f'<td class="col-order">{_order(record)}</td>']
@@ -166,44 +172,38 @@ def _order(record: Record) -> str:
     return re.sub(r"\d+", lambda found: found.group().zfill(6), slug(key))
 
 
-def details(record: Record, shelf: Shelf) -> str:
+def details(record: Record, evidence: EvidenceFiles) -> str:
     """The part that opens: message, numbers of single units, figures, controls, code, and the way to the appendix.
 
     In one line, for the page's script takes lines that begin with an E for errors.
     """
-    alone = _alone(record)
-    asked = figures.shown_figures([record], shelf)
-    if not asked:
-        asked = figures.judged_maps(alone, shelf)
+    alone = ClaimRow.alone(record)
+    figures = asked_figures([record], evidence, twins=False, most=MOST_FIGURES) or judged_maps(alone, evidence)
     text = environment().get_template("details.html").render(
         record=record,
-        figures=[figures.without_twins(figure) for figure in asked[:2]],
-        distributions=views.distributions(alone),
-        strips=views.strips(alone),
+        figures=figures[:MOST_FIGURES],
+        distributions=distribution_table(alone),
+        strips=strip_table(alone),
         anchor=record_anchor(record),
         claim=alone.anchor,
-        sources=list(shelf.of(record)),
+        sources=list(evidence.of(record)),
     )  # fmt: skip
     return lean(one_line(text))
 
 
 def summary(
-    records: Sequence[Record],
-    partial: bool = False,
-    meta: dict[str, Any] | None = None,
-    changes: Sequence[str] = (),
-    root: Path = Path(),
+    book: RecordBook, partial: bool = False, meta: dict[str, Any] | None = None, changes: Sequence[str] = ()
 ) -> str:
     """What stands above the table: counts, verdicts by claim and model, what changed; and the page's style."""
     return environment().get_template("summary.html").render(
         css=css(),
         script=Markup((TEMPLATES / "report.js").read_text(encoding="utf-8")),
-        headline=headline(records),
-        counts=counted(records),
-        recipes=recipes(records),
-        rows=claim_rows(records),
-        titles=titles(records, root),
-        glances=glances(records),
+        headline=book.headline,
+        counts=book.counts,
+        recipes=book.recipes,
+        rows=book.rows,
+        titles=book.titles,
+        glances=book.glances,
         partial=partial,
         meta=sorted((str(key), str(value)) for key, value in (meta or {}).items()),
         changes=list(changes),
@@ -229,8 +229,5 @@ def lean(text: str) -> str:
 
     Only attributes are touched: in text, Markup has no quotes.
     """
-    return re.sub(r'(\s[a-z-]+)="([A-Za-z0-9_.#-]+)"(?=[\s>])', r"\1=\2", text.replace('"/>', '" />'))
-
-
-def _alone(record: Record) -> ClaimRow:
-    return ClaimRow(record.topic, record.function, variant(record), (record,))
+    # A function in place of a template, for Python 3.11 expands one in half a microsecond, 200,000 times.
+    return _QUOTED.sub(lambda found: f"{found[1]}={found[2]}", text.replace('"/>', '" />'))

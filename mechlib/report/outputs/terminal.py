@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import shutil
 import textwrap
-from collections.abc import Sequence
-from typing import Any
 
-from mechlib.report.content.claim_rows import by_topic, claim_rows, headline, models_of
-from mechlib.report.outputs.results import difference
-from mechlib.verdicts.record import WORDS, Record
+from mechlib.report.content.record_book import RecordBook
+from mechlib.report.outputs.results import FormerResults, difference
+from mechlib.verdicts.record import WORDS
 
 MOST_CHANGES = 20
 
 
 def verdict_table(
-    records: Sequence[Record],
-    former: dict[str, Any] | None = None,
+    book: RecordBook,
+    former: FormerResults | None = None,
     width: int | None = None,
     partial: bool = False,
 ) -> str:
@@ -27,14 +25,13 @@ def verdict_table(
     """
     if width is None:
         width = shutil.get_terminal_size((100, 24)).columns
-    models = models_of(records)
-    cells = {
-        model: max(len(model or "-"), *(len(r.verdict) for r in records if r.model == model)) + 2 for model in models
-    }
+    cells = {model: len(model or "-") + 2 for model in book.models}
+    for record in book.records:
+        cells[record.model] = max(cells[record.model], len(record.verdict) + 2)
     room = width - sum(cells.values())
-    lines = _as_table(records, models, cells, room) if records and room >= 26 else _as_list(records, width)
-    lines += ["", *textwrap.wrap(headline(records), width)]
-    changes = difference(former, records, whole=not partial) if former is not None else []
+    lines = _as_table(book, cells, room) if book.records and room >= 26 else _as_list(book, width)
+    lines += ["", *textwrap.wrap(book.headline, width)]
+    changes = difference(former, book, whole=not partial) if former is not None else []
     if changes:
         lines += ["", "changed since the last report:", *(f"  {line}" for line in changes[:MOST_CHANGES])]
     if len(changes) > MOST_CHANGES:
@@ -42,24 +39,23 @@ def verdict_table(
     return "\n".join(lines)
 
 
-def _as_table(records: Sequence[Record], models: list[str], cells: dict[str, int], room: int) -> list[str]:
-    room = min(room, 2 + max(len(row.name) for row in claim_rows(records)) + 2)
+def _as_table(book: RecordBook, cells: dict[str, int], room: int) -> list[str]:
+    room = min(room, 2 + max(len(row.name) for row in book.rows) + 2)
     lines = []
-    for topic, rows in by_topic(records).items():
-        lines.append(f"{topic[: room - 2]:<{room}}" + "".join(f"{model or '-':<{cells[model]}}" for model in models))
+    for topic, rows in book.topics.items():
+        heads = (f"{model or '-':<{wide}}" for model, wide in cells.items())
+        lines.append(f"{topic[: room - 2]:<{room}}" + "".join(heads))
         for row in rows:
-            wrapped = _folded(row.name, room - 4)
-            words = (row.by_model[m].verdict if m in row.by_model else "" for m in models)
-            lines.append(
-                f"  {wrapped[0]:<{room - 2}}" + "".join(f"{w:<{cells[m]}}" for m, w in zip(models, words, strict=True))
-            )
-            lines += [f"    {rest}" for rest in wrapped[1:]]
+            name, *rest = _folded(row.name, room - 4)
+            by_model = {record.model: record.verdict for record in row.records}
+            words = (f"{by_model.get(model, ''):<{wide}}" for model, wide in cells.items())
+            lines += [f"  {name:<{room - 2}}" + "".join(words), *(f"    {more}" for more in rest)]
     return [line.rstrip() for line in lines]
 
 
-def _as_list(records: Sequence[Record], width: int) -> list[str]:
+def _as_list(book: RecordBook, width: int) -> list[str]:
     lines = []
-    for topic, rows in by_topic(records).items():
+    for topic, rows in book.topics.items():
         lines.append(topic)
         for row in rows:
             lines += [

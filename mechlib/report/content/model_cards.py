@@ -1,0 +1,62 @@
+"""What is known of the models of a record: size, weights, how they were run, what they can do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mechlib.checkpoints.hub import HUB
+from mechlib.verdicts.record import ModelRead, Record
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """One row of the table of models; None where nothing is known."""
+
+    name: str
+    parameters: int | None
+    weights: str
+    dtype: str | None
+    processing: str | None
+    bos: bool | str | None
+    scores: dict[str, dict[str, Any]]  # held-out figures by name
+
+
+def model_cards(records: Sequence[Record], models: Sequence[str], root: Path) -> list[ModelCard]:
+    """One card a model, in the order of `models`."""
+    read: dict[str, ModelRead] = {}
+    for record in records:
+        for model in record.models:
+            if model.name == record.model:
+                read.setdefault(model.name, model)
+    return [_card(name, read.get(name, ModelRead(name)), card_file(root, name)) for name in models if name]
+
+
+def _card(name: str, read: ModelRead, filed: dict[str, Any]) -> ModelCard:
+    size = filed.get("parameters") or (HUB[name].shape.parameters if name in HUB else None)
+    weights = read.weights or filed.get("sha256") or ""
+    scores = filed.get("scores", {}).get("confirmation", {})
+    return ModelCard(name, size, weights, read.dtype, read.processing, read.bos, scores)
+
+
+def held_out_scores(
+    cards: Sequence[ModelCard],
+) -> tuple[list[str], list[tuple[str, list[dict[str, Any] | None]]]]:
+    """Held-out figures from the models' cards: names of the models, and (figure, one score a model)."""
+    known = [card for card in cards if card.scores]
+    figures = dict.fromkeys(figure for card in known for figure in card.scores)
+    return [card.name for card in known], [(figure, [card.scores.get(figure) for card in known]) for figure in figures]
+
+
+def card_file(root: Path, name: str) -> dict[str, Any]:
+    """A mini's card as it is filed; {} where there is none."""
+    if not name.startswith("mini-"):
+        return {}
+    try:
+        card = json.loads((root / "fixtures" / name / "card.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return card if isinstance(card, dict) else {}

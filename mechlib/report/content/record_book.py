@@ -1,0 +1,147 @@
+"""The record book: what every output says of a run's records, grouped, counted, corrected and drawn once.
+
+It is made when a run has ended. The pages, REPORT.md, its figures, results.json and the terminal read it and add
+nothing of their own but their form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+
+import msgspec
+from markupsafe import Markup
+
+from mechlib.report.content.across_trainings import Recipe, recipes
+from mechlib.report.content.claim_figures import Figure, asked_figures
+from mechlib.report.content.claim_rows import ClaimRow, by_topic, claim_rows, models_of
+from mechlib.report.content.claim_views import forest_panel
+from mechlib.report.content.evidence_files import EvidenceFiles
+from mechlib.report.content.model_cards import ModelCard, model_cards
+from mechlib.report.content.summary import (
+    Failure,
+    Glance,
+    Unasked,
+    failures,
+    glance,
+    headline,
+    unasked,
+    verdict_counts,
+)
+from mechlib.report.content.titles import introduction, topic_title
+from mechlib.statistics import multiplicity
+from mechlib.verdicts.record import Record
+from mechlib.verdicts.verdict import Outcome
+
+
+class RecordBook:
+    """The records of a run and all that follows from them.
+
+    records   in the order of their ids, in whichever order workers finished
+    root      where the claim files, the models' cards and the evidence lie
+    evidence  the evidence files, shared with whoever read them while the run went on
+    """
+
+    def __init__(self, records: Iterable[Record], root: Path, evidence: EvidenceFiles | None = None) -> None:
+        self.records = tuple(sorted(records, key=lambda record: record.id))
+        self.root = root
+        self.evidence = evidence or EvidenceFiles(root / "artifacts" / "evidence")
+        self._figures: dict[str, list[Figure]] = {}
+        self._forests: dict[str, Markup] = {}
+
+    # In groups
+
+    @cached_property
+    def rows(self) -> list[ClaimRow]:
+        """The claims, in the order in which they are read."""
+        return claim_rows(self.records)
+
+    @cached_property
+    def topics(self) -> dict[str, list[ClaimRow]]:
+        """The claims by topic."""
+        return by_topic(self.rows)
+
+    @cached_property
+    def models(self) -> list[str]:
+        """The models, in natural order; "" for claims without one comes last."""
+        return models_of(self.records)
+
+    @cached_property
+    def glances(self) -> list[Glance]:
+        """The verdicts of each topic as a table."""
+        return [glance(topic, rows) for topic, rows in self.topics.items()]
+
+    @cached_property
+    def recipes(self) -> list[Recipe]:
+        """Which claims hold in every training of a recipe, in some, in none."""
+        return recipes(self.topics, self.models)
+
+    @cached_property
+    def failures(self) -> list[Failure]:
+        """What did not come out as claimed."""
+        return failures(self.rows)
+
+    @cached_property
+    def unasked(self) -> list[Unasked]:
+        """What was gated or not run."""
+        return unasked(self.rows)
+
+    # In numbers
+
+    @cached_property
+    def counts(self) -> list[tuple[Outcome, int]]:
+        """How many verdicts came out with each word."""
+        return verdict_counts(self.records)
+
+    @cached_property
+    def headline(self) -> str:
+        """The count in two or three sentences."""
+        return headline(self.rows)
+
+    @cached_property
+    def corrected(self) -> dict[str, dict[str, str]]:
+        """Verdicts by id as Holm, and Benjamini and Hochberg, leave them: {"Holm": word, "BH": word}.
+
+        The family is all comparisons judged on one model (docs/STATISTICS.md, R12).
+        """
+        families: dict[str, list[Record]] = {}
+        for record in self.records:
+            if record.comparison:
+                families.setdefault(record.model, []).append(record)
+        words: dict[str, dict[str, str]] = {}
+        for family in families.values():
+            left = multiplicity.adjusted([msgspec.structs.asdict(r.comparison) for r in family if r.comparison])
+            words |= {r.id: {"Holm": row["holm"], "BH": row["bh"]} for r, row in zip(family, left, strict=True)}
+        return words
+
+    # In words
+
+    @cached_property
+    def titles(self) -> dict[str, str]:
+        """What each topic is called."""
+        return {topic: topic_title(self.root, topic, rows[0].first.file) for topic, rows in self.topics.items()}
+
+    @cached_property
+    def introductions(self) -> dict[str, list[str]]:
+        """What introduces each topic, in paragraphs."""
+        return {topic: introduction(self.root, rows[0].first.file) for topic, rows in self.topics.items()}
+
+    @cached_property
+    def cards(self) -> list[ModelCard]:
+        """What is known of each model."""
+        return model_cards(self.records, self.models, self.root)
+
+    # In figures
+
+    def figures(self, row: ClaimRow) -> list[Figure]:
+        """The figures that a claim asked for, drawn once."""
+        if row.anchor not in self._figures:
+            self._figures[row.anchor] = asked_figures(row.records, self.evidence)
+        return self._figures[row.anchor]
+
+    def forest(self, row: ClaimRow) -> Markup:
+        """The forest plot of a claim, drawn once."""
+        if row.anchor not in self._forests:
+            self._forests[row.anchor] = forest_panel(row)
+        return self._forests[row.anchor]

@@ -1,0 +1,138 @@
+"""The record in short: words and their signs, counts, the headline, verdicts at a glance, what did not come out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mechlib.report.content.claim_rows import ClaimRow, models_of
+from mechlib.verdicts.record import WORDS, Record
+from mechlib.verdicts.verdict import Outcome
+
+# A sign for each word, so that colour never carries it alone.
+SIGNS: dict[str, str] = dict(zip(WORDS, ("✓", "✗", "?", "∅", "‖", "–", "!"), strict=True))
+MEANINGS: dict[str, str] = {
+    "SUPPORTED": "the whole interval lies on the claimed side of the bound, and the claim holds on no twin",
+    "REFUTED": "the whole interval lies on the other side",
+    "INCONCLUSIVE": "the interval straddles the bound",
+    "VOID": "the claim holds on an untrained or permuted twin as well: it does not need what was learned",
+    "GATED": "the model was not shown to do the task, so nothing is claimed about how it does it",
+    "NOT RUN": "nothing is filed, and the weights are not on this machine",
+    "ERROR": "the claim could not be judged",
+}
+FAILED: tuple[Outcome, ...] = ("REFUTED", "INCONCLUSIVE", "VOID", "ERROR")
+
+
+def verdict_counts(records: Sequence[Record]) -> list[tuple[Outcome, int]]:
+    """(word, how many) in the order of WORDS, zeros included: what failed is as visible as what held."""
+    counts = Counter(record.verdict for record in records)
+    return [(word, counts[word]) for word in WORDS]
+
+
+def plural(n: int, noun: str) -> str:
+    """ "1 claim", "2 claims"."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def headline(rows: Sequence[ClaimRow]) -> str:
+    """The honest count in two or three sentences, the same in every output."""
+    records = [record for row in rows for record in row.records]
+    models = [model for model in models_of(records) if model]
+    words = ", ".join(f"{n} {word}" for word, n in verdict_counts(records) if n) or "nothing judged"
+    text = (
+        f"{plural(len(rows), 'claim')} on {plural(len(models), 'model')}, {plural(len(records), 'verdict')}: {words}."
+    )
+    twins = Counter(record.twin for record in records if record.verdict == "SUPPORTED")
+    if twins:
+        parts = [("controlled by both twins", twins["controlled"]), ("with twins that stayed silent", twins["silent"])]
+        parts += [("opted out of twins, each with a reason", twins["opted out"]), ("without twins", twins["none"])]
+        text += " Of the supported ones " + ", ".join(f"{n} {what}" for what, n in parts if n) + "."
+    marked = sum(1 for record in records if record.expected and record.verdict == record.expected)
+    wrong = sum(1 for record in records if not record.ok)
+    if marked:
+        text += f" {marked} came out otherwise than claimed and {'is' if marked == 1 else 'are'} kept, marked."
+    if wrong:
+        text += f" {wrong} came out otherwise than claimed or marked: not accounted for."
+    return text
+
+
+# --- at a glance --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Glance:
+    """The verdicts of a topic as a table: claims down, models across; `unrun` models did nothing but NOT RUN."""
+
+    topic: str
+    rows: tuple[ClaimRow, ...]
+    models: tuple[str, ...]
+    unrun: tuple[str, ...]
+
+    @property
+    def counts(self) -> list[tuple[Outcome, int]]:
+        """(word, how many) of the words that occur."""
+        return [(word, n) for word, n in verdict_counts([r for row in self.rows for r in row.records]) if n]
+
+    def left_out(self, row: ClaimRow) -> str:
+        """What the table says of the models without a column: their names, or how many there are."""
+        names = [model for model in self.unrun if model in row.by_model]
+        return ", ".join(names) if len(names) < 3 else f"{len(names)} models"
+
+
+def glance(topic: str, rows: Sequence[ClaimRow]) -> Glance:
+    """The table of one topic."""
+    inside = [record for row in rows for record in row.records]
+    judged = {record.model for record in inside if record.verdict != "NOT RUN"}
+    models = models_of(inside)
+    shown, unrun = (tuple(m for m in models if (m in judged) == wanted) for wanted in (True, False))
+    return Glance(topic, tuple(rows), shown, unrun)
+
+
+# --- what did not come out as claimed -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One claim and word of FAILED: the records that came out so, and the reasons of their marks by model."""
+
+    row: ClaimRow
+    word: str
+    records: tuple[Record, ...]
+
+    @property
+    def reasons(self) -> list[tuple[str, str]]:
+        """(models, reason), each reason once; no models where it is that of all."""
+        found: dict[str, list[str]] = {}
+        for record in self.records:
+            if record.expected and record.why:
+                found.setdefault(record.why, []).append(record.model)
+        return [("" if len(m) == len(self.records) else ", ".join(m), why) for why, m in found.items()]
+
+
+def failures(rows: Sequence[ClaimRow]) -> list[Failure]:
+    """What did not come out as claimed, word by word in the order of FAILED, one entry a claim."""
+    return [
+        Failure(row, word, tuple(record for record in row.records if record.verdict == word))
+        for word in FAILED
+        for row in rows
+        if row.counts[word]
+    ]
+
+
+Unasked = tuple[list[Record], list[tuple[ClaimRow, Record]]]
+
+
+def unasked(rows: Sequence[ClaimRow]) -> list[Unasked]:
+    """What was gated or not run: (one record for each model and reason, the claims that they have in common)."""
+    groups: dict[tuple[str, str, str], list[tuple[ClaimRow, Record]]] = {}
+    for word in ("GATED", "NOT RUN"):
+        for row in rows:
+            for record in row.records:
+                if record.verdict == word:
+                    groups.setdefault((word, record.model, record.message), []).append((row, record))
+    together: dict[tuple[str, ...], Unasked] = {}
+    for (word, *_), members in groups.items():
+        records, _ = together.setdefault((word, *(row.anchor for row, _ in members)), ([], members))
+        records.append(members[0][1])
+    return list(together.values())

@@ -1,0 +1,165 @@
+"""results.json says of every verdict what its schema promises, and what an earlier schema said is still said."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from mechlib.report.content.record_book import RecordBook
+from mechlib.report.outputs.results import (
+    SCHEMA,
+    ClaimResult,
+    Results,
+    difference,
+    read_results,
+    results,
+    schema,
+    write_results,
+)
+from mechlib.verdicts.record import Record
+from tests.helpers.sample_record import sample
+
+COMMITTED = Path(__file__).parents[2] / "docs/results.schema.json"
+SCHEMA_1 = (
+    "id", "topic", "function", "sentence", "model", "verdict", "twin", "estimate", "low", "high", "n", "clusters",
+    "method", "bound", "flags",
+)  # fmt: skip
+KINDS = {"string": str, "number": (int, float), "integer": int, "boolean": bool, "null": type(None), "array": list}
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Record]]:
+    root = tmp_path_factory.mktemp("house")
+    records = sample(root)
+    write_results(RecordBook(records, root), root / "results.json")
+    return root / "results.json", records
+
+
+def faults(value: Any, wanted: dict[str, Any], defined: dict[str, Any], where: str = "results.json") -> list[str]:
+    """Where a value is not what a JSON Schema says: the words of the schema that msgspec writes, and no others."""
+    unknown = set(wanted) - {
+        "$ref", "$schema", "$defs", "title", "description", "type", "properties", "required", "items", "anyOf", "enum",
+        "prefixItems", "minItems", "maxItems", "default",
+    }  # fmt: skip
+    assert not unknown, f"this test does not know {unknown}"
+    if "$ref" in wanted:
+        return faults(value, defined[wanted["$ref"].rsplit("/", 1)[-1]], defined, where)
+    if "anyOf" in wanted:
+        tried = [faults(value, one, defined, where) for one in wanted["anyOf"]]
+        return [] if [] in tried else [f"{where} is {value!r}"]
+    if "enum" in wanted:
+        return [] if value in wanted["enum"] else [f"{where} is {value!r}"]
+    if wanted["type"] == "object":
+        if not isinstance(value, dict):
+            return [f"{where} is {value!r}"]
+        found = [f"{where} has no {name}" for name in wanted["required"] if name not in value]
+        found += [f"{where} has {name}" for name in value if name not in wanted["properties"]]
+        inside = [(name, value[name], of) for name, of in wanted["properties"].items() if name in value]
+        return found + [fault for name, one, of in inside for fault in faults(one, of, defined, f"{where}.{name}")]
+    boolean = isinstance(value, bool) and wanted["type"] != "boolean"
+    if boolean or not isinstance(value, KINDS[wanted["type"]]):
+        return [f"{where} is {value!r}"]
+    if isinstance(value, list):
+        first = wanted.get("prefixItems", [])
+        if not wanted.get("minItems", 0) <= len(value) <= wanted.get("maxItems", len(value)):
+            return [f"{where} has {len(value)} entries"]
+        each = [first[place] if place < len(first) else wanted["items"] for place in range(len(value))]
+        return [fault for n, of in enumerate(each) for fault in faults(value[n], of, defined, f"{where}[{n}]")]
+    return []
+
+
+def test_the_committed_schema_is_what_the_types_say() -> None:
+    cure = "run `python -m mechlib.report.outputs.results > docs/results.schema.json`"
+    assert COMMITTED.read_text(encoding="utf-8") == schema(), cure
+
+
+def test_results_are_what_the_committed_schema_says_field_by_field(written: tuple[Path, list[Record]]) -> None:
+    path, records = written
+    wanted = json.loads(COMMITTED.read_text(encoding="utf-8"))
+    found = json.loads(path.read_text(), parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    assert faults(found, wanted, wanted["$defs"]) == []
+    assert found["schema"] == SCHEMA == 2 and len(found["claims"]) == len(records)
+    assert msgspec.json.decode(path.read_bytes(), type=Results) == msgspec.convert(found, Results)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("verdict", "RIGHT"),
+        ("estimate", "0.3"),
+        ("n", 2.5),
+        ("ok", 1),
+        ("flags", [3]),
+        ("bounds", [[">="]]),
+        ("id", None),
+    ],
+)
+def test_what_is_not_as_the_schema_says_is_found(field: str, value: Any, written: tuple[Path, list[Record]]) -> None:
+    wanted = json.loads(schema())
+    found = json.loads(written[0].read_text())
+    found["claims"][3][field] = value
+    (fault,) = faults(found, wanted, wanted["$defs"])
+    assert fault.startswith(f"results.json.claims[3].{field}")
+    with pytest.raises(msgspec.ValidationError, match=rf"claims\[3\].{field}|claims\[\.\.\.\].{field}"):
+        msgspec.json.decode(json.dumps(found), type=Results)
+    del found["claims"][3][field]
+    assert faults(found, wanted, wanted["$defs"]) == [f"results.json.claims[3] has no {field}"]
+
+
+def test_the_fields_of_schema_1_come_first_and_mean_what_they_meant(written: tuple[Path, list[Record]]) -> None:
+    path, records = written
+    assert ClaimResult.__struct_fields__[: len(SCHEMA_1)] == SCHEMA_1
+    claims = {entry["id"]: entry for entry in json.loads(path.read_text())["claims"]}
+    for record in records:
+        entry, compared = claims[record.id], record.comparison
+        estimate = compared.estimate if compared else None
+        for name in ("topic", "function", "sentence", "model", "verdict", "twin", "flags"):
+            assert entry[name] == getattr(record, name)
+        assert entry["estimate"] == (estimate.value if estimate else None)
+        for name in ("low", "high", "n", "clusters", "method"):
+            assert entry[name] == getattr(estimate, name, None)
+        assert entry["bound"] == (compared.bound if compared else None)
+
+
+def test_what_schema_2_adds(written: tuple[Path, list[Record]]) -> None:
+    path, records = written
+    book = RecordBook(records, path.parent)
+    claims = {entry.id: entry for entry in results(book).claims}
+    assert {entry.case for entry in claims.values()} == {"", "zero", "mean"}
+    family = next(entry for entry in claims.values() if entry.kind == "every")
+    assert family.bounds == (("<=", 0.05),) and family.across == "sequences"
+    for name, words in book.corrected.items():
+        assert (claims[name].holm, claims[name].benjamini_hochberg) == (words["Holm"], words["BH"])
+    marked = next(entry for entry in claims.values() if entry.expected)
+    assert marked.why and marked.ok == (marked.verdict == marked.expected)
+
+
+def test_an_earlier_results_json_of_schema_1_is_still_compared_with(
+    written: tuple[Path, list[Record]], tmp_path: Path
+) -> None:
+    path, records = written
+    found = json.loads(path.read_text())
+    found["schema"] = 1
+    found["claims"] = [{name: entry[name] for name in SCHEMA_1} for entry in found["claims"]]
+    (tmp_path / "results.json").write_text(json.dumps(found))
+    former = read_results(tmp_path / "results.json")
+    assert former is not None
+    book = RecordBook(records, path.parent)
+    assert difference(former, book) == []
+    changed = {**found, "claims": [{**found["claims"][0], "verdict": "VOID"}, *found["claims"][1:]]}
+    (tmp_path / "results.json").write_text(json.dumps(changed))
+    former = read_results(tmp_path / "results.json")
+    assert former is not None and "verdict VOID -> " in difference(former, book)[0]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"schema": 3, "claims": []}', '{"schema": 1, "claims": [{}]}', "nul"]
+)
+def test_what_is_no_results_json_is_compared_with_nothing(text: str, tmp_path: Path) -> None:
+    assert read_results(tmp_path / "results.json") is None
+    (tmp_path / "results.json").write_text(text)
+    assert read_results(tmp_path / "results.json") is None
