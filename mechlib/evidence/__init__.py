@@ -2,9 +2,9 @@
 
 from mechlib.evidence.code_hash import EvidenceRefused
 from mechlib.evidence.decorator import current, evidence, provenance, read, uses, using
-from mechlib.evidence.files import DamagedEvidence
 from mechlib.evidence.lookup import EvidenceUse, NoEvidence
 from mechlib.evidence.measuring import NotReproduced
+from mechlib.evidence.sealed import DamagedEvidence
 from mechlib.evidence.store import Store
 
 __all__ = [

@@ -8,133 +8,25 @@ the numbers of its cluster and stratum where there are any (the first line lists
 to six significant digits: what is judged is what is filed.
 
 Where units are the prompts of a set, in its order, rows hold the values alone. Names, clusters and labels of the set's
-rows stand once, in prompts/<first digits of its fingerprint>.jsonl beside the topics: what the statistics know of a
-prompt is no part of what was measured on it.
+rows stand once, in prompts/<first digits of its fingerprint>.jsonl (mechlib.evidence.prompt_files): what the statistics
+know of a prompt is no part of what was measured on it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mechlib.evidence.prompt_files import PROMPTS, Rows, load_prompts, prompts_name, rows_of
+from mechlib.evidence.sealed import SCHEMA, DamagedEvidence, opened, sealed
 from mechlib.measurement import Measurement
 from mechlib.prompts.promptset import PromptSet
 
-SCHEMA = 2
-ENDING = ".jsonl"
-PROMPTS, STAMPS = "prompts", "stamps"  # folders beside the topics
-_BEFORE_HASH = b'"sha256": "'
-_AFTER_HASH = b'"}'
 BY_PROMPT = "by prompt"  # clusters that are the prompts' own
-
-
-class DamagedEvidence(RuntimeError):
-    """An evidence file whose contents do not match its own hash. It is never used."""
-
-
-class OlderEvidence(DamagedEvidence):
-    """An evidence file of a schema that this mechlib no longer reads."""
-
-
-# --- rows of prompts ----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Rows:
-    """What the statistics know of a set of prompts: of each row its name, how it is sorted, its cluster, its labels."""
-
-    units: tuple[str, ...]
-    order: tuple[str, ...]
-    clusters: tuple[str, ...]
-    labels: tuple[tuple[tuple[str, str], ...], ...]
-
-    @cached_property
-    def shared(self) -> dict[str, tuple[str, ...]]:
-        """The labels that all rows have, each with its value in every row."""
-        tables = [dict(own) for own in self.labels]
-        names = [name for name in (tables[0] if tables else ()) if all(name in table for table in tables)]
-        return {name: tuple(table[name] for table in tables) for name in names}
-
-    @cached_property
-    def digest(self) -> str:
-        """Sixteen digits for clusters and labels: other ones may mean other means and other strata."""
-        said = json.dumps([self.clusters, self.labels], ensure_ascii=False)
-        return hashlib.sha256(said.encode()).hexdigest()[:16]
-
-
-def rows_of(prompts: PromptSet) -> Rows:
-    """The rows of a set as a task makes them today. Computed once a set."""
-    known = prompts.__dict__.get("_rows")
-    if known is None:
-        known = Rows(
-            tuple(row.fingerprint for row in prompts),
-            tuple(row.sort_key for row in prompts),
-            tuple(row.cluster for row in prompts) if all(row.cluster for row in prompts) else (),
-            tuple(row.labels for row in prompts),
-        )
-        prompts.__dict__["_rows"] = known
-    return known
-
-
-def prompts_name(prompts: PromptSet) -> str:
-    """What a set of prompts is filed under: the first digits of its fingerprint."""
-    return prompts.fingerprint[:16]
-
-
-def encode_prompts(prompts: PromptSet) -> bytes:
-    """The bytes of a file of prompts."""
-    rows = rows_of(prompts)
-    clusters = rows.clusters or ("",) * len(rows.units)
-    lines = [
-        json.dumps([unit, order, cluster, dict(labels)], ensure_ascii=False) + "\n"
-        for unit, order, cluster, labels in zip(rows.units, rows.order, clusters, rows.labels, strict=True)
-    ]
-    first = {"schema": SCHEMA, "prompts": prompts.name, "split": prompts.split, "rows": len(lines)}
-    return _sealed(first, lines)
-
-
-def load_prompts(folder: Path, name: str) -> Rows:
-    """The rows in a file of prompts below `folder`. Raises DamagedEvidence, also where it is missing."""
-    path = prompts_path(folder, name)
-    try:
-        status = path.stat()
-    except OSError:
-        raise DamagedEvidence(
-            f"{PROMPTS}/{path.name} is missing, which names the rows: restore it with git, or run `pytest`"
-        ) from None
-    state = (status.st_mtime_ns, status.st_size)
-    kept = _prompts.get(path)
-    if kept is None or kept[0] != state:
-        _, body = _opened(path.read_bytes(), f"{PROMPTS}/{path.name}")
-        rows = json.loads(f"[{body[:-1].replace(chr(10), ',')}]")
-        clusters = tuple(row[2] for row in rows)
-        found = Rows(
-            tuple(row[0] for row in rows),
-            tuple(row[1] for row in rows),
-            clusters if all(clusters) else (),
-            tuple(tuple(row[3].items()) for row in rows),
-        )
-        kept = _prompts[path] = (state, found)
-    return kept[1]
-
-
-def prompts_path(folder: Path, name: str) -> Path:
-    """Where a set of prompts is filed, by its name, below the evidence in `folder`."""
-    return folder / PROMPTS / f"{name}{ENDING}"
-
-
-_prompts: dict[Path, tuple[tuple[int, int], Rows]] = {}
-
-
-# --- measurements -------------------------------------------------------------------------------------------------
 
 
 def encode(provenance: dict[str, Any], measurement: Measurement, prompts: Iterable[PromptSet] = ()) -> bytes:
@@ -160,7 +52,7 @@ def encode(provenance: dict[str, Any], measurement: Measurement, prompts: Iterab
     for row, values in enumerate(measurement.values.tolist()):
         numbers = f"[{','.join(f'{value:.6g}' for value in values)}]"
         lines.append(f"[{','.join([*(column[row] for column in columns), numbers])}]\n" if columns else f"{numbers}\n")
-    return _sealed(first, lines)
+    return sealed(first, lines)
 
 
 def _is_of(measurement: Measurement, rows: Rows) -> bool:
@@ -203,7 +95,7 @@ def decode(
 
     given   sets of prompts by the name that they are filed under; others are read below the evidence in `folder`
     """
-    first, body = _opened(data, name)
+    first, body = opened(data, name)
     prompts = first.get(PROMPTS)
     rows = None
     if prompts and given and prompts in given:
@@ -274,66 +166,3 @@ def first_line(path: Path) -> dict[str, Any]:
 
 
 # --- bytes --------------------------------------------------------------------------------------------------------
-
-
-def _sealed(first: dict[str, Any], lines: Iterable[str]) -> bytes:
-    head = json.dumps(first, ensure_ascii=False, allow_nan=False)[:-1].encode() + b", " + _BEFORE_HASH
-    tail = _AFTER_HASH + b"\n" + "".join(lines).encode()
-    return head + hashlib.sha256(head + tail).hexdigest().encode() + tail
-
-
-def _opened(data: bytes, name: str) -> tuple[dict[str, Any], str]:
-    """The first line and the text below it. Raises DamagedEvidence."""
-    if b"\r" in data:  # a checkout on Windows may have changed the line ends; JSON has no others
-        data = data.replace(b"\r\n", b"\n")
-    start = data.find(_BEFORE_HASH) + len(_BEFORE_HASH)
-    digest, rest = data[start : start + 64], data[start + 64 :]
-    whole = hashlib.sha256(data[:start])
-    whole.update(rest)
-    if whole.hexdigest().encode() != digest:
-        raise DamagedEvidence(
-            f"{name} is damaged: its contents do not match its own hash; restore it with git, "
-            "or delete it and run `pytest` to measure again"
-        )
-    text, _, body = data.decode().partition("\n")
-    first = json.loads(text)
-    if first["schema"] < SCHEMA:
-        raise OlderEvidence(
-            f"{name} has schema {first['schema']}, from before the record was re-keyed, and this mechlib reads "
-            f"{SCHEMA}: artifacts/refiled.jsonl says what became of it; what is not listed `pytest` measures again"
-        )
-    if first["schema"] > SCHEMA:
-        raise DamagedEvidence(f"{name} has schema {first['schema']}, this mechlib reads {SCHEMA}: update mechlib")
-    return first, body
-
-
-def write(path: Path, data: bytes) -> None:
-    """Files bytes under a temporary name, flushes them to the disk, and renames: never half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def refuse_unwritable(folder: Path) -> None:
-    """Raises OSError unless a file can be made in this folder, which is made where it is missing."""
-    folder.mkdir(parents=True, exist_ok=True)
-    probe = folder / f".{os.getpid()}.tmp"
-    probe.touch()
-    probe.unlink()
-
-
-def append(path: Path, entry: dict[str, Any]) -> None:
-    """One line, in one write to a file opened for appending, so that two processes never tear each other's."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    try:
-        os.write(descriptor, (json.dumps(entry, ensure_ascii=False) + "\n").encode())
-    finally:
-        os.close(descriptor)

@@ -22,10 +22,10 @@ from types import FunctionType
 from typing import Any
 
 from mechlib import checkpoints
-from mechlib.evidence import files
+from mechlib.evidence import files, prompt_files, sealed
 from mechlib.evidence.code_hash import Source, meaning
-from mechlib.evidence.files import DamagedEvidence
 from mechlib.evidence.question import Question, prompts_in, topic_of
+from mechlib.evidence.sealed import DamagedEvidence
 from mechlib.evidence.stamp import Stamp, filed_stamp, instruments, name_of, older
 from mechlib.evidence.store import Store
 from mechlib.measurement import Measurement
@@ -154,7 +154,7 @@ def _absent(question: Question) -> list[checkpoints.Checkpoint]:
 
 def _same_name(question: Question, folder: Path) -> list[Path]:
     """Files of the same function on the same model."""
-    return sorted((folder / question.topic).glob(f"{question.stem}*{files.ENDING}"))
+    return sorted((folder / question.topic).glob(f"{question.stem}*{sealed.ENDING}"))
 
 
 def _superseded(question: Question, folder: Path) -> tuple[Path, ...]:
@@ -163,7 +163,7 @@ def _superseded(question: Question, folder: Path) -> tuple[Path, ...]:
         for path in _same_name(question, folder)
         if (first := files.first_line(path)).get("question") == question.text
         and first.get("key") != question.key
-        and first.get("schema") == files.SCHEMA  # one from before the re-keying is left for its owner to look at
+        and first.get("schema") == sealed.SCHEMA  # one from before the re-keying is left for its owner to look at
     )
 
 
@@ -192,7 +192,7 @@ def read(found: Plan, body: Body, place: Store) -> EvidenceUse:
     differing = _older(place.folder, first, body, question)
     flags = [UNCHECKED] if found.assumed else []
     flags += [OLDER] if differing else []
-    named = question.sets.get(first.get(files.PROMPTS, ""))
+    named = question.sets.get(first.get(prompt_files.PROMPTS, ""))
     flags += [UNFILED] if named is not None and not place.file_prompts(named) else []
     source = path.relative_to(place.folder).as_posix()
     return EvidenceUse(

@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from mechlib.evidence import files
+from mechlib.evidence import files, sealed
 from mechlib.evidence.code_hash import EvidenceRefused
-from mechlib.evidence.files import DamagedEvidence
 from mechlib.evidence.lookup import Body, EvidenceUse, NoEvidence, Plan, load, plan, read
 from mechlib.evidence.question import Question
 from mechlib.evidence.run_log import last_time, log
+from mechlib.evidence.sealed import DamagedEvidence
 from mechlib.evidence.stamp import file_stamp
 from mechlib.evidence.store import Store
 from mechlib.measurement import Measurement
@@ -70,7 +70,7 @@ def _measure(body: Body, found: Plan, place: Store) -> EvidenceUse:
     comparing = place.mode == "fresh" and path.is_file()
     if not comparing:  # which need not file
         with _filing(question, place, path, "was not measured"):
-            files.refuse_unwritable(path.parent)
+            sealed.refuse_unwritable(path.parent)
     change = f"--{place.mode}" if path.is_file() else found.change
     place.say(f"measuring {question.name}: {change or 'no evidence is filed'}{last_time(place, question)}")
     stamp = body.stamp  # before measuring, in which time an instrument may be edited
@@ -90,7 +90,7 @@ def _measure(body: Body, found: Plan, place: Store) -> EvidenceUse:
         said = provenance(question, file_stamp(place.folder, stamp))
         data = files.encode(said, measured, question.sets.values())
         if not path.is_file() or path.read_bytes() != data:
-            files.write(path, data)
+            sealed.write(path, data)
         for obsolete in found.superseded:
             obsolete.unlink(missing_ok=True)
     place.settle(question.key)

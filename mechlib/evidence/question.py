@@ -20,8 +20,9 @@ import numpy as np
 from mechlib import checkpoints
 from mechlib.checkpoints.checkpoint import Checkpoint, IncompleteModel
 from mechlib.evidence.code_hash import EvidenceRefused
-from mechlib.evidence.files import ENDING, prompts_name, rows_of
 from mechlib.evidence.modules import digest
+from mechlib.evidence.prompt_files import prompts_name, rows_of
+from mechlib.evidence.sealed import ENDING
 from mechlib.parts.circuits import Circuit
 from mechlib.parts.heads import DoubleDipping, Head, Heads, Selection
 from mechlib.prompts.promptset import PromptSet

@@ -12,7 +12,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mechlib.evidence import files
+from mechlib.evidence import sealed
 from mechlib.evidence.question import Question
 from mechlib.evidence.store import Store
 
@@ -29,7 +29,7 @@ def log(place: Store, question: Question, seconds: float, path: Path) -> None:
         "seconds": round(seconds, 2),
     }
     with suppress(OSError):  # what was measured is filed: the log is a convenience
-        files.append(place.root / "artifacts" / "runs.jsonl", entry)
+        sealed.append(place.root / "artifacts" / "runs.jsonl", entry)
 
 
 def last_time(place: Store, question: Question) -> str:

@@ -16,12 +16,13 @@ from importlib import metadata
 from pathlib import Path
 from types import FunctionType
 
-from mechlib.evidence import files
+from mechlib.evidence import sealed
 from mechlib.evidence.code_hash import Source, reached
 from mechlib.evidence.modules import PACKAGE, closure, digest, package_folder
 from mechlib.faces import FACES, home, homes
 
 Stamp = dict[str, str]
+STAMPS = "stamps"  # the folder beside the topics
 LIBRARIES = ("torch", "transformer-lens", "transformers")
 _NO_INSTRUMENTS = (f"{PACKAGE}.evidence",)  # the decorator: how evidence is filed is no way to measure
 
@@ -66,7 +67,7 @@ def file_stamp(folder: Path, stamp: Stamp) -> str:
     name = name_of(stamp)
     path = _path(folder, name)
     if not path.is_file():
-        files.write(path, (json.dumps(stamp, indent=1, sort_keys=True) + "\n").encode())
+        sealed.write(path, (json.dumps(stamp, indent=1, sort_keys=True) + "\n").encode())
     return name
 
 
@@ -81,7 +82,7 @@ def filed_stamp(folder: Path, name: str) -> Stamp | None:
 
 
 def _path(folder: Path, name: str) -> Path:
-    return folder / files.STAMPS / f"{name}.json"
+    return folder / STAMPS / f"{name}.json"
 
 
 @functools.cache

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 import filelock
 
 from mechlib import checkpoints
-from mechlib.evidence import files
+from mechlib.evidence import prompt_files, sealed
 from mechlib.evidence.question import Hashes, Question
 from mechlib.prompts.promptset import PromptSet
 
@@ -92,7 +92,7 @@ class Store:
         self._settled.add(key)
         if self.mode in ("fresh", "replace"):
             with suppress(OSError):  # another process of this run then measures it once more
-                files.write(self._lock(key, "settled"), self.run.encode())
+                sealed.write(self._lock(key, "settled"), self.run.encode())
 
     @contextmanager
     def lock(self, question: Question) -> Iterator[None]:
@@ -137,13 +137,13 @@ class Store:
 
         The set that a task makes today counts, whatever is filed: clusters and labels are no part of a measurement.
         """
-        name = files.prompts_name(prompts)
+        name = prompt_files.prompts_name(prompts)
         if name not in self._sets:
-            path, data = files.prompts_path(self.folder, name), files.encode_prompts(prompts)
+            path, data = prompt_files.prompts_path(self.folder, name), prompt_files.encode_prompts(prompts)
             same = path.is_file() and path.read_bytes().replace(b"\r\n", b"\n") == data
             if not same and self.mode != "frozen":
                 with suppress(OSError):  # judging goes on with the set in hand
-                    files.write(path, data)
+                    sealed.write(path, data)
                     same = True
             self._sets[name] = same
         return self._sets[name]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mechlib.evidence.files import refuse_unwritable
+from mechlib.evidence.sealed import refuse_unwritable
 from mechlib.judging.judge import keys
 from mechlib.verdicts.record import WORDS, Record
 from mechlib.verdicts.register import REGISTER, DamagedRegister, Judgement, Register

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mechlib.checkpoints.checkpoint import parent
 from mechlib.checkpoints.hub import HUB
-from mechlib.evidence import files
+from mechlib.evidence import files, prompt_files, sealed, stamp
 from mechlib.evidence.lookup import OLDER, UNFILED
 from mechlib.evidence.stamp import filed_stamp
 from mechlib.verdicts.record import Record
@@ -76,19 +76,19 @@ def damaged(folder: Path) -> Iterator[str]:
     for path in _files(folder):
         name = path.relative_to(folder.parents[1]).as_posix()
         kind = path.relative_to(folder).parts[0]
-        if path.suffix != (".json" if kind == files.STAMPS else files.ENDING):
+        if path.suffix != (".json" if kind == stamp.STAMPS else sealed.ENDING):
             why = "was left by a run that was killed" if path.suffix == ".tmp" else "is no evidence"
             yield f"{name} {why}: delete it"
             continue
         try:
-            if kind == files.PROMPTS:
-                files.load_prompts(folder, path.stem)
-            elif kind == files.STAMPS:
+            if kind == prompt_files.PROMPTS:
+                prompt_files.load_prompts(folder, path.stem)
+            elif kind == stamp.STAMPS:
                 if filed_stamp(folder, path.stem) is None:
                     yield f"{name} is damaged: it is not what its name says; restore it with git"
             else:
                 files.load(path)
-        except files.DamagedEvidence as error:
+        except sealed.DamagedEvidence as error:
             yield str(error).replace(path.name, name, 1)
 
 
@@ -174,7 +174,7 @@ def unfiled(judged: Sequence[Record]) -> Iterator[str]:
     found = [record.id for record in judged if UNFILED in record.flags]
     if found:
         yield (
-            f"artifacts/evidence/{files.PROMPTS} is not what the tasks make today ({len(found)} claims, first "
+            f"artifacts/evidence/{prompt_files.PROMPTS} is not what the tasks make today ({len(found)} claims, first "
             f"{found[0]}): run `pytest` and commit what it files"
         )
 
@@ -186,10 +186,10 @@ def orphans(folder: Path, judged: Sequence[Record]) -> Iterator[str]:
     for path in _files(folder):
         name = path.relative_to(folder).as_posix()
         kind = path.relative_to(folder).parts[0]
-        if path.suffix == files.ENDING and kind != files.PROMPTS and name not in read:
+        if path.suffix == sealed.ENDING and kind != prompt_files.PROMPTS and name not in read:
             yield f"artifacts/evidence/{name} is read by no claim{unsure}: delete it"
     named = [files.first_line(folder / name) for name in read]
-    for kind, field, ending in ((files.PROMPTS, "prompts", files.ENDING), (files.STAMPS, "stamp", ".json")):
+    for kind, field, ending in ((prompt_files.PROMPTS, "prompts", sealed.ENDING), (stamp.STAMPS, "stamp", ".json")):
         wanted = {first.get(field) for first in named}
         for path in sorted((folder / kind).glob(f"*{ending}")):
             if path.stem not in wanted:

@@ -22,15 +22,16 @@ from mechlib.evidence import (
     Store,
     provenance,
     read,
+    sealed,
     uses,
     using,
 )
-from mechlib.evidence import (
-    files as store,
-)
+from mechlib.evidence import files as store
 from mechlib.evidence import (
     stamp as stamps,
 )
+from mechlib.evidence.prompt_files import PROMPTS
+from mechlib.evidence.stamp import STAMPS
 from mechlib.parts.heads import DoubleDipping, EmptySelection, Head, Selection, heads
 from mechlib.prompts.promptset import PromptSet
 from tests.helpers import toys
@@ -68,7 +69,7 @@ def files(root: Path) -> list[str]:
     """Names of all evidence, without the stamps and the rows of prompts that it refers to."""
     folder = root / "artifacts" / "evidence"
     found = (path for path in folder.rglob("*") if path.is_file())
-    return sorted(path.name for path in found if path.relative_to(folder).parts[0] not in (store.PROMPTS, store.STAMPS))
+    return sorted(path.name for path in found if path.relative_to(folder).parts[0] not in (PROMPTS, STAMPS))
 
 
 # --- asking -------------------------------------------------------------------------------------------------------
@@ -731,7 +732,7 @@ def test_an_unknown_mode_is_refused():
 
 
 def test_the_schema_of_a_newer_mechlib_is_not_guessed_at(root, monkeypatch):
-    now = store.SCHEMA
+    now = sealed.SCHEMA
     monkeypatch.setattr(store, "SCHEMA", now + 1)
     path = root / "artifacts" / "evidence" / asked(root, "mini-0", prompts()).path
     monkeypatch.setattr(store, "SCHEMA", now)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from mechlib.evidence import files as store
+from mechlib.evidence import sealed
 from mechlib.measurement import Measurement
 
 FULL = Measurement(
@@ -60,21 +61,21 @@ def test_a_flipped_bit_anywhere_is_found(ending, tmp_path):
     data = bytearray(store.encode({"key": "k", "question": "f()"}, FULL))
     data[ending * len(data) // 400] ^= 0b100
     (tmp_path / "f--m--12345678.jsonl").write_bytes(data)
-    with pytest.raises(store.DamagedEvidence, match=r"f--m--12345678\.jsonl is damaged"):
+    with pytest.raises(sealed.DamagedEvidence, match=r"f--m--12345678\.jsonl is damaged"):
         store.load(tmp_path / "f--m--12345678.jsonl")
 
 
 def test_a_truncated_or_empty_file_is_found():
     data = store.encode({"key": "k"}, FULL)
     for kept in (0, 1, 50, len(data) // 2, len(data) - 1):
-        with pytest.raises(store.DamagedEvidence):
+        with pytest.raises(sealed.DamagedEvidence):
             store.decode(data[:kept], "file")
 
 
 def test_a_line_taken_out_or_added_is_found():
     first, *rows = store.encode({"key": "k"}, FULL).splitlines(keepends=True)
     for lines in ([first, *rows[1:]], [first, *rows, rows[0]], [first, rows[1], rows[0], rows[2]]):
-        with pytest.raises(store.DamagedEvidence):
+        with pytest.raises(sealed.DamagedEvidence):
             store.decode(b"".join(lines), "file")
 
 
@@ -86,7 +87,7 @@ def test_line_ends_of_a_checkout_on_windows_do_no_harm():
 def test_a_file_that_changed_is_read_again(tmp_path):
     path = tmp_path / "f.jsonl"
     for value in (1.0, 2.0):
-        store.write(path, store.encode({}, Measurement(np.array([value]), units=("a",))))
+        sealed.write(path, store.encode({}, Measurement(np.array([value]), units=("a",))))
         assert store.load(path)[1].values == value
     assert store.load(path)[1] is store.load(path)[1]
 
@@ -98,14 +99,14 @@ def test_filed_values_cannot_be_changed_in_memory(tmp_path):
 
 def test_a_write_that_is_interrupted_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
     path = tmp_path / "f.jsonl"
-    store.write(path, b"old")
+    sealed.write(path, b"old")
 
     def interrupted(descriptor: int) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(os, "fsync", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        store.write(path, b"new")
+        sealed.write(path, b"new")
     assert [file.name for file in tmp_path.iterdir()] == ["f.jsonl"]
     assert path.read_bytes() == b"old"
 
@@ -115,12 +116,12 @@ def test_a_reader_never_sees_half_a_file(tmp_path):
     versions = [
         store.encode({}, Measurement(np.full(3000, value), units=tuple(map(str, range(3000))))) for value in (1, 2)
     ]
-    store.write(path, versions[0])
+    sealed.write(path, versions[0])
     done = threading.Event()
 
     def rewrite() -> None:
         for turn in range(40):
-            store.write(path, versions[turn % 2])
+            sealed.write(path, versions[turn % 2])
         done.set()
 
     writer = threading.Thread(target=rewrite)

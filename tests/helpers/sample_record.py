@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mechlib.evidence import files as store
+from mechlib.evidence import sealed
 from mechlib.measurement import Measurement
 from mechlib.statistics.estimate import Distribution, Estimate
 from mechlib.statistics.families import every
@@ -77,7 +78,7 @@ class Sample:
             "arguments": {"prompts": "induction(confirmation, n=400) " + "cd" * 32},
             "stamp": {"torch": "2.13.0", "transformer-lens": "3.9.0", "mechlib.lab.attribution.direct": "ef" * 32},
         }
-        store.write(self.root / "artifacts/evidence" / path, store.encode(first, measurement))
+        sealed.write(self.root / "artifacts/evidence" / path, store.encode(first, measurement))
         return path
 
     def add(

@@ -16,6 +16,7 @@ import pytest
 
 from mechlib import checkpoints, cli
 from mechlib.evidence import files as store
+from mechlib.evidence import sealed
 from mechlib.judging import verify as verifying
 from mechlib.measurement import Measurement
 from mechlib.report.content.record_book import RecordBook
@@ -263,14 +264,14 @@ class Sound:
         self.folder = root / "artifacts" / "evidence"
         for name in ("toy/f--mini-0--00000000.jsonl", "toy/f--mini-0-permuted--11111111.jsonl"):
             first = {"key": "k", "function": "f", "model": "mini-0", "question": "f()"}
-            store.write(self.folder / name, store.encode(first, Measurement(np.arange(5.0), units=range(5))))
+            sealed.write(self.folder / name, store.encode(first, Measurement(np.arange(5.0), units=range(5))))
         names = sorted(path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*.jsonl"))
         shown = ShownFigure("distribution", "Values", names[1], None)
         self.records = [record(evidence=names[1:], twin_evidence=names[:1], shown=[shown])]
         Register(root / REGISTER).add(Judgement("toy.test_it", ">= 0.5", "q", ("k",), "SUPPORTED"))
         (root / "REPORT.md").write_text(report_md(RecordBook(self.records, root)), encoding="utf-8")
         for figure in verifying._FIGURE.findall((root / "REPORT.md").read_text()):
-            store.write(root / figure, b"<svg/>")
+            sealed.write(root / figure, b"<svg/>")
 
     def verify(self) -> list[str]:
         path = self.root / "records.jsonl"

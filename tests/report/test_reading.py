@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mechlib.evidence import files as store
+from mechlib.evidence import sealed
 from mechlib.report.content.claim_rows import claim_rows
 from mechlib.report.content.evidence_files import EvidenceFiles
 from mechlib.report.content.record_book import RecordBook
@@ -156,7 +157,7 @@ def test_a_row_repeats_no_head_map_of_what_only_chose_its_heads(tmp_path: Path) 
     file = tmp_path / "artifacts/evidence" / paths[1]
     first, measurement = store.load(file)
     first["question"] = first["question"].replace("confirmation", "discovery")
-    store.write(file, store.encode({k: v for k, v in first.items() if k not in ("sha256", "schema")}, measurement))
+    sealed.write(file, store.encode({k: v for k, v in first.items() if k not in ("sha256", "schema")}, measurement))
     made.add("test_a", "s", "mini-0", estimate(data["1.4"].array) >= 0.4, evidence=paths)
     evidence = EvidenceFiles(tmp_path / "artifacts/evidence")
     assert appendix(RecordBook(made.records, tmp_path)).count("head map of") == 2

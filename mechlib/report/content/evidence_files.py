@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mechlib.checkpoints.checkpoint import TWINS
-from mechlib.evidence import files
+from mechlib.evidence import files, sealed
 from mechlib.evidence.stamp import filed_stamp
 from mechlib.figures.show import Cells, restored
 from mechlib.measurement import Measurement
@@ -83,7 +83,7 @@ class EvidenceFiles:
         """The file below the folder; None, with an entry in `problems`, where it cannot be read."""
         try:
             first, measurement = files.load(self.folder / path)
-        except (OSError, ValueError, KeyError, IndexError, files.DamagedEvidence) as error:
+        except (OSError, ValueError, KeyError, IndexError, sealed.DamagedEvidence) as error:
             missing = isinstance(error, FileNotFoundError)
             self.problems[path] = "no such file: the record is older than the evidence" if missing else str(error)
             return None

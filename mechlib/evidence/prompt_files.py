@@ -1,0 +1,107 @@
+"""Files of prompts: what the statistics know of a set of prompts, filed once for all evidence on it.
+
+    ["1f0c5a9be2d4", "9b1e0c77d2aa", "template 3", {"order": "ABBA"}]
+
+Each row has a prompt's name, the key by which it is sorted, its cluster and its labels. None of it is part of what was
+measured: what a task says today counts, and the file follows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from mechlib.evidence.sealed import ENDING, SCHEMA, DamagedEvidence, opened, sealed
+from mechlib.prompts.promptset import PromptSet
+
+PROMPTS = "prompts"  # the folder beside the topics
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What the statistics know of a set of prompts: of each row its name, how it is sorted, its cluster, its labels."""
+
+    units: tuple[str, ...]
+    order: tuple[str, ...]
+    clusters: tuple[str, ...]
+    labels: tuple[tuple[tuple[str, str], ...], ...]
+
+    @cached_property
+    def shared(self) -> dict[str, tuple[str, ...]]:
+        """The labels that all rows have, each with its value in every row."""
+        tables = [dict(own) for own in self.labels]
+        names = [name for name in (tables[0] if tables else ()) if all(name in table for table in tables)]
+        return {name: tuple(table[name] for table in tables) for name in names}
+
+    @cached_property
+    def digest(self) -> str:
+        """Sixteen digits for clusters and labels: other ones may mean other means and other strata."""
+        said = json.dumps([self.clusters, self.labels], ensure_ascii=False)
+        return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
+def rows_of(prompts: PromptSet) -> Rows:
+    """The rows of a set as a task makes them today. Computed once a set."""
+    known = prompts.__dict__.get("_rows")
+    if known is None:
+        known = Rows(
+            tuple(row.fingerprint for row in prompts),
+            tuple(row.sort_key for row in prompts),
+            tuple(row.cluster for row in prompts) if all(row.cluster for row in prompts) else (),
+            tuple(row.labels for row in prompts),
+        )
+        prompts.__dict__["_rows"] = known
+    return known
+
+
+def prompts_name(prompts: PromptSet) -> str:
+    """What a set of prompts is filed under: the first digits of its fingerprint."""
+    return prompts.fingerprint[:16]
+
+
+def encode_prompts(prompts: PromptSet) -> bytes:
+    """The bytes of a file of prompts."""
+    rows = rows_of(prompts)
+    clusters = rows.clusters or ("",) * len(rows.units)
+    lines = [
+        json.dumps([unit, order, cluster, dict(labels)], ensure_ascii=False) + "\n"
+        for unit, order, cluster, labels in zip(rows.units, rows.order, clusters, rows.labels, strict=True)
+    ]
+    first = {"schema": SCHEMA, "prompts": prompts.name, "split": prompts.split, "rows": len(lines)}
+    return sealed(first, lines)
+
+
+def load_prompts(folder: Path, name: str) -> Rows:
+    """The rows in a file of prompts below `folder`. Raises DamagedEvidence, also where it is missing."""
+    path = prompts_path(folder, name)
+    try:
+        status = path.stat()
+    except OSError:
+        raise DamagedEvidence(
+            f"{PROMPTS}/{path.name} is missing, which names the rows: restore it with git, or run `pytest`"
+        ) from None
+    state = (status.st_mtime_ns, status.st_size)
+    kept = _prompts.get(path)
+    if kept is None or kept[0] != state:
+        _, body = opened(path.read_bytes(), f"{PROMPTS}/{path.name}")
+        rows = json.loads(f"[{body[:-1].replace(chr(10), ',')}]")
+        clusters = tuple(row[2] for row in rows)
+        found = Rows(
+            tuple(row[0] for row in rows),
+            tuple(row[1] for row in rows),
+            clusters if all(clusters) else (),
+            tuple(tuple(row[3].items()) for row in rows),
+        )
+        kept = _prompts[path] = (state, found)
+    return kept[1]
+
+
+def prompts_path(folder: Path, name: str) -> Path:
+    """Where a set of prompts is filed, by its name, below the evidence in `folder`."""
+    return folder / PROMPTS / f"{name}{ENDING}"
+
+
+_prompts: dict[Path, tuple[tuple[int, int], Rows]] = {}
