@@ -733,9 +733,10 @@ def test_an_unknown_mode_is_refused():
 
 def test_the_schema_of_a_newer_mechlib_is_not_guessed_at(root, monkeypatch):
     now = sealed.SCHEMA
-    monkeypatch.setattr(store, "SCHEMA", now + 1)
-    path = root / "artifacts" / "evidence" / asked(root, "mini-0", prompts()).path
-    monkeypatch.setattr(store, "SCHEMA", now)
+    with monkeypatch.context() as later:
+        later.setattr(store, "SCHEMA", now + 1)
+        later.setattr(sealed, "SCHEMA", now + 1)
+        path = root / "artifacts" / "evidence" / asked(root, "mini-0", prompts()).path
     store._filed.clear()
     with pytest.raises(DamagedEvidence, match=rf"has schema {now + 1}, this mechlib reads {now}: update mechlib"):
         read(path)
