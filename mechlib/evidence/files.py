@@ -80,8 +80,11 @@ def _labels(measurement: Measurement, own: PromptSet | None) -> tuple[dict[str, 
 
 
 def _given_by(field: str, given: tuple[str, ...], rows: Rows | None) -> str | None:
-    """How a file says that labels are the prompts': "by prompt", or the name of a label; None where they are not."""
-    if not given or rows is None:
+    """How a file says that labels are the prompts': "by prompt", or the name of a label; None where they are not.
+
+    Prompts without clusters give those that they have later.
+    """
+    if rows is None:
         return None
     if field == "clusters":
         return BY_PROMPT if given == rows.clusters else None
@@ -112,7 +115,7 @@ def _measurement(first: dict[str, Any], lines: list[Any], rows: Rows | None, nam
         if isinstance(said, list):
             return tuple(said[line[place[field]]] for line in lines) if said else ()
         assert rows is not None
-        # A set that has clusters today, and had none, gives them; one that lost a label gives no strata.
+        # Today's: a set that had no clusters may have some, and one that lost a label gives no strata.
         return rows.clusters if field == "clusters" else rows.shared.get(said, ())
 
     listed = [field for field in ("clusters", "strata") if isinstance(first[field], list) and first[field]]
@@ -148,11 +151,20 @@ def load(path: Path, given: Mapping[str, PromptSet] | None = None) -> tuple[dict
     Raises FileNotFoundError, or DamagedEvidence.
     """
     status = path.stat()
-    state = (status.st_mtime_ns, status.st_size, *sorted(rows_of(one).digest for one in (given or {}).values()))
+    state = (status.st_mtime_ns, status.st_size)
     kept = _filed.get(path)
-    if kept is None or kept[0][:2] != state[:2] or (given and kept[0] != state):
-        kept = _filed[path] = (state, *decode(path.read_bytes(), path.name, path.parents[1], given))
+    if kept is None or kept[0] != (*state, _rows_today(kept[1], path.parents[1], given)):
+        first, measurement = decode(path.read_bytes(), path.name, path.parents[1], given)
+        kept = _filed[path] = ((*state, _rows_today(first, path.parents[1], given)), first, measurement)
     return kept[1], kept[2]
+
+
+def _rows_today(first: dict[str, Any], folder: Path, given: Mapping[str, PromptSet] | None) -> str:
+    """The digest of the rows that a first line names, as they are today; "" where it names none."""
+    name = first.get(PROMPTS, "")
+    if not name:
+        return ""
+    return (rows_of(given[name]) if given and name in given else load_prompts(folder, name)).digest
 
 
 def first_line(path: Path) -> dict[str, Any]:

@@ -52,7 +52,7 @@ class Store:
     _settled: set[str] = field(default_factory=set, repr=False)
     _asked: dict[str, Any] = field(default_factory=dict, repr=False)
     _models: dict[str, tuple[checkpoints.Checkpoint, Hashes]] = field(default_factory=dict, repr=False)
-    _sets: dict[str, bool] = field(default_factory=dict, repr=False)
+    _sets: dict[str, tuple[str, bool]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if self.mode not in get_args(Mode):
@@ -137,13 +137,20 @@ class Store:
 
         The set that a task makes today counts, whatever is filed: clusters and labels are no part of a measurement.
         """
-        name = prompt_files.prompts_name(prompts)
-        if name not in self._sets:
-            path, data = prompt_files.prompts_path(self.folder, name), prompt_files.encode_prompts(prompts)
-            same = path.is_file() and path.read_bytes().replace(b"\r\n", b"\n") == data
-            if not same and self.mode != "frozen":
-                with suppress(OSError):  # judging goes on with the set in hand
-                    sealed.write(path, data)
-                    same = True
-            self._sets[name] = same
-        return self._sets[name]
+        name, digest = prompt_files.prompts_name(prompts), prompt_files.rows_of(prompts).digest
+        known = self._sets.get(name)
+        if known is not None and known[0] == digest:
+            return known[1]
+        if known is not None and not self.interactive:
+            raise ValueError(
+                f"two sets of prompts, {prompts!r}, differ in clusters or labels alone: make them one set, or give one "
+                "another name, or pages would show the clusters and labels of one of them for both"
+            )
+        path, data = prompt_files.prompts_path(self.folder, name), prompt_files.encode_prompts(prompts)
+        same = path.is_file() and path.read_bytes().replace(b"\r\n", b"\n") == data
+        if not same and self.mode != "frozen":
+            with suppress(OSError):  # judging goes on with the set in hand
+                sealed.write(path, data)
+                same = True
+        self._sets[name] = (digest, same)
+        return same

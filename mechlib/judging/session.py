@@ -174,12 +174,14 @@ class Run:
     def _cautions(self) -> list[str]:
         lines = []
         unwritten = f"artifacts/register.jsonl cannot be written to ({self.register.unwritten}): make it writable"
+        unfiled = "artifacts/evidence/prompts is not what their tasks make: run `pytest` and commit it"
         unknown = "artifacts/register.jsonl does not know this judgement: run `pytest` and commit it"
         counted = Counter(flag for record in self.records for flag in record.flags if flag.isupper())
         for flag, count in sorted(counted.items()):
             cure = {
                 "OLDER INSTRUMENTS": "measured with an older version of the instruments: `pytest --fresh` settles it",
                 "NOT REGISTERED": unwritten if self.register.unwritten else unknown,
+                "PROMPTS NOT FILED": unfiled,
             }.get(flag, "")
             lines.append(f"{flag}: {count} of {len(self.records)} claims {cure}".rstrip())
         if not self.judged:

@@ -80,12 +80,3 @@ def test_a_folder_that_cannot_be_written_to_needs_no_lock(tmp_path):
     (tmp_path / "artifacts").write_text("a file where the folder should be")
     with Store(tmp_path).lock(QUESTION):
         pass
-
-
-def test_a_lock_is_let_go_of_whatever_ends_the_measurement(tmp_path):
-    told: list[str] = []
-    # The exception keeps the frames that it came through, and with them whatever they have not let go of.
-    with pytest.raises(KeyboardInterrupt) as kept, Store(tmp_path).lock(QUESTION):
-        raise KeyboardInterrupt
-    with Store(tmp_path, say=told.append).lock(QUESTION):
-        assert not told, kept
