@@ -221,7 +221,10 @@ def _first_line(tree: ast.FunctionDef) -> int:
 
 def _file_of(function: FunctionType) -> tuple[list[str], ast.FunctionDef | None]:
     """The lines of the file that defines a function, and its definition there; None where the file has no such one."""
-    file, line = function.__code__.co_filename, function.__code__.co_firstlineno
+    code = getattr(function, "__code__", None)
+    if code is None:  # what another decorator made of it, which is refused by its source
+        return [], None
+    file, line = code.co_filename, code.co_firstlineno
     lines, definitions = _definitions(file, Path(file).stat().st_mtime_ns) if Path(file).is_file() else ([], {})
     return lines, definitions.get((function.__name__, line))
 

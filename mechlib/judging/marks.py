@@ -15,8 +15,10 @@ from typing import TypeVar
 
 import pytest
 
+from mechlib.verdicts.words import WORDINGS
+
 Claimed = TypeVar("Claimed", bound=Callable[..., None])
-MARKS = {"refuted": "REFUTED", "open_question": "INCONCLUSIVE", "void": "VOID"}
+MARKS = {wording.mark: word for word, wording in WORDINGS.items() if wording.mark}
 
 
 @dataclass(frozen=True)

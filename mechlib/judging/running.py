@@ -9,13 +9,11 @@ import pytest
 from mechlib.evidence import using
 from mechlib.judging.collection import CLAIM, topic_of
 from mechlib.judging.judge import judge
-from mechlib.judging.marks import MARKS
 from mechlib.judging.options import STORE
 from mechlib.judging.session import QUESTION, RECORD, record_of
 from mechlib.report.content.titles import reading_place
-from mechlib.verdicts.record import WORDS, Record
-
-_LETTERS = dict(zip(WORDS, "SRIVGNE", strict=True))
+from mechlib.verdicts.record import Record
+from mechlib.verdicts.words import WORDINGS
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -47,16 +45,15 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 
 def _failure(record: Record, trace: str) -> str:
+    wording = WORDINGS[record.verdict]
     lines = [record.sentence, f"{record.verdict}: {record.message}"]
     if record.expected:
         lines.append(f"marked {record.expected} ({record.why}), but it came out {record.verdict}")
         if record.verdict == "SUPPORTED":
             lines.append("if that is right, remove the mark and say in CHANGELOG.md what changed")
-    elif record.verdict in MARKS.values():
-        mark = next(name for name, word in MARKS.items() if word == record.verdict)
+    elif wording.mark:
         reason = f'{{"{record.model}": "why"}}' if record.model else '"why"'
-        known = "if it is true of any network, claim a difference to the twin, or" if record.verdict == "VOID" else "if"
-        lines.append(f"{known} the prediction simply failed, keep it and mark it: @{mark}({reason})")
+        lines.append(f"{wording.cure}: @{wording.mark}({reason})")
     return "\n".join([*lines, trace] if trace else lines)
 
 
@@ -65,9 +62,8 @@ def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -
     record = record_of(report) if report.when == "call" else None
     if record is None:
         return None
-    colour = {"SUPPORTED": "green", "GATED": "yellow", "NOT RUN": "yellow"}.get(
-        record.verdict, "yellow" if record.ok else "red"
-    )
+    wording = WORDINGS[record.verdict]
+    colour = wording.colour if record.ok else "red"
     category = {"SUPPORTED": "passed"}.get(record.verdict, record.verdict.lower()) if record.ok else "failed"
     word = f"{record.verdict} (as marked)" if record.ok and record.expected else record.verdict
-    return category, _LETTERS[record.verdict] if record.verdict != "SUPPORTED" else ".", (word, {colour: True})
+    return category, wording.letter, (word, {colour: True})

@@ -13,9 +13,10 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
 
 from mechlib.verdicts.verdict import Kind, Outcome, Sign, Word
+from mechlib.verdicts.words import WORDINGS
 
 # The words that a claim can end with, in the order in which a reader wants them counted.
-WORDS: tuple[Outcome, ...] = ("SUPPORTED", "REFUTED", "INCONCLUSIVE", "VOID", "GATED", "NOT RUN", "ERROR")
+WORDS: tuple[Outcome, ...] = tuple(WORDINGS)
 # What became of the twins of a claim.
 TwinWord = Literal["controlled", "silent", "void", "opted out", "none"]
 TWIN_WORDS: tuple[TwinWord, ...] = ("controlled", "silent", "void", "opted out", "none")

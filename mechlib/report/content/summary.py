@@ -9,18 +9,10 @@ from dataclasses import dataclass
 from mechlib.report.content.claim_rows import ClaimRow, models_of
 from mechlib.verdicts.record import WORDS, Record
 from mechlib.verdicts.verdict import Outcome
+from mechlib.verdicts.words import WORDINGS
 
-# A sign for each word, so that colour never carries it alone.
-SIGNS: dict[str, str] = dict(zip(WORDS, ("✓", "✗", "?", "∅", "‖", "–", "!"), strict=True))
-MEANINGS: dict[str, str] = {
-    "SUPPORTED": "the whole interval lies on the claimed side of the bound, and the claim holds on no twin",
-    "REFUTED": "the whole interval lies on the other side",
-    "INCONCLUSIVE": "the interval straddles the bound",
-    "VOID": "the claim holds on an untrained or permuted twin as well: it does not need what was learned",
-    "GATED": "the model was not shown to do the task, so nothing is claimed about how it does it",
-    "NOT RUN": "nothing is filed, and the weights are not on this machine",
-    "ERROR": "the claim could not be judged",
-}
+SIGNS: dict[str, str] = {word: wording.sign for word, wording in WORDINGS.items()}
+MEANINGS: dict[str, str] = {word: wording.meaning for word, wording in WORDINGS.items()}
 FAILED: tuple[Outcome, ...] = ("REFUTED", "INCONCLUSIVE", "VOID", "ERROR")
 
 
