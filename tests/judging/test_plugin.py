@@ -380,7 +380,7 @@ def test_plain_pytest_writes_no_report(house, pytester):
 def test_results_have_the_schema(house, pytester):
     house(claim(0.8), "--results", "results.json")
     results = json.loads((pytester.path / "results.json").read_text())
-    assert results["schema"] == 1
+    assert results["schema"] == 2
     assert set(results["claims"][0]) >= {
         "id", "topic", "function", "sentence", "model", "verdict", "twin", "estimate", "low", "high", "n", "clusters",
         "method", "bound", "flags",

@@ -24,7 +24,7 @@ from mechlib.report.content.claim_views import prose
 from mechlib.report.content.evidence_files import EvidenceFiles
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.content.summary import SIGNS
-from mechlib.report.outputs import pytest_html as html_rows
+from mechlib.report.outputs import pytest_html
 from mechlib.report.outputs.appendix import appendix
 from mechlib.report.outputs.markdown import escaped, report_md
 from mechlib.report.outputs.results import FormerResults, as_csv, as_latex, difference, results, tex
@@ -121,16 +121,16 @@ def test_hostile_text_breaks_no_row_of_pytest_htmls_table(written: tuple[Path, l
     root, records = written
     evidence = EvidenceFiles(root / "artifacts/evidence")
     for record in records:
-        cells = html_rows.row(['<td class="col-result">Failed</td>'], record)
-        assert len(cells) == len(html_rows.header(["<th>Result</th>"])), "one cell a heading"
-        opened = html_rows.details(record, evidence)
+        cells = pytest_html.row(['<td class="col-result">Failed</td>'], record)
+        assert len(cells) == len(pytest_html.header(["<th>Result</th>"])), "one cell a heading"
+        opened = pytest_html.details(record, evidence)
         parsed = Page("<table><tr>" + "".join(cells) + "</tr></table>" + opened)
         assert not parsed.tags["script"] and not parsed.handlers
         assert "\n" not in opened and not any("\n" in cell for cell in cells)
         for cell in cells:  # pytest-html takes a cell apart with this expression
             assert cell.count("<td") == 1 and re.search(r"<td.*?>(.*?)</td>", cell)
     assert not Page(
-        html_rows.summary(RecordBook(records, Path()), partial=True, meta={HOSTILE: HOSTILE}, changes=[HOSTILE])
+        pytest_html.summary(RecordBook(records, Path()), partial=True, meta={HOSTILE: HOSTILE}, changes=[HOSTILE])
     ).handlers
 
 
@@ -198,8 +198,8 @@ def test_every_link_leads_somewhere_and_no_id_stands_twice(written: tuple[Path, 
     assert {link[1:] for link in parsed.links if link.startswith("#")} <= set(parsed.ids)
     root, records = written
     shown = "".join(
-        html_rows.details(r, EvidenceFiles(root / "artifacts/evidence")) for r in records
-    ) + html_rows.summary(RecordBook(records, root))
+        pytest_html.details(r, EvidenceFiles(root / "artifacts/evidence")) for r in records
+    ) + pytest_html.summary(RecordBook(records, root))
     wanted = {link.partition("#")[2] for link in Page(shown).links if "#" in link}
     assert wanted and wanted <= set(parsed.ids), "the two pages agree on their links"
     figures = re.findall(r"\]\((artifacts/figures/[^)]+)\)", (root / "REPORT.md").read_text())
@@ -261,12 +261,12 @@ def test_a_hundred_claims_take_at_most_two_megabytes_a_page(tmp_path: Path) -> N
     assert len(records) == 100
     evidence = EvidenceFiles(tmp_path / "artifacts/evidence")
     assert len(appendix(RecordBook(records, tmp_path)).encode()) <= 2_000_000
-    rows = [[*html_rows.row(["<td></td>"], record), html_rows.details(record, evidence)] for record in records]
+    rows = [[*pytest_html.row(["<td></td>"], record), pytest_html.details(record, evidence)] for record in records]
     as_pytest_html_keeps_it = (
         json.dumps(rows).replace("&", "&amp;").replace('"', "&#34;").replace("<", "&lt;").replace(">", "&gt;")
     )
     assert (
-        len(as_pytest_html_keeps_it.encode()) + len(html_rows.summary(RecordBook(records, Path())).encode())
+        len(as_pytest_html_keeps_it.encode()) + len(pytest_html.summary(RecordBook(records, Path())).encode())
         <= 1_900_000
     )
 
@@ -602,7 +602,7 @@ def test_rows_sort_as_claims_are_read_whatever_order_workers_finish_in() -> None
         made.line = line
         for model in ("mini-2", "mini-10", "gpt2-small"):
             made.add(function, "s", model, None)
-    ordered = sorted([*reversed(made.records)], key=lambda record: html_rows.row(["<td></td>"], record)[2])
+    ordered = sorted([*reversed(made.records)], key=lambda record: pytest_html.row(["<td></td>"], record)[2])
     assert [record.id for record in ordered] == [record.id for record in made.records]
 
 
