@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from mechlib.figures.svg import charts
 from mechlib.measurement import Measurement
 from mechlib.report.content.claim_figures import asked_figures
 from mechlib.report.content.claim_rows import claim_rows, models_of, record_anchor, variant
@@ -627,3 +628,58 @@ def test_pytest_html_keeps_every_row_and_each_opens_by_its_own_link(tmp_path: Pa
     words = {test["result"].lower() for test in tests}
     assert words <= {"passed", "failed", "skipped", "error"}, "pytest-html drops rows with any other word"
     assert data["initialSort"] == "order" and data["renderCollapsed"] == ["all"]
+
+
+class Phase:
+    """What pytest reports of one phase of a test."""
+
+    def __init__(self, when: str, passed: bool = True, header: str = "") -> None:
+        self.when, self.passed, self.nodeid = when, passed, "claims/a/test_b.py::test_c"
+        self.sections = [(header, "said")] if header else []
+
+
+def test_a_row_is_made_once_for_a_test_and_not_for_each_of_its_phases(tmp_path: Path) -> None:
+    evidence = EvidenceFiles(tmp_path)
+    hooks = pytest_html.Page([], lambda _: None, evidence, tmp_path, False, lambda: RecordBook([], tmp_path), dict)
+    made = {}
+    for phase in (
+        Phase("setup"),
+        Phase("call"),
+        Phase("teardown"),
+        Phase("setup", passed=False),
+        Phase("teardown", header="Captured stdout call"),
+        Phase("teardown", header="Captured stdout teardown"),
+    ):
+        cells = ["<td>Passed</td>", "<td>name</td>"]
+        hooks.pytest_html_results_table_row(phase, cells)
+        made[phase.when, phase.passed, *(header for header, _ in phase.sections)] = bool(cells)
+    assert made == {
+        ("setup", True): False,
+        ("call", True): True,
+        ("teardown", True): False,
+        ("setup", False): True,
+        ("teardown", True, "Captured stdout call"): False,
+        ("teardown", True, "Captured stdout teardown"): True,
+    }
+
+
+def test_each_output_reads_one_book_that_draws_each_figure_once(
+    written: tuple[Path, list[Record]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, records = written
+    drawn: Counter[tuple[str, str, int]] = Counter()
+    for name in ("heads_by_layer", "attention_pattern", "distribution", "by_stratum"):
+        draw = getattr(charts, name)
+
+        def counting(data: Measurement, *rest: object, name: str = name, draw=draw, **more: object) -> object:
+            if not more.get("small"):
+                drawn[name, data.source, id(data)] += 1
+            return draw(data, *rest, **more)
+
+        monkeypatch.setattr(charts, name, counting)
+    book = RecordBook(records, root)
+    write(book, tmp_path)
+    again = sum(drawn.values())
+    assert again and set(drawn.values()) == {1}
+    assert report_md(book) == (root / "REPORT.md").read_text()
+    assert sum(drawn.values()) == again, "REPORT.md draws nothing again"
