@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mechlib.figures.data import Ends, clipped, curves_of, extent, magnitude, short
+from mechlib.figures.data import clipped, curves_of, extent, magnitude, short
 from mechlib.figures.layouts import Line, bends, layout, runs, size_ticks
+from mechlib.figures.points import Ends
 from mechlib.figures.show import Cells
 from mechlib.figures.style import INK, MUTED, NEGATIVE, POSITIVE, labels_of, panel, plain, value_label
 from mechlib.measurement import Measurement

@@ -21,19 +21,13 @@ import numpy as np
 
 from mechlib.figures.circuit_plots import circuit_graph as circuit_graph
 from mechlib.figures.circuit_plots import curve as curve
-from mechlib.figures.data import (
+from mechlib.figures.data import clipped, extent, grid_of, heads_and_mlps, histogram, magnitude, short
+from mechlib.figures.points import (
     Ends,
     Point,
-    clipped,
     column_points,
     column_spans,
     columns_left_out,
-    extent,
-    grid_of,
-    heads_and_mlps,
-    histogram,
-    magnitude,
-    short,
     strata_means,
     stratum_points,
 )

@@ -15,7 +15,7 @@ from mechlib.figures import plots
 from mechlib.figures.data import curves_of, extent
 from mechlib.figures.layouts import MOST_EDGES, WIDEST, Box, bends, layout, size_ticks, spread
 from mechlib.figures.show import Shown, entry, restored
-from mechlib.figures.svg import charts as drawings
+from mechlib.figures.svg import charts
 from mechlib.figures.svg.circuit_charts import HIGH
 from mechlib.figures.svg.elements import scale_for
 from mechlib.figures.svg.sheet import sheet
@@ -76,16 +76,16 @@ def numbers(d: str) -> list[tuple[float, float]]:
 
 def test_an_edge_is_as_wide_as_its_mean_effect_on_the_page_and_for_the_forge() -> None:
     data = graph(EFFECTS, rows=3)
-    widths = {name: float(e.get("stroke-width", 0)) for name, e in strokes(drawings.circuit_graph(data)).items()}
+    widths = {name: float(e.get("stroke-width", 0)) for name, e in strokes(charts.circuit_graph(data)).items()}
     wanted = {name: max(0.8, WIDEST * abs(effect) / 4.0) for name, effect in EFFECTS.items()}
     assert widths == pytest.approx(wanted, abs=0.051)
     assert {name: patch.get_linewidth() for name, patch in patches(data).items()} == pytest.approx(wanted)
-    halved = strokes(drawings.circuit_graph(data, ends=(-8.0, 0.0)))
+    halved = strokes(charts.circuit_graph(data, ends=(-8.0, 0.0)))
     assert float(halved["1.2->logits"].get("stroke-width", 0)) == WIDEST / 2, "panels share their widths"
 
 
 def test_a_negative_edge_has_another_colour_and_is_dashed() -> None:
-    found, drawn = strokes(drawings.circuit_graph(graph(EFFECTS))), patches(graph(EFFECTS))
+    found, drawn = strokes(charts.circuit_graph(graph(EFFECTS))), patches(graph(EFFECTS))
     assert set(found) == set(drawn) == set(EFFECTS)
     for name, effect in EFFECTS.items():
         assert found[name].get("class") == ("n" if effect < 0 else "p")
@@ -100,7 +100,7 @@ def test_nodes_stand_by_layer_from_the_input_to_the_logits_and_only_those_with_a
     upward = ["input", "0.1", "mlp 0", "1.2", "logits"]
     assert all(boxes[low].y > boxes[high].y for low, high in pairwise(upward))
     assert boxes["0.1"].y == boxes["0.3"].y and boxes["0.1"].x < boxes["0.3"].x < boxes["mlp 0"].x
-    texts = re.findall(r"<text [^>]*>([^<]+)</text>", drawings.circuit_graph(graph(EFFECTS)))
+    texts = re.findall(r"<text [^>]*>([^<]+)</text>", charts.circuit_graph(graph(EFFECTS)))
     assert set(texts) == {*boxes, "q", "k", "v"}
 
 
@@ -111,7 +111,7 @@ def test_an_edge_leads_from_its_source_to_the_letter_of_what_it_is_read_as() -> 
     assert list(boxes["0.0"].ports) == ["q", "k", "v"] and list(boxes["1.1"].ports) == ["k"]
     letters = {
         text.text: float(text.get("x", 0))
-        for text in ET.fromstring(drawings.circuit_graph(data)).iter("text")
+        for text in ET.fromstring(charts.circuit_graph(data)).iter("text")
         if text.get("class") == "port" and abs(float(text.get("x", 0)) - boxes["0.0"].x) < boxes["0.0"].wide / 2
     }
     assert letters == pytest.approx(dict(boxes["0.0"].ports), abs=0.06)
@@ -122,7 +122,7 @@ def test_an_edge_leads_from_its_source_to_the_letter_of_what_it_is_read_as() -> 
         source, target = boxes[edge.source], boxes[edge.target]
         assert (low, high) == (source.y - source.tall / 2, target.y + target.tall / 2)
         assert x == (target.ports[edge.port] if edge.port else boxes[edge.source].x)
-    for name, stroke in strokes(drawings.circuit_graph(data)).items():
+    for name, stroke in strokes(charts.circuit_graph(data)).items():
         (line,) = (line for line in drawn.lines if line.name == name)
         points = numbers(str(stroke.get("d")))
         assert points[0] == pytest.approx(line.way[0], abs=0.06)
@@ -170,27 +170,27 @@ def test_lines_pass_beside_the_nodes_of_a_row_and_not_behind_their_middle(seed: 
 def test_of_more_than_sixty_edges_the_strongest_are_drawn_and_the_others_counted() -> None:
     edges = Graph(4, 8).edges
     effects = {name: (-1.0) ** place * (place + 1) / len(edges) for place, name in enumerate(edges)}
-    found = drawings.circuit_graph(graph(effects))
+    found = charts.circuit_graph(graph(effects))
     assert set(strokes(found)) == set(edges[-MOST_EDGES:])
     assert f"{len(edges) - 60} more, 0.96 at most" in found and len(edges) == 1519
     texts = [text.get_text() for text in plots.circuit_graph(graph(effects)).axes[0].texts]
     assert any("1459 more" in text for text in texts)
-    assert "more" not in drawings.circuit_graph(graph(EFFECTS))
+    assert "more" not in charts.circuit_graph(graph(EFFECTS))
 
 
 def test_edges_without_an_effect_are_left_out_and_a_graph_of_none_says_so() -> None:
-    found = drawings.circuit_graph(graph({"0.0->logits": 1.0, "0.1->logits": 0.0}))
+    found = charts.circuit_graph(graph({"0.0->logits": 1.0, "0.1->logits": 0.0}))
     assert set(strokes(found)) == {"0.0->logits"} and ">0.1<" not in found
-    assert "no edge has an effect" in drawings.circuit_graph(graph({"0.0->logits": 0.0}))
+    assert "no edge has an effect" in charts.circuit_graph(graph({"0.0->logits": 0.0}))
 
 
 def test_the_graph_can_be_heard_and_its_widths_have_a_legend() -> None:
-    label = ET.fromstring(drawings.circuit_graph(graph(EFFECTS))).get("aria-label")
+    label = ET.fromstring(charts.circuit_graph(graph(EFFECTS))).get("aria-label")
     assert label == (
         "circuit graph of 7 edges between the input, 4 heads and MLPs, and the logits; 1.2->logits: 4.000; "
         "mlp 0->logits: −3.000; input->0.1.v: 2.000"
     )
-    legend = ET.fromstring(drawings.edge_bar(4.0, both_signs=True))
+    legend = ET.fromstring(charts.edge_bar(4.0, both_signs=True))
     assert [e.get("stroke-width") for e in legend.iter("path")] == ["7", "1.8", "7"]
     assert [e.text for e in legend.iter("text")] == ["4.000", "1.000", "−4.000"]
 
@@ -208,14 +208,14 @@ def test_the_graph_can_be_heard_and_its_widths_have_a_legend() -> None:
 )
 def test_what_is_no_graph_is_refused_in_one_line(columns: tuple[str, ...], said: str) -> None:
     data = Measurement(np.ones((1, len(columns))), ("all",), columns=columns)
-    for draw in (plots.circuit_graph, drawings.circuit_graph):
+    for draw in (plots.circuit_graph, charts.circuit_graph):
         with pytest.raises(ValueError, match=said) as caught:
             draw(data)
         assert "\n" not in str(caught.value)
 
 
 def test_columns_that_are_no_edges_are_left_out_of_a_graph() -> None:
-    assert set(strokes(drawings.circuit_graph(graph({**EFFECTS, "total": 99.0})))) == set(EFFECTS)
+    assert set(strokes(charts.circuit_graph(graph({**EFFECTS, "total": 99.0})))) == set(EFFECTS)
 
 
 # Curves
@@ -234,7 +234,7 @@ def test_a_curve_goes_through_the_means_and_its_band_from_end_to_end_of_their_in
     np.testing.assert_allclose(line.get_ydata(), data.values.mean(axis=0))
     band = axes.collections[0].get_paths()[0].vertices
     assert {round(y, 6) for _, y in band} == {round(y, 6) for y in (*lows, *highs)}
-    found = ET.fromstring(drawings.curve(data))
+    found = ET.fromstring(charts.curve(data))
     (drawn_band,) = (numbers(str(e.get("d"))) for e in found.iter("path") if e.get("class") == "band")
     upright = scale_for(extent("curve", [data]), HIGH)
     ys = [HIGH - upright(value) for value in (*lows, *reversed(highs))]
@@ -249,10 +249,10 @@ def test_sizes_stand_on_a_log_axis_in_their_order_and_none_before_the_smallest()
     assert [point.label for point in series.points] == ["0", "1", "10", "100"]
     assert [point.x for point in series.points] == pytest.approx([-0.5, 0, 1, 2])
     assert series.points[1].value == data["1"].values.mean()
-    found = ET.fromstring(drawings.curve(data))
+    found = ET.fromstring(charts.curve(data))
     xs = np.array([float(e.get("cx", 0)) for e in found.iter("circle")])
     np.testing.assert_allclose(np.diff(xs) / (xs[2] - xs[1]), [0.5, 1, 1], atol=0.01)
-    assert "size, log scale" in drawings.curve(data)
+    assert "size, log scale" in charts.curve(data)
     assert plots.curve(data).axes[0].get_xlabel() == "size (log scale)"
 
 
@@ -262,7 +262,7 @@ def test_lines_stand_at_zero_and_one_and_the_axis_holds_both() -> None:
     assert low <= 0 and high == 1.0
     levels = [line.get_ydata()[0] for line in plots.curve(data).axes[0].lines[:2]]
     assert levels == [0, 1]
-    lines = [e for e in ET.fromstring(drawings.curve(data)).iter("path") if e.get("class") == "z"]
+    lines = [e for e in ET.fromstring(charts.curve(data)).iter("path") if e.get("class") == "z"]
     upright = scale_for((low, high), HIGH)
     ys = [float(re.findall(r"M[\d.]+ ([\d.]+)h", str(e.get("d")))[0]) for e in lines]
     assert ys == pytest.approx([HIGH - upright(0), HIGH - upright(1)], abs=0.06)
@@ -276,15 +276,13 @@ def test_shares_of_circuits_that_hold_stand_with_the_interval_of_a_share() -> No
 
 def test_where_a_mean_has_no_interval_there_is_no_band() -> None:
     constant = kept().with_columns({name: kept()[name].array if name != "5" else np.ones(40) for name in SIZES})
-    found = ET.fromstring(drawings.curve(constant))
+    found = ET.fromstring(charts.curve(constant))
     bands = [numbers(str(e.get("d"))) for e in found.iter("path") if e.get("class") == "band"]
     assert [len(band) for band in bands] == [4, 4], "one before it and one behind it"
     few = kept(n=19)
-    assert (
-        'class="band"' not in drawings.curve(few) and len(list(ET.fromstring(drawings.curve(few)).iter("circle"))) == 5
-    )
+    assert 'class="band"' not in charts.curve(few) and len(list(ET.fromstring(charts.curve(few)).iter("circle"))) == 5
     lone = kept().with_columns({"1": np.ones(40), "2": kept()["2"].array, "5": np.ones(40)})
-    (whisker,) = (e for e in ET.fromstring(drawings.curve(lone)).iter("path") if e.get("class") == "i")
+    (whisker,) = (e for e in ET.fromstring(charts.curve(lone)).iter("path") if e.get("class") == "i")
     assert whisker.get("d")
     assert len(plots.curve(lone).axes[0].collections) == 2
 
@@ -300,7 +298,7 @@ def test_several_methods_are_lines_of_one_panel_told_apart_by_dashes_and_named()
     assert [(one.label, len(one.points)) for one in curves_of(cells)] == [
         ("EAP-IG", 5), ("<b>exact & all", 5), ("random circuits", 4),
     ]  # fmt: skip
-    found = drawings.curve(cells)
+    found = charts.curve(cells)
     root = ET.fromstring(found)
     groups = [e for e in root.iter("g") if str(e.get("class")).startswith("c")]
     assert [e.get("class") for e in groups] == ["c0", "c1", "c2"]
@@ -317,13 +315,13 @@ def test_several_methods_are_lines_of_one_panel_told_apart_by_dashes_and_named()
 def test_what_is_no_size_is_refused_in_one_line() -> None:
     for name in ("total", "-1", "nan", "inf"):
         data = Measurement(np.ones((3, 2)), ("a", "b", "c"), columns=("1", name))
-        for draw in (plots.curve, drawings.curve):
+        for draw in (plots.curve, charts.curve):
             with pytest.raises(ValueError, match=f"'{name}' is no size: the columns of a curve are numbers"):
                 draw(data)
     two = Measurement(np.ones((3, 2)), ("a", "b", "c"), columns=("a", "b"))
     with pytest.raises(ValueError, match="EAP, 5 has 2 columns"):
         curves_of({("EAP", "5"): two})
-    for draw in (plots.curve, drawings.curve):
+    for draw in (plots.curve, charts.curve):
         with pytest.raises(ValueError, match="nothing to draw"):
             draw(Measurement(np.ones((3, 0)), ("a", "b", "c"), columns=()))
 
@@ -364,10 +362,10 @@ def test_panels_of_one_row_share_their_scale_and_stand_on_a_sheet(name: str) -> 
         np.testing.assert_allclose(max(widths[0]), max(widths[1]) / 3)
     assert plots.svg_bytes(figure) == plots.svg_bytes(again)
     ends = extent(name, [weak, strong])
-    page = sheet([("a", getattr(drawings, name)(weak, ends)), ("b", getattr(drawings, name)(strong, ends))])
+    page = sheet([("a", getattr(charts, name)(weak, ends)), ("b", getattr(charts, name)(strong, ends))])
     ET.fromstring(page)
     assert ".circuit" in page and ".curve" in page, "with the styles that it needs"
-    assert ".circuit" not in sheet([("", drawings.by_column(kept()))]), "which other sheets go without"
+    assert ".circuit" not in sheet([("", charts.by_column(kept()))]), "which other sheets go without"
 
 
 def test_curves_of_cells_travel_through_the_record() -> None:
@@ -377,7 +375,7 @@ def test_curves_of_cells_travel_through_the_record() -> None:
         ("less", size): filed.less(size, "1") for size in SIZES[1:]
     }
     found = restored(entry(Shown("curve", cells, ""), {source: filed}), {source: filed})
-    assert str(drawings.curve(found)) == str(drawings.curve(cells))
+    assert str(charts.curve(found)) == str(charts.curve(cells))
 
 
 CLAIMS = """

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from mechlib.figures import data as pictured
 from mechlib.figures import plots
-from mechlib.figures.svg import charts as drawings
+from mechlib.figures.data import extent, grid_of, head_grid, histogram, short
+from mechlib.figures.points import column_points, column_spans, columns_left_out, strata_means, stratum_points
+from mechlib.figures.svg import charts
 from mechlib.figures.svg.elements import Scale, number, scale_for
 from mechlib.figures.svg.intervals import Mark, interval_row
 from mechlib.measurement import Measurement
@@ -40,19 +41,19 @@ def cells(drawn: str, kind: str) -> dict[tuple[float, float], float]:
 
 def test_a_head_map_holds_the_mean_of_each_head_at_its_layer_and_place() -> None:
     values = np.array([[1, 2, 3, 4, 5, 6], [3, 4, 5, 6, 7, 8]], dtype=float)
-    grid = pictured.head_grid(measured(values, HEADS))
+    grid = head_grid(measured(values, HEADS))
     np.testing.assert_array_equal(grid, [[2, 3, 4], [5, 6, 7]])
 
 
 def test_columns_that_are_no_heads_are_left_out_of_a_head_map_and_missing_heads_are_blank() -> None:
-    grid = pictured.head_grid(measured(np.array([[9.0, 1.0, 2.0]]), ("total", "0.1", "1.0")))
+    grid = head_grid(measured(np.array([[9.0, 1.0, 2.0]]), ("total", "0.1", "1.0")))
     np.testing.assert_array_equal(grid, [[np.nan, 1.0], [2.0, np.nan]])
     with pytest.raises(ValueError, match="no column is a head"):
-        pictured.head_grid(measured(np.ones(3)))
+        head_grid(measured(np.ones(3)))
 
 
 def test_the_colour_of_a_head_is_its_share_of_the_limit_and_the_sign_has_its_own_colour() -> None:
-    drawn = drawings.heads_by_layer(measured(np.array([[1.0, -0.5, 0.0, 0.25, 0.0, 0.0]]), HEADS), ends=(-1.0, 1.0))
+    drawn = charts.heads_by_layer(measured(np.array([[1.0, -0.5, 0.0, 0.25, 0.0, 0.0]]), HEADS), ends=(-1.0, 1.0))
     positive, negative = cells(drawn, "p"), cells(drawn, "n")
     assert sorted(positive.values())[-2:] == [0.25, 1.0]
     assert list(negative.values()) == [0.5]
@@ -70,8 +71,8 @@ def test_panels_of_one_row_share_their_scale() -> None:
 @pytest.mark.parametrize("name", ["by_stratum", "by_column", "distribution"])
 def test_strips_and_histograms_of_one_row_share_their_axis(name: str) -> None:
     low, high = (measured(np.linspace(start, start + 1, 20), strata=("a", "b") * 10) for start in (0.5, 7.0))
-    ends = pictured.extent(name, [low, high])
-    drawn = [getattr(drawings, name)(data, ends) for data in (low, high)]
+    ends = extent(name, [low, high])
+    drawn = [getattr(charts, name)(data, ends) for data in (low, high)]
     numbers = [re.findall(r"<text x=[^>]*>([^<]+)</text>", text) for text in drawn]
     assert numbers[0] == numbers[1], "the same ticks under both"
     figure = plots.small_multiples(getattr(plots, name), {"a": low, "b": high})
@@ -81,7 +82,7 @@ def test_strips_and_histograms_of_one_row_share_their_axis(name: str) -> None:
 
 def test_attention_is_drawn_with_queries_down_and_keys_across() -> None:
     weights = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.75, 0.0, 0.25]])
-    drawn = drawings.attention_pattern(Measurement(weights, ("0 a", "1 b", "2 a"), columns=("0 a", "1 b", "2 a")))
+    drawn = charts.attention_pattern(Measurement(weights, ("0 a", "1 b", "2 a"), columns=("0 a", "1 b", "2 a")))
     shown = cells(drawn, "p")
     assert len(shown) == 4, "weights below .01 are left out"
     rows = sorted({y for _, y in shown})
@@ -89,17 +90,17 @@ def test_attention_is_drawn_with_queries_down_and_keys_across() -> None:
 
 
 def test_strata_are_means_over_their_own_units_in_order_of_appearance() -> None:
-    rows = pictured.strata_means(measured(np.array([1.0, 5.0, 3.0]), strata=("long", "short", "long")))
+    rows = strata_means(measured(np.array([1.0, 5.0, 3.0]), strata=("long", "short", "long")))
     assert [(label, n, float(means[0])) for label, n, means in rows] == [("long", 2, 2.0), ("short", 1, 5.0)]
     with pytest.raises(ValueError, match="no strata"):
-        pictured.strata_means(measured(np.ones(3)))
+        strata_means(measured(np.ones(3)))
 
 
 def test_a_histogram_counts_every_unit_and_survives_constant_values() -> None:
-    counts, edges = pictured.histogram(np.random.default_rng(0).normal(size=200))
+    counts, edges = histogram(np.random.default_rng(0).normal(size=200))
     assert counts.sum() == 200
     assert len(edges) == len(counts) + 1
-    assert pictured.histogram(np.full(7, 2.0))[0].tolist() == [7]
+    assert histogram(np.full(7, 2.0))[0].tolist() == [7]
 
 
 @pytest.mark.parametrize("name", plots.FIGURES)
@@ -107,8 +108,8 @@ def test_every_figure_is_drawn_for_the_page_and_for_the_forge_even_of_constant_v
     for values in (np.zeros((6, 6)), np.random.default_rng(1).normal(size=(6, 6))):
         columns = COLUMNS.get(name, HEADS)
         data = Measurement(values, HEADS, columns=columns, strata=("a", "b") * 3, of="nats & <more>")
-        ET.fromstring(getattr(drawings, name)(data))
-        ET.fromstring(getattr(drawings, name)(data, small=True))
+        ET.fromstring(getattr(charts, name)(data))
+        ET.fromstring(getattr(charts, name)(data, small=True))
         drawn = plots.svg_bytes(getattr(plots, name)(data))
         ET.fromstring(drawn)
         assert drawn == plots.svg_bytes(getattr(plots, name)(data)), "the same figure is the same bytes"
@@ -195,7 +196,7 @@ def test_numbers_are_written_for_reading(value: float | None, text: str) -> None
 
 @pytest.mark.parametrize(("value", "text"), [(0.434, ".43"), (-0.05, "-.05"), (1.0, "1.0"), (0.001, "0"), (12.3, "12")])
 def test_numbers_in_cells_are_short(value: float, text: str) -> None:
-    assert pictured.short(value) == text
+    assert short(value) == text
 
 
 # Rates with intervals, grids, MLPs
@@ -211,7 +212,7 @@ def hits(n: int, of: int, strata: tuple[str, ...] = ()) -> Measurement:
 
 def test_the_share_of_each_stratum_stands_with_its_own_interval_and_n() -> None:
     data = measured(np.array([1.0] * 30 + [0.0] * 30 + [1.0] * 4), strata=("a",) * 60 + ("b",) * 4, yes_no=True)
-    common, rare = pictured.stratum_points(data)
+    common, rare = stratum_points(data)
     low, high = proportion_confint(30, 60, method="wilson")
     assert (common.label, common.n, common.value) == ("a", 60, 0.5)
     assert common.interval == pytest.approx((low, high))
@@ -223,7 +224,7 @@ def test_the_share_of_each_stratum_stands_with_its_own_interval_and_n() -> None:
 def test_a_mean_of_few_units_or_without_variation_is_a_dot_alone() -> None:
     values = np.concatenate([np.linspace(0, 1, 19), np.linspace(0, 1, 20), np.full(20, 0.5)])
     data = measured(values, strata=("few",) * 19 + ("enough",) * 20 + ("constant",) * 20)
-    few, enough, constant = pictured.stratum_points(data)
+    few, enough, constant = stratum_points(data)
     assert few.interval is None and few.value == 0.5
     assert enough.interval == pytest.approx(
         tuple(getattr(mean(data.stratum("enough")), end) for end in ("low", "high"))
@@ -234,13 +235,13 @@ def test_a_mean_of_few_units_or_without_variation_is_a_dot_alone() -> None:
 def test_inside_one_cluster_units_are_independent() -> None:
     data = measured(np.linspace(0, 1, 40), clusters=("t1", "t2") * 20)
     alone = measured(np.linspace(0, 1, 40)[::2])
-    assert pictured.stratum_points(data)[0].interval == pytest.approx((mean(alone).low, mean(alone).high), abs=0.02)
+    assert stratum_points(data)[0].interval == pytest.approx((mean(alone).low, mean(alone).high), abs=0.02)
 
 
 def test_columns_stand_from_the_highest_on_and_simultaneous_limits_hold_the_single_ones() -> None:
     rng = np.random.default_rng(3)
     data = measured((rng.random((200, 4)) < (0.2, 0.9, 0.5, 0.7)).astype(float), ("a", "b", "c", "d"), yes_no=True)
-    points = pictured.column_points(data)
+    points = column_points(data)
     assert [point.label for point in points] == ["b", "d", "c", "a"]
     for point in points:
         assert point.interval is not None and point.outer is not None
@@ -250,25 +251,25 @@ def test_columns_stand_from_the_highest_on_and_simultaneous_limits_hold_the_sing
 def test_of_many_columns_the_twenty_farthest_from_their_median_are_drawn_and_the_others_counted() -> None:
     means = np.array([0.9] * 30 + [0.9 - 0.01 * n for n in range(1, 21)])  # most heads are not needed, twenty are
     data = measured(means + np.random.default_rng(0).normal(size=(30, 50)) * 1e-4, tuple(map(str, range(50))))
-    assert {int(point.label) for point in pictured.column_points(data)} == set(range(30, 50))
-    assert pictured.columns_left_out(data) == "30 more, 0.90 to 0.90"
-    assert "30 more, 0.90 to 0.90" in drawings.rates_by_column(data)
+    assert {int(point.label) for point in column_points(data)} == set(range(30, 50))
+    assert columns_left_out(data) == "30 more, 0.90 to 0.90"
+    assert "30 more, 0.90 to 0.90" in charts.rates_by_column(data)
     assert "30 more" in plots.rates_by_column(data).axes[0].get_xlabel()
     few = data[["0", "30"]]
-    assert pictured.columns_left_out(few) == "" and "more" not in drawings.rates_by_column(few)
+    assert columns_left_out(few) == "" and "more" not in charts.rates_by_column(few)
 
 
 def test_shares_by_column_stand_with_their_intervals_and_not_with_quartiles_of_zero_and_one() -> None:
     values = np.zeros((20, 2))
     values[:9, 0], values[:, 1] = 1, 1
     shares = replace(measured(values, ("a", "b")), yes_no=True)
-    for span, yes in zip(pictured.column_spans(shares), (9, 20), strict=True):
+    for span, yes in zip(column_spans(shares), (9, 20), strict=True):
         assert span == pytest.approx(proportion_confint(yes, 20, method="beta"))
-    assert pictured.column_spans(measured(values, ("a", "b")))[0] == (0.0, 1.0)
+    assert column_spans(measured(values, ("a", "b")))[0] == (0.0, 1.0)
 
 
 def test_next_to_nothing_is_no_power_of_ten_in_a_cell() -> None:
-    text = drawings.matrix(Measurement(np.array([[-1.46e-4, 0.5]]), units=("row",), unit="row", columns=("a", "b")))
+    text = charts.matrix(Measurement(np.array([[-1.46e-4, 0.5]]), units=("row",), unit="row", columns=("a", "b")))
     assert ">0.000</text>" in text and "e−" not in text.replace("<title>row, a: −1.46e−4</title>", "")
 
 
@@ -276,12 +277,12 @@ def test_next_to_nothing_is_no_power_of_ten_in_a_cell() -> None:
 def test_an_interval_is_drawn_from_its_low_to_its_high_end(name: str) -> None:
     data = hits(45, 60, ("all",) * 60)
     low, high = proportion_confint(45, 60, method="wilson")
-    drawn = getattr(drawings, name)(data, ends=(0.0, 1.0))
+    drawn = getattr(charts, name)(data, ends=(0.0, 1.0))
     (start, end), (dot,) = (
         re.findall(r'class="i" d="M([\d.]+) 8H([\d.]+)"', drawn)[0],
         re.findall(r'cx="([\d.]+)"', drawn),
     )
-    scale = scale_for((0.0, 1.0), drawings.WIDTH)
+    scale = scale_for((0.0, 1.0), charts.WIDTH)
     left = float(dot) - scale(0.75)
     assert (float(start) - left, float(end) - left) == (
         pytest.approx(scale(low), abs=0.2),
@@ -294,7 +295,7 @@ def test_an_interval_is_drawn_from_its_low_to_its_high_end(name: str) -> None:
 
 def test_a_grid_prints_the_value_of_each_cell_in_its_row_and_column() -> None:
     data = Measurement([[0.5, -0.25], [1.0, 0.0]], ("A", "B"), "set of heads", ("ioi", "addition"))
-    drawn = drawings.matrix(data)
+    drawn = charts.matrix(data)
     assert re.findall(r"<title>([^<]+)</title>", drawn) == [
         "A, ioi: 0.500", "A, addition: −0.250", "B, ioi: 1.000", "B, addition: 0",
     ]  # fmt: skip
@@ -310,23 +311,23 @@ def test_a_grid_prints_the_value_of_each_cell_in_its_row_and_column() -> None:
 def test_a_cell_that_is_a_measurement_shows_its_mean_with_its_interval() -> None:
     lost = measured(np.linspace(-0.5, 1.5, 100))
     drawn = cells_of(A={"ioi": hits(30, 60), "addition": lost}, B={"addition": hits(60, 60)})
-    grid = pictured.grid_of(drawn)
+    grid = grid_of(drawn)
     assert (grid.rows, grid.columns, len(grid.cells)) == (("A", "B"), ("ioi", "addition"), 3)
     assert grid.cells["A", "ioi"].interval == pytest.approx(proportion_confint(30, 60, method="wilson"))
     assert grid.cells["A", "addition"].interval == (mean(lost).low, mean(lost).high)
     low, high = proportion_confint(30, 60, method="wilson")
-    assert f"[.{100 * low:.0f}, .{100 * high:.0f}]" in drawings.matrix(drawn)
-    assert pictured.extent("matrix", [drawn]) == (0.5, 1.0)
+    assert f"[.{100 * low:.0f}, .{100 * high:.0f}]" in charts.matrix(drawn)
+    assert extent("matrix", [drawn]) == (0.5, 1.0)
     assert len(plots.matrix(drawn).axes[0].texts) == 3, "a cell that was not measured is blank"
     with pytest.raises(ValueError, match="A, ioi has 2 columns"):
-        pictured.grid_of({("A", "ioi"): measured(np.ones((3, 2)), ("a", "b"))})
+        grid_of({("A", "ioi"): measured(np.ones((3, 2)), ("a", "b"))})
 
 
 def test_mlps_stand_beside_the_heads_of_their_layer() -> None:
     values = np.array([[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, -12.0, 3.0]])
     data = measured(values, (*HEADS, "mlp 0", "mlp 1"))
-    assert pictured.extent("heads_by_layer", [data]) == (-12.0, 6.0)
-    drawn = drawings.heads_by_layer(data)
+    assert extent("heads_by_layer", [data]) == (-12.0, 6.0)
+    drawn = charts.heads_by_layer(data)
     (((x, y), opacity),) = cells(drawn, "n").items()
     assert (opacity, y) == (1.0, 0.0) and x > max(x for x, y in cells(drawn, "p") if y == 0)
     assert "mlp 0: −12.00" in drawn and "largest at mlp 0" in drawn
@@ -341,14 +342,14 @@ def test_mlps_of_layers_without_heads_have_rows_of_their_own() -> None:
     np.testing.assert_array_equal(
         axes.images[0].get_array().filled(np.nan), [[1, np.nan], [np.nan, np.nan], [np.nan, 5]]
     )
-    assert len(cells(drawings.heads_by_layer(data), "none")) == 4
+    assert len(cells(charts.heads_by_layer(data), "none")) == 4
 
 
 def test_a_map_without_mlps_has_no_column_for_them() -> None:
-    drawn = drawings.heads_by_layer(measured(np.ones((1, 6)), HEADS))
+    drawn = charts.heads_by_layer(measured(np.ones((1, 6)), HEADS))
     assert "mlp" not in drawn and len(cells(drawn, "p")) == 6
 
 
 def test_several_measurements_are_drawn_by_the_matrix_only() -> None:
     with pytest.raises(ValueError, match="make a matrix"):
-        pictured.extent("by_column", [cells_of(A={"ioi": hits(1, 2)})])
+        extent("by_column", [cells_of(A={"ioi": hits(1, 2)})])

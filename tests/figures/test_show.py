@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mechlib.figures import plots
-from mechlib.figures import show as showing
+from mechlib.figures.show import Cells, Shown, entry, restored
 from mechlib.measurement import Measurement
 from mechlib.report.content.claim_figures import asked_figures
 from mechlib.report.content.evidence_files import EvidenceFiles
@@ -28,11 +28,11 @@ FILED = Measurement(
 READ = {FILED.source: FILED}
 
 
-def travelled(drawn: Measurement | showing.Cells) -> Measurement | showing.Cells:
+def travelled(drawn: Measurement | Cells) -> Measurement | Cells:
     """What the report draws, after the record went through JSON."""
-    kept = showing.entry(showing.Shown("matrix", drawn, ""), READ)
+    kept = entry(Shown("matrix", drawn, ""), READ)
     assert kept.paths == [FILED.source]
-    return showing.restored(msgspec.json.decode(msgspec.json.encode(kept), type=ShownFigure), READ)
+    return restored(msgspec.json.decode(msgspec.json.encode(kept), type=ShownFigure), READ)
 
 
 SHOWN = {
@@ -58,7 +58,7 @@ def test_the_report_draws_what_the_claim_had_in_hand(drawn):
 
 
 def test_a_record_carries_nothing_that_the_file_says():
-    kept = showing.entry(showing.Shown("by_column", FILED[["0.0", "0.1"]], "a caption"), READ)
+    kept = entry(Shown("by_column", FILED[["0.0", "0.1"]], "a caption"), READ)
     assert msgspec.to_builtins(kept) == {
         "plot": "by_column", "evidence": FILED.source, "columns": ("0.0", "0.1"), "caption": "a caption",
     }  # fmt: skip
@@ -73,17 +73,17 @@ def test_cells_travel_with_their_rows_and_columns():
 
 def test_what_comes_from_no_evidence_is_refused():
     with pytest.raises(ValueError, match="read from none"):
-        showing.entry(showing.Shown("by_column", replace(FILED, source=""), ""), READ)
+        entry(Shown("by_column", replace(FILED, source=""), ""), READ)
     with pytest.raises(ValueError, match="no cells"):
-        showing.entry(showing.Shown("matrix", {}, ""), READ)
+        entry(Shown("matrix", {}, ""), READ)
 
 
 def test_more_numbers_than_a_record_carries_must_be_filed():
     large = replace(FILED, values=np.ones((5001, 2)), units=tuple(map(str, range(5001))), columns=("a", "b"), strata=())
     read = {FILED.source: large}
-    assert showing.entry(showing.Shown("by_column", large, ""), read).columns == ("a", "b")
+    assert entry(Shown("by_column", large, ""), read).columns == ("a", "b")
     with pytest.raises(ValueError, match="10002 numbers"):
-        showing.entry(showing.Shown("by_column", replace(large, values=large.values + 1), ""), read)
+        entry(Shown("by_column", replace(large, values=large.values + 1), ""), read)
 
 
 CLAIMS = """

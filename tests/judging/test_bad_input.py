@@ -259,7 +259,7 @@ def test_a_seed_in_the_environment_is_checked_like_one_on_the_command_line(house
 
 def test_results_may_go_to_a_folder_that_is_not_there_yet(house, pytester):
     assert house(claim(), "--results", "new/folder/results.json").ret == 0
-    assert json.loads((pytester.path / "new/folder/results.json").read_text())["schema"] == 1
+    assert json.loads((pytester.path / "new/folder/results.json").read_text())["schema"] == 2
 
 
 # What is filed

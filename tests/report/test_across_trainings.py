@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mechlib.report.content.record_book import RecordBook
-from mechlib.report.outputs import pytest_html as html_rows
+from mechlib.report.outputs import pytest_html
 from mechlib.report.outputs.appendix import appendix
 from mechlib.report.outputs.markdown import report_md
 from mechlib.verdicts.record import Record
@@ -87,7 +87,7 @@ def test_trainings_of_a_recipe_differ_in_their_last_number_only(models, found):
 def test_the_pages_and_the_committed_report_say_the_same(tmp_path: Path):
     records = made()
     page = appendix(RecordBook(records, tmp_path))
-    summary = html_rows.summary(RecordBook(records, Path()))
+    summary = pytest_html.summary(RecordBook(records, Path()))
     text = report_md(RecordBook(records, tmp_path))
     said = RecordBook(records, Path()).recipes[0].summary
     for shown in (page, summary, text):
@@ -107,7 +107,7 @@ def test_a_record_without_a_recipe_says_nothing_of_trainings(tmp_path: Path):
     records = made(("mini-0", "mini-1"))
     for shown in (
         appendix(RecordBook(records, tmp_path)),
-        html_rows.summary(RecordBook(records, Path())),
+        pytest_html.summary(RecordBook(records, Path())),
         report_md(RecordBook(records, tmp_path)),
     ):
         assert "Across trainings" not in shown and "trainings</" not in shown
@@ -120,7 +120,7 @@ def test_words_that_no_claim_came_out_with_have_no_column():
         [record for record in made() if record.function in ("test_everywhere", "test_where_asked")], Path()
     ).recipes
     assert recipe.words == ["GATED"]
-    summary = html_rows.summary(
+    summary = pytest_html.summary(
         RecordBook([r for r in made() if r.function in ("test_everywhere", "test_where_asked")], Path())
     )
     assert 'title="GATED">‖ GATED</th>' in summary and 'title="REFUTED">✗ REFUTED</th>' not in summary

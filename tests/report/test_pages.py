@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from mechlib.figures.svg import charts
 from mechlib.measurement import Measurement
 from mechlib.report.content.claim_figures import asked_figures
 from mechlib.report.content.claim_rows import claim_rows, models_of, record_anchor, variant
@@ -24,7 +25,7 @@ from mechlib.report.content.claim_views import prose
 from mechlib.report.content.evidence_files import EvidenceFiles
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.content.summary import SIGNS
-from mechlib.report.outputs import pytest_html as html_rows
+from mechlib.report.outputs import pytest_html
 from mechlib.report.outputs.appendix import appendix
 from mechlib.report.outputs.markdown import escaped, report_md
 from mechlib.report.outputs.results import FormerResults, as_csv, as_latex, difference, results, tex
@@ -121,16 +122,16 @@ def test_hostile_text_breaks_no_row_of_pytest_htmls_table(written: tuple[Path, l
     root, records = written
     evidence = EvidenceFiles(root / "artifacts/evidence")
     for record in records:
-        cells = html_rows.row(['<td class="col-result">Failed</td>'], record)
-        assert len(cells) == len(html_rows.header(["<th>Result</th>"])), "one cell a heading"
-        opened = html_rows.details(record, evidence)
+        cells = pytest_html.row(['<td class="col-result">Failed</td>'], record)
+        assert len(cells) == len(pytest_html.header(["<th>Result</th>"])), "one cell a heading"
+        opened = pytest_html.details(record, evidence)
         parsed = Page("<table><tr>" + "".join(cells) + "</tr></table>" + opened)
         assert not parsed.tags["script"] and not parsed.handlers
         assert "\n" not in opened and not any("\n" in cell for cell in cells)
         for cell in cells:  # pytest-html takes a cell apart with this expression
             assert cell.count("<td") == 1 and re.search(r"<td.*?>(.*?)</td>", cell)
     assert not Page(
-        html_rows.summary(RecordBook(records, Path()), partial=True, meta={HOSTILE: HOSTILE}, changes=[HOSTILE])
+        pytest_html.summary(RecordBook(records, Path()), partial=True, meta={HOSTILE: HOSTILE}, changes=[HOSTILE])
     ).handlers
 
 
@@ -198,8 +199,8 @@ def test_every_link_leads_somewhere_and_no_id_stands_twice(written: tuple[Path, 
     assert {link[1:] for link in parsed.links if link.startswith("#")} <= set(parsed.ids)
     root, records = written
     shown = "".join(
-        html_rows.details(r, EvidenceFiles(root / "artifacts/evidence")) for r in records
-    ) + html_rows.summary(RecordBook(records, root))
+        pytest_html.details(r, EvidenceFiles(root / "artifacts/evidence")) for r in records
+    ) + pytest_html.summary(RecordBook(records, root))
     wanted = {link.partition("#")[2] for link in Page(shown).links if "#" in link}
     assert wanted and wanted <= set(parsed.ids), "the two pages agree on their links"
     figures = re.findall(r"\]\((artifacts/figures/[^)]+)\)", (root / "REPORT.md").read_text())
@@ -261,12 +262,12 @@ def test_a_hundred_claims_take_at_most_two_megabytes_a_page(tmp_path: Path) -> N
     assert len(records) == 100
     evidence = EvidenceFiles(tmp_path / "artifacts/evidence")
     assert len(appendix(RecordBook(records, tmp_path)).encode()) <= 2_000_000
-    rows = [[*html_rows.row(["<td></td>"], record), html_rows.details(record, evidence)] for record in records]
+    rows = [[*pytest_html.row(["<td></td>"], record), pytest_html.details(record, evidence)] for record in records]
     as_pytest_html_keeps_it = (
         json.dumps(rows).replace("&", "&amp;").replace('"', "&#34;").replace("<", "&lt;").replace(">", "&gt;")
     )
     assert (
-        len(as_pytest_html_keeps_it.encode()) + len(html_rows.summary(RecordBook(records, Path())).encode())
+        len(as_pytest_html_keeps_it.encode()) + len(pytest_html.summary(RecordBook(records, Path())).encode())
         <= 1_900_000
     )
 
@@ -602,7 +603,7 @@ def test_rows_sort_as_claims_are_read_whatever_order_workers_finish_in() -> None
         made.line = line
         for model in ("mini-2", "mini-10", "gpt2-small"):
             made.add(function, "s", model, None)
-    ordered = sorted([*reversed(made.records)], key=lambda record: html_rows.row(["<td></td>"], record)[2])
+    ordered = sorted([*reversed(made.records)], key=lambda record: pytest_html.row(["<td></td>"], record)[2])
     assert [record.id for record in ordered] == [record.id for record in made.records]
 
 
@@ -627,3 +628,58 @@ def test_pytest_html_keeps_every_row_and_each_opens_by_its_own_link(tmp_path: Pa
     words = {test["result"].lower() for test in tests}
     assert words <= {"passed", "failed", "skipped", "error"}, "pytest-html drops rows with any other word"
     assert data["initialSort"] == "order" and data["renderCollapsed"] == ["all"]
+
+
+class Phase:
+    """What pytest reports of one phase of a test."""
+
+    def __init__(self, when: str, passed: bool = True, header: str = "") -> None:
+        self.when, self.passed, self.nodeid = when, passed, "claims/a/test_b.py::test_c"
+        self.sections = [(header, "said")] if header else []
+
+
+def test_a_row_is_made_once_for_a_test_and_not_for_each_of_its_phases(tmp_path: Path) -> None:
+    evidence = EvidenceFiles(tmp_path)
+    hooks = pytest_html.Page([], lambda _: None, evidence, tmp_path, False, lambda: RecordBook([], tmp_path), dict)
+    made = {}
+    for phase in (
+        Phase("setup"),
+        Phase("call"),
+        Phase("teardown"),
+        Phase("setup", passed=False),
+        Phase("teardown", header="Captured stdout call"),
+        Phase("teardown", header="Captured stdout teardown"),
+    ):
+        cells = ["<td>Passed</td>", "<td>name</td>"]
+        hooks.pytest_html_results_table_row(phase, cells)
+        made[phase.when, phase.passed, *(header for header, _ in phase.sections)] = bool(cells)
+    assert made == {
+        ("setup", True): False,
+        ("call", True): True,
+        ("teardown", True): False,
+        ("setup", False): True,
+        ("teardown", True, "Captured stdout call"): False,
+        ("teardown", True, "Captured stdout teardown"): True,
+    }
+
+
+def test_each_output_reads_one_book_that_draws_each_figure_once(
+    written: tuple[Path, list[Record]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, records = written
+    drawn: Counter[tuple[str, str, int]] = Counter()
+    for name in ("heads_by_layer", "attention_pattern", "distribution", "by_stratum"):
+        draw = getattr(charts, name)
+
+        def counting(data: Measurement, *rest: object, name: str = name, draw=draw, **more: object) -> object:
+            if not more.get("small"):
+                drawn[name, data.source, id(data)] += 1
+            return draw(data, *rest, **more)
+
+        monkeypatch.setattr(charts, name, counting)
+    book = RecordBook(records, root)
+    write(book, tmp_path)
+    again = sum(drawn.values())
+    assert again and set(drawn.values()) == {1}
+    assert report_md(book) == (root / "REPORT.md").read_text()
+    assert sum(drawn.values()) == again, "REPORT.md draws nothing again"

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from mechlib.evidence import files as store
-from mechlib.evidence import sealed
+from mechlib.evidence import files, sealed
 from mechlib.report.content.claim_rows import claim_rows
 from mechlib.report.content.evidence_files import EvidenceFiles
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.content.summary import failures
 from mechlib.report.content.titles import topic_title, variant_label
-from mechlib.report.outputs import pytest_html as html_rows
+from mechlib.report.outputs import pytest_html
 from mechlib.report.outputs.appendix import appendix
 from mechlib.report.outputs.markdown import report_md
 from mechlib.verdicts.record import Record
@@ -45,7 +44,7 @@ def test_pages_head_a_topic_with_its_title_and_link_it_by_its_name(tmp_path: Pat
     file = tmp_path / records[0].file
     file.parent.mkdir(exist_ok=True)
     file.write_text('"""What comes again: a claim file."""\n')
-    whole, above = appendix(RecordBook(records, tmp_path)), html_rows.summary(RecordBook(records, tmp_path))
+    whole, above = appendix(RecordBook(records, tmp_path)), pytest_html.summary(RecordBook(records, tmp_path))
     anchor = f"topic-{records[0].topic}"
     assert f'<a href="#{anchor}">What comes again</a>' in whole and f'<section id="{anchor}">' in whole
     assert "<summary>What comes again" in above
@@ -95,8 +94,8 @@ def test_many_changes_are_folded_and_a_few_are_not() -> None:
     records = [
         Record(id="claims/test_a.py::test_b[mini-0]", topic="a", function="test_b", sentence="s", model="mini-0")
     ]
-    few = html_rows.summary(RecordBook(records, Path()), changes=[f"line {n}" for n in range(12)])
-    many = html_rows.summary(RecordBook(records, Path()), changes=[f"line {n}" for n in range(13)])
+    few = pytest_html.summary(RecordBook(records, Path()), changes=[f"line {n}" for n in range(12)])
+    many = pytest_html.summary(RecordBook(records, Path()), changes=[f"line {n}" for n in range(13)])
     assert "<h3>Changed since the last run</h3>" in few
     assert "<details><summary>Changed since the last run: 13 lines</summary>" in many
     assert all(f"<li>line {n}</li>" in many for n in range(13))
@@ -116,7 +115,7 @@ def test_models_that_were_only_not_run_have_no_column_and_are_named() -> None:
     assert "| A | mini-0 | – NOT RUN |" in text
     assert "| [It is so.](#a.b) | ✓ | 3 models |" in text and "| [Too.](#a.c) |  | gpt2-small |" in text
     assert "– NOT RUN, every claim about: gpt2-small, pythia-1b, pythia-70m." in text
-    parsed = Page(html_rows.summary(RecordBook(records, Path("nowhere"))))
+    parsed = Page(pytest_html.summary(RecordBook(records, Path("nowhere"))))
     assert "every claim about: gpt2-small, pythia-1b, pythia-70m." in "".join(parsed.text)
     assert parsed.text.count("pythia-70m") == 0, "no column of its own"
 
@@ -140,12 +139,12 @@ def test_the_code_of_a_claim_stands_once_on_the_page_and_each_row_finds_it(
     tmp_path: Path,
 ) -> None:
     root, records = tmp_path, sample(tmp_path)
-    above = html_rows.summary(RecordBook(records, Path()))
+    above = pytest_html.summary(RecordBook(records, Path()))
     kept = re.findall(r'<pre id="code-([^"]+)">', above)
     assert len(kept) == len(set(kept)) and kept
     for record in records:
         found = re.search(
-            r"data-code=[\"']?code-([^\"'> ]+)", html_rows.details(record, EvidenceFiles(root / "artifacts/evidence"))
+            r"data-code=[\"']?code-([^\"'> ]+)", pytest_html.details(record, EvidenceFiles(root / "artifacts/evidence"))
         )
         assert bool(found) == bool(record.code) and (not found or found[1] in kept)
 
@@ -155,10 +154,10 @@ def test_a_row_repeats_no_head_map_of_what_only_chose_its_heads(tmp_path: Path) 
     data = heads_measurement(0, {"1.4": 0.8}, spread=0.2)
     paths = [made.file("patched", "mini-0", data), made.file("chosen", "mini-0", data)]
     file = tmp_path / "artifacts/evidence" / paths[1]
-    first, measurement = store.load(file)
+    first, measurement = files.load(file)
     first["question"] = first["question"].replace("confirmation", "discovery")
-    sealed.write(file, store.encode({k: v for k, v in first.items() if k not in ("sha256", "schema")}, measurement))
+    sealed.write(file, files.encode({k: v for k, v in first.items() if k not in ("sha256", "schema")}, measurement))
     made.add("test_a", "s", "mini-0", estimate(data["1.4"].array) >= 0.4, evidence=paths)
     evidence = EvidenceFiles(tmp_path / "artifacts/evidence")
     assert appendix(RecordBook(made.records, tmp_path)).count("head map of") == 2
-    assert html_rows.details(made.records[0], evidence).count("head map of") == 1
+    assert pytest_html.details(made.records[0], evidence).count("head map of") == 1

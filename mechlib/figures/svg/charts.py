@@ -12,19 +12,13 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from markupsafe import Markup
 
-from mechlib.figures.data import (
+from mechlib.figures.data import clipped, extent, grid_of, heads_and_mlps, histogram, magnitude, short
+from mechlib.figures.points import (
     Ends,
     Point,
-    clipped,
     column_points,
     column_spans,
     columns_left_out,
-    extent,
-    grid_of,
-    heads_and_mlps,
-    histogram,
-    magnitude,
-    short,
     strata_means,
     stratum_points,
 )

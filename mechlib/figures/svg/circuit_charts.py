@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 
 from markupsafe import Markup
 
-from mechlib.figures.data import Ends, Series, SizePoint, clipped, curves_of, extent, magnitude
+from mechlib.figures.data import Series, SizePoint, clipped, curves_of, extent, magnitude
 from mechlib.figures.layouts import Box, Line, Place, bends, layout, runs, size_ticks, spread
+from mechlib.figures.points import Ends
 from mechlib.figures.show import Cells
 from mechlib.figures.svg.elements import (
     MARGIN,

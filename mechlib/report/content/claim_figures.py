@@ -212,6 +212,7 @@ class Null:
 
     @property
     def percentile(self) -> float:
+        """The 95th percentile of the sets."""
         return percentile_of(self.sets.values[:, 0])
 
     @property

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from mechlib.figures.data import clipped, in_order
+from mechlib.figures.data import clipped
+from mechlib.figures.points import in_order
 from mechlib.figures.svg.elements import Scale, number, scale_for
 from mechlib.figures.svg.intervals import Mark, axis, box_plot, interval_panel, strip_plot
 from mechlib.report.content.claim_rows import ClaimRow

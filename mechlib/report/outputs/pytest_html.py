@@ -82,14 +82,17 @@ class Page:
 
     @_Hook
     def pytest_html_report_title(self, report: Any) -> None:
+        """Sets what holds for the whole page."""
         prepare(report)
 
     @_Hook
     def pytest_html_results_table_header(self, cells: list[str]) -> None:
+        """Puts our columns in the place of pytest-html's."""
         cells[:] = header(cells)
 
     @_Hook
     def pytest_html_results_table_row(self, report: Any, cells: list[str]) -> None:
+        """Puts a verdict's row in the place of an outcome's."""
         if _adds_nothing(report):
             cells.clear()  # pytest-html asks for a row of every phase, and keeps that of the call
         else:
@@ -97,12 +100,14 @@ class Page:
 
     @_Hook
     def pytest_html_results_table_html(self, report: Any, data: list[str]) -> None:
+        """Puts what opens in the place of the log."""
         record = self._found(report)
         if record is not None:
             data[:] = [details(record, self.evidence)]
 
     @_Hook
     def pytest_html_results_summary(self, prefix: list[str]) -> None:
+        """Puts counts and tables above the rows, when the run has ended."""
         book, former = self.book(), read_results(self.folder / "results.json")
         changes = difference(former, book, whole=not self.partial) if former is not None else []
         prefix[:] = [summary(book, self.partial, self.meta(), changes)]
