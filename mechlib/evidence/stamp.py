@@ -15,6 +15,7 @@ import json
 from importlib import metadata
 from pathlib import Path
 from types import FunctionType
+from typing import Any
 
 from mechlib.evidence import sealed
 from mechlib.evidence.code_hash import Source, reached
@@ -71,14 +72,20 @@ def file_stamp(folder: Path, stamp: Stamp) -> str:
     return name
 
 
-@functools.lru_cache(maxsize=4096)
 def filed_stamp(folder: Path, name: str) -> Stamp | None:
     """The stamp of this name; None where it is missing or damaged, so that nobody knows how something was measured."""
+    path = _path(folder, name)
     try:
-        stamp = json.loads(_path(folder, name).read_text(encoding="utf-8"))
+        status = path.stat()
+        stamp = _read(path, status.st_mtime_ns, status.st_size)
     except (OSError, ValueError):
         return None
     return stamp if isinstance(stamp, dict) and name_of(stamp) == name else None
+
+
+@functools.lru_cache(maxsize=4096)
+def _read(path: Path, modified: int, size: int) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _path(folder: Path, name: str) -> Path:

@@ -19,7 +19,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 REGISTER = Path("artifacts") / "register.jsonl"
 BEFORE_ROOMS = Path("artifacts") / "register" / "before-rooms.jsonl"
@@ -135,16 +134,16 @@ def refiled(path: Path) -> dict[str, str]:
     """Which key became which, each by its first eight digits. Raises DamagedRegister for a map that cannot be read,
     or that says two things of one file."""
     keys: dict[str, str] = {}
-    said: dict[str, Any] = {}
+    said: dict[str, str] = {}
     for number, line in enumerate(_lines(path), start=1):
         try:
             row = json.loads(line)
-            old, new, source = row["old"][:8], row["new"][:8], row["from"]
+            old, new, source, target = row["old"][:8], row["new"][:8], str(row["from"]), str(row["to"])
         except (ValueError, TypeError, KeyError) as error:
             raise DamagedRegister(_damaged(path, f"line {number} maps no key ({error})", "the map")) from None
-        if keys.setdefault(old, new) != new or said.setdefault(source, row["to"]) != row["to"]:
+        if keys.setdefault(old, new) != new or said.setdefault(source, target) != target:
             raise DamagedRegister(
-                f"{_shown(path)}, line {number}: {source} became {row['to']} here and another file before: the "
+                f"{_shown(path)}, line {number}: {source} became {target} here and another file before: the "
                 "record was re-keyed twice, on two branches; keep the lines of the one whose evidence is filed"
             )
     return keys

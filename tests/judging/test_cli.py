@@ -16,7 +16,8 @@ import pytest
 
 from mechlib import checkpoints, cli
 from mechlib.evidence import files as store
-from mechlib.evidence import sealed
+from mechlib.evidence import prompt_files, sealed
+from mechlib.evidence.stamp import STAMPS, file_stamp
 from mechlib.judging import verify as verifying
 from mechlib.measurement import Measurement
 from mechlib.report.content.record_book import RecordBook
@@ -257,15 +258,21 @@ def record(**more) -> Record:
 
 
 class Sound:
-    """A record that is whole, to be spoilt in one way each: two evidence files, both read, and its REPORT.md."""
+    """A record that is whole, to be spoilt in one way each: two files of evidence, both read, the prompts and the stamp
+    that they name, and REPORT.md."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.folder = root / "artifacts" / "evidence"
-        for name in ("toy/f--mini-0--00000000.jsonl", "toy/f--mini-0-permuted--11111111.jsonl"):
-            first = {"key": "k", "function": "f", "model": "mini-0", "question": "f()"}
-            sealed.write(self.folder / name, store.encode(first, Measurement(np.arange(5.0), units=range(5))))
-        names = sorted(path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*.jsonl"))
+        prompts = toys.prompts(5)
+        self.prompts = prompt_files.prompts_path(self.folder, prompt_files.prompts_name(prompts))
+        sealed.write(self.prompts, prompt_files.encode_prompts(prompts))
+        self.stamp = self.folder / STAMPS / f"{file_stamp(self.folder, {'lab.load': '0123'})}.json"
+        names = ["toy/f--mini-0--00000000.jsonl", "toy/f--mini-0-permuted--11111111.jsonl"]
+        for name in names:
+            first = {"key": "k", "function": "f", "model": "mini-0", "question": "f()", "stamp": self.stamp.stem}
+            measured = Measurement(np.arange(5.0), units=[row.fingerprint for row in prompts])
+            sealed.write(self.folder / name, store.encode(first, measured, [prompts]))
         shown = ShownFigure("distribution", "Values", names[1], None)
         self.records = [record(evidence=names[1:], twin_evidence=names[:1], shown=[shown])]
         Register(root / REGISTER).add(Judgement("toy.test_it", ">= 0.5", "q", ("k",), "SUPPORTED"))
@@ -326,8 +333,41 @@ def test_a_claim_in_error_makes_orphans_uncertain(sound):
     assert any("or a claim that ended in ERROR would" in line for line in found)
 
 
+def test_prompts_and_stamps_that_no_evidence_names_are_found(sound):
+    unnamed = [self.with_name(f"{'0' * 16}{self.suffix}") for self in (sound.prompts, sound.stamp)]
+    sealed.write(unnamed[0], sound.prompts.read_bytes())
+    name = file_stamp(sound.folder, {"lab.load": "4567"})
+    assert sound.verify() == [
+        f"artifacts/evidence/{path} is named by no evidence: delete it"
+        for path in (f"prompts/{'0' * 16}.jsonl", f"stamps/{name}.json")
+    ]
+
+
+def test_a_missing_file_of_prompts_is_found_through_what_names_it(sound):
+    sound.prompts.unlink()
+    found = sound.verify()
+    assert len(found) == 3  # both files of evidence, and the report, whose figure cannot be drawn
+    assert all(f"prompts/{sound.prompts.name} is missing, which names the rows: restore" in line for line in found[:2])
+
+
+def test_damaged_prompts_and_stamps_are_found(sound):
+    sound.stamp.write_text(sound.stamp.read_text().replace("0123", "0124 "))
+    assert sound.verify() == [
+        f"artifacts/evidence/stamps/{sound.stamp.name} is damaged: it is not what its name says; restore it with git"
+    ]
+    sound.prompts.write_bytes(sound.prompts.read_bytes().replace(b"confirmation", b"confirmatiom"))
+    assert f"artifacts/evidence/prompts/{sound.prompts.name} is damaged" in sound.verify()[0]
+
+
+def test_prompts_that_are_not_what_the_tasks_make_are_found_once(sound):
+    sound.records[0].flags = ["PROMPTS NOT FILED"]
+    (found,) = (line for line in sound.verify() if "REPORT.md" not in line)
+    assert found.startswith("artifacts/evidence/prompts is not what the tasks make today (1 claims, first toy.test_it)")
+    assert found.endswith("run `pytest` and commit what it files")
+
+
 def test_evidence_over_its_budget_is_found(sound, monkeypatch):
-    size = sum(path.stat().st_size for path in sound.folder.rglob("*.jsonl"))
+    size = sum(path.stat().st_size for path in sound.folder.rglob("*") if path.is_file())
     for limit, enough, refused, warned in ((size - 1, 0, 1, 0), (size, size - 1, 0, 1), (size + 1, size, 0, 0)):
         monkeypatch.setattr(verifying, "LIMIT", limit)
         monkeypatch.setattr(verifying, "ENOUGH", enough)
