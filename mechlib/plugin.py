@@ -4,6 +4,12 @@ it.
 Workers of pytest-xdist judge; the process that the user started keeps the record, the register and the report.
 """
 
+import os
+
+# Before numpy is imported: resampling multiplies small matrices, and threads that wait for each other cost more than
+# they bring. torch's own threads are another matter, and not touched.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 from mechlib.judging.collection import (
     pytest_collection_modifyitems,
     pytest_generate_tests,
