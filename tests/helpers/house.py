@@ -30,7 +30,8 @@ def build(root: Path, claims: str, models: tuple[str, ...] = ("mini-0", "mini-1"
     (root / "conftest.py").write_text('pytest_plugins = ["mechlib.plugin"]\n')
     (root / "pyproject.toml").write_text(
         '[tool.pytest.ini_options]\ntestpaths = ["claims"]\n'
-        'addopts = "--import-mode=importlib --strict-markers -p no:cacheprovider -p no:randomly"\n'
+        'addopts = "--import-mode=importlib --strict-markers -p no:cacheprovider -p no:randomly '
+        '-p no:anyio -p no:typeguard -p no:jaxtyping -p no:hypothesispytest"\n'  # as in the record: they cost a second
     )
     for name in models:
         folder = root / "fixtures" / name
