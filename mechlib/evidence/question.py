@@ -21,8 +21,9 @@ from mechlib import checkpoints
 from mechlib.checkpoints.checkpoint import Checkpoint, IncompleteModel
 from mechlib.evidence.code_hash import EvidenceRefused
 from mechlib.evidence.modules import digest
-from mechlib.evidence.prompt_files import prompts_name, rows_of
+from mechlib.evidence.prompt_files import PROMPTS, prompts_name, rows_of
 from mechlib.evidence.sealed import ENDING
+from mechlib.evidence.stamp import STAMPS
 from mechlib.parts.circuits import Circuit
 from mechlib.parts.heads import DoubleDipping, Head, Heads, Selection
 from mechlib.prompts.promptset import PromptSet
@@ -258,6 +259,11 @@ def topic_of(file: str) -> str:
     if not path.is_file():
         return "notebook"
     inside = path.parent.name if path.parent.parent.name == CLAIMS else path.stem.removeprefix("test_")
+    if inside in (PROMPTS, STAMPS):
+        raise EvidenceRefused(
+            f"a topic called {inside} would file its evidence among what all topics share, in artifacts/evidence/"
+            f"{inside}: give it another name"
+        )
     return re.sub(r"[^A-Za-z0-9_.-]", "-", inside)
 
 

@@ -186,7 +186,9 @@ def orphans(folder: Path, judged: Sequence[Record]) -> Iterator[str]:
     for path in _files(folder):
         name = path.relative_to(folder).as_posix()
         kind = path.relative_to(folder).parts[0]
-        if path.suffix == sealed.ENDING and kind != prompt_files.PROMPTS and name not in read:
+        if path.suffix != sealed.ENDING or kind == prompt_files.PROMPTS or name in read:
+            continue
+        if files.first_line(path).get("schema", sealed.SCHEMA) == sealed.SCHEMA:  # `damaged` says what an older one is
             yield f"artifacts/evidence/{name} is read by no claim{unsure}: delete it"
     named = [files.first_line(folder / name) for name in read]
     for kind, field, ending in ((prompt_files.PROMPTS, "prompts", sealed.ENDING), (stamp.STAMPS, "stamp", ".json")):

@@ -15,7 +15,7 @@ from mechlib import checkpoints
 from mechlib.checkpoints.checkpoint import IncompleteModel
 from mechlib.checkpoints.files import problems, require_here
 from mechlib.checkpoints.resolve import checkpoint
-from mechlib.verdicts.register import DamagedRegister, Register
+from mechlib.verdicts.register import DamagedRegister, Judgement, Register
 from tests.helpers.house import HEADER, build, records
 from tests.helpers.toys import model as toy
 
@@ -294,6 +294,42 @@ def test_a_damaged_register_stops_the_run_and_is_not_added_to(house, pytester, t
     assert register.read_bytes() == tail
     with pytest.raises(DamagedRegister):
         Register(register)
+
+
+def test_a_register_with_an_id_of_before_stops_the_run_names_todays_and_is_left_alone(house, pytester):
+    build(pytester.path, claim())
+    register = pytester.path / "artifacts" / "register.jsonl"
+    register.parent.mkdir()
+    line = Judgement("claims/test_topic.py::test_it[mini-0]", ">= 0.4", "q", ("0123abcd",), "REFUTED").line()
+    register.write_text(f"{line}\n")
+    result = house(None)
+    assert result.ret == 4 and "Traceback" not in said(result)
+    result.stderr.fnmatch_lines(["ERROR: artifacts/register.jsonl, line 1, *today it is topic.test_it[[]mini-0]; *"])
+    assert register.read_text() == f"{line}\n" and not evidence(pytester.path)
+
+
+def test_evidence_of_the_old_schema_is_left_alone_and_measured_anew_beside(house, pytester):
+    build(pytester.path, claim())
+    left = pytester.path / "artifacts/evidence/topic/around--mini-0--00000000.jsonl"
+    left.parent.mkdir(parents=True)
+    question = "around(model=mini-0, level=0.8, on_twins=0.0, n=100)"
+    left.write_text(json.dumps({"schema": 1, "question": question, "key": "0" * 64}) + "\n")
+    before = left.read_bytes()
+    assert house(None, "--frozen").ret == 1
+    assert house(None).ret == 0
+    assert left.read_bytes() == before and len(evidence(pytester.path)) == 4
+    record = records(pytester.path)["test_it/mini-0"]
+    assert (record["verdict"], record["measured"], record["history"]) == ("SUPPORTED", 3, [])
+
+
+def test_an_old_register_and_a_damaged_map_hinder_no_judgement(house, pytester):
+    build(pytester.path, claim())
+    (pytester.path / "artifacts").mkdir()
+    for name in ("bounds.jsonl", "refiled.jsonl"):
+        (pytester.path / "artifacts" / name).write_text("{half a line\n")
+    assert house(None).ret == 0  # `mechlib verify` finds them
+    for name in ("bounds.jsonl", "refiled.jsonl"):
+        assert (pytester.path / "artifacts" / name).read_text() == "{half a line\n"
 
 
 def test_a_register_that_cannot_be_written_to_is_said_once(house, pytester):

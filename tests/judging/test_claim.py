@@ -126,8 +126,44 @@ def test_a_mark_speaks_for_one_case_where_it_names_one(tmp_path):
     assert claim.mark("mini-2", "mini-2-mean") == ("", "")
 
 
-def test_two_marks_on_one_model_are_refused(tmp_path):
-    before = '@refuted({"mini-2": "a"})\n@open_question({"mini-2": "b"})\n'
+def test_of_several_reasons_the_one_closest_to_the_case_is_given(tmp_path):
+    reasons = {"*": "any", "mini-*": "a mini", "mini-2": "the second", "mini-2-zero": "so", "*-mean": "later"}
+    claim = Claim(written(tmp_path, "assert mean(x) >= 1", before=f"@refuted({reasons})\n"))
+    given = {
+        ("mini-2", "mini-2-zero"): "so",
+        ("mini-2", "mini-2-mean"): "the second",
+        ("mini-1", "mini-1-mean"): "any",
+        ("gpt2-small", "gpt2-small"): "any",
+    }
+    assert {asked: claim.mark(*asked) for asked in given} == {asked: ("REFUTED", why) for asked, why in given.items()}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "marked"),
+    [
+        ("mini-*", ["mini-1-zero", "mini-2-mean"]),
+        ("*-mean", ["mini-2-mean", "gpt2-mean"]),
+        ("mini-*-zero", ["mini-1-zero"]),
+        ("mini-?-zero", []),  # a name, unless there is a star in it
+        ("mini-[12]*", ["mini-1-zero", "mini-2-mean"]),
+        ("MINI-*", []),
+        ("ini-*", []),
+    ],
+)
+def test_a_pattern_fits_models_or_whole_cases(tmp_path, pattern, marked):
+    claim = Claim(written(tmp_path, "assert mean(x) >= 1", before=f"@refuted({{{pattern!r}: 'why'}})\n"))
+    cases = {"mini-1-zero": "mini-1", "mini-2-mean": "mini-2", "gpt2-mean": "gpt2"}
+    assert [case for case, model in cases.items() if claim.mark(model, case) == ("REFUTED", "why")] == marked
+    if not marked:
+        with pytest.raises(NoClaim, match=r"names .*, which it is not about"):
+            claim.check_marks(set(cases.values()), set(cases))
+    else:
+        claim.check_marks(set(cases.values()), set(cases))
+
+
+@pytest.mark.parametrize(("first", "second"), [("mini-2", "mini-2"), ("mini-*", "mini-2"), ("mini-*", "*-2")])
+def test_two_marks_on_one_model_are_refused(tmp_path, first, second):
+    before = f'@refuted({{"{first}": "a"}})\n@open_question({{"{second}": "b"}})\n'
     with pytest.raises(NoClaim, match="choose one"):
         Claim(written(tmp_path, "assert mean(x) >= 1", before=before)).mark("mini-2")
 

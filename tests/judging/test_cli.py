@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import json
 import os
 import shutil
@@ -395,6 +396,66 @@ def test_an_unreadable_register_is_found(sound):
         file.write("{half a line\n")
     (found,) = sound.verify()
     assert "register.jsonl is damaged: line 2" in found
+
+
+def older(data: bytes) -> bytes:
+    """A file of evidence as it was before the record was re-keyed, whole by its own hash."""
+    first, _, body = data.replace(b'"schema": 2', b'"schema": 1', 1).partition(b"\n")
+    head = first[: first.index(b'"sha256": "')] + b'"sha256": "'
+    whole = hashlib.sha256(head + b'"}\n' + body).hexdigest().encode()
+    return head + whole + b'"}\n' + body
+
+
+def test_evidence_of_the_old_schema_that_a_branch_left_is_named_once_and_not_to_be_deleted(sound):
+    path = sound.evidence().with_name("f--mini-0--22222222.jsonl")
+    path.write_bytes(older(sound.evidence().read_bytes()))
+    assert sound.verify() == [
+        "artifacts/evidence/toy/f--mini-0--22222222.jsonl has schema 1, from before the record was re-keyed, and this "
+        "mechlib reads 2: artifacts/refiled.jsonl says what became of it; what is not listed `pytest` measures again"
+    ]
+
+
+def test_a_line_with_an_old_id_is_found_in_the_register(sound):
+    Register(sound.root / REGISTER).add(Judgement("claims/test_toy.py::test_it", ">= 0.5", "q", ("k",), "SUPPORTED"))
+    (found,) = sound.verify()
+    assert found.startswith("artifacts/register.jsonl, line 2, is about claims/test_toy.py::test_it, an id from before")
+    assert "today it is toy.test_it; translate the line" in found
+
+
+def test_the_old_register_that_came_back_with_a_merge_is_found(sound):
+    (sound.root / "artifacts" / "bounds.jsonl").write_text("whatever it says\n")
+    (found,) = sound.verify()
+    assert found.startswith("artifacts/bounds.jsonl is the register from before topics had folders: translate what it")
+    assert "append it to artifacts/register.jsonl, and delete it" in found
+
+
+ROW = {
+    "from": "artifacts/evidence/a/f--m--00000000.jsonl",
+    "old": "0" * 64,
+    "to": "artifacts/b--1.jsonl",
+    "new": "1" * 64,
+}
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (["{half a line"], "artifacts/refiled.jsonl is damaged: line 1 maps no key"),
+        ([json.dumps(ROW), "[]"], "artifacts/refiled.jsonl is damaged: line 2 maps no key"),
+        (
+            [json.dumps(ROW), json.dumps(ROW | {"new": "2" * 64})],
+            "the record was re-keyed twice, on two branches; keep",
+        ),
+    ],
+    ids=["torn", "a list", "two branches"],
+)
+def test_a_map_of_keys_that_cannot_be_followed_is_found(sound, rows, said):
+    path = sound.root / "artifacts" / "refiled.jsonl"
+    path.write_text("".join(f"{row}\n" for row in rows))
+    before = path.read_bytes()
+    (found,) = sound.verify()
+    assert said in found and "\n" not in found
+    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize(
