@@ -94,6 +94,12 @@ def home(dotted: str) -> str:
     return homes(face).get(name, dotted) if face in FACES else dotted
 
 
+def by_face(dotted: str) -> str:
+    """The public address of a name that is given by its module; the name itself where no face has it."""
+    module, _, name = dotted.rpartition(".")
+    return next((f"{face}.{name}" for face in FACES if homes(face).get(name) == module), dotted)
+
+
 def lazily(face: str, namespace: dict[str, Any]) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """`__getattr__`, `__dir__` and `__all__` of a face."""
     where = homes(face)

@@ -17,8 +17,10 @@ from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple, TypeGuard
 
 from mechlib.evidence.modules import absolute, bound, closure, digest, imported_names, normalised, own_folder
+from mechlib.faces import by_face
 
 _LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
+SEVERAL = ", "  # between the origins of a name that stands for several, as `import a.x` and `import a.y` make
 EVIDENCE = "__evidence__"  # set on what the decorator returns
 
 
@@ -53,7 +55,7 @@ def source_of(function: FunctionType) -> Source:
 
 class _File(NamedTuple):
     functions: dict[tuple[str, int], ast.FunctionDef | ast.AsyncFunctionDef]
-    imports: dict[str, str]  # name in the file -> what it was imported as
+    imports: dict[str, str]  # name in the file -> what it was imported as; several with SEVERAL between them
 
 
 @functools.lru_cache(maxsize=64)
@@ -66,7 +68,9 @@ def _parsed(source: Source) -> _File:
             functions[node.name, min([node.lineno, *(entry.lineno for entry in node.decorator_list)])] = node
     imports: dict[str, str] = {}
     for statement in _outside_functions(tree):
-        imports.update(bound(statement))
+        for name, origin in bound(statement):
+            dotted = isinstance(statement, ast.Import) and name in imports and origin.startswith(f"{name}.")
+            imports[name] = SEVERAL.join(sorted({*imports[name].split(SEVERAL), origin})) if dotted else origin
     return _File(functions, imports)
 
 
@@ -122,12 +126,14 @@ def check(function: object, source: Source) -> None:
 class _Reach(NamedTuple):
     helpers: list[tuple[FunctionType, Source]]  # functions of the same file or of one's own package, however deep
     imported: dict[str, str]  # names that the file imports, with their origins
+    called: dict[str, str]  # helpers that are called by another name than their own
 
 
 def _reach(function: FunctionType, source: Source) -> _Reach:
     """Everything outside itself that a function names, through its helpers. Raises EvidenceRefused."""
     helpers: dict[FunctionType, Source] = {}
     imported: dict[str, str] = {}
+    called: dict[str, str] = {}
     waiting = [(function, source)]
     while waiting:
         reader, text = waiting.pop()
@@ -136,13 +142,17 @@ def _reach(function: FunctionType, source: Source) -> _Reach:
                 continue  # what pytest puts into a file that asserts; builtins; a name that is defined further down
             value = reader.__globals__[name]
             if not _is_helper(value, reader):
-                imported[name] = _origin(reader, name, value, text)
-            elif value is not function and value not in helpers:
+                origin = _origin(reader, name, value, text)  # two files may mean two things by one name
+                imported[name if imported.get(name, origin) == origin else f"{reader.__module__}:{name}"] = origin
+                continue
+            if name != value.__name__:
+                called[f"{reader.__name__}:{name}"] = f"{value.__module__}.{value.__name__}"
+            if value is not function and value not in helpers:
                 own = text if value.__globals__ is reader.__globals__ else source_of(value)
                 _check_helper(reader, name, value, own)
                 helpers[value] = own
                 waiting.append((value, own))
-    return _Reach(list(helpers.items()), imported)
+    return _Reach(list(helpers.items()), imported, called)
 
 
 def _globals_read(function: FunctionType) -> set[str]:
@@ -200,7 +210,7 @@ def _origin(reader: FunctionType, name: str, value: object, source: Source) -> s
         return absolute(_parsed(source).imports[name], _package(reader))
     own = getattr(value, "__module__", None) == reader.__globals__.get("__name__")
     if isinstance(value, (FunctionType, BuiltinFunctionType, type)) and not own:
-        return f"{value.__module__}.{value.__qualname__}"  # imported in another cell of a notebook
+        return by_face(f"{value.__module__}.{value.__qualname__}")  # of another cell of a notebook, or by a star
     if isinstance(value, type):
         raise EvidenceRefused(
             f"{reader.__name__} reads the class {name} of its own file: move it into a module, import it"
@@ -225,8 +235,28 @@ def meaning(function: FunctionType, source: Source) -> str:
         "helpers": sorted(digest(normalised(_definition(helper, text))) for helper, text in reach.helpers),
         "imports": reach.imported,
     }
-    own = own_modules(*reached(function, source))
-    return digest(parts | ({"own": own} if own else {}))
+    # What most functions have nothing of is left out, so that no key moved when it was thought of.
+    seldom = {
+        "own": own_modules(*reached(function, source)),
+        "called": reach.called,
+        "defaults": {helper.__name__: said for helper, text in reach.helpers if (said := _defaults(helper, text))},
+    }
+    return digest(parts | {name: value for name, value in seldom.items() if value})
+
+
+def _defaults(helper: FunctionType, source: Source) -> list[str]:
+    """The values of a helper's defaults where its source gives a name for one, which may come to mean another value."""
+    arguments = _definition(helper, source).args
+    given = [default for default in (*arguments.defaults, *arguments.kw_defaults) if default is not None]
+    if not any(isinstance(node, ast.Name) for default in given for node in ast.walk(default)):
+        return []
+    values = [*(helper.__defaults__ or ()), *(helper.__kwdefaults__ or {}).values()]
+    for value in values:
+        if not isinstance(value, (type(None), bool, int, float, str, tuple)):
+            raise EvidenceRefused(
+                f"{helper.__name__} has the default {value!r}: give it as an argument, so that it is part of the key"
+            )
+    return [repr(value) for value in values]
 
 
 def _undecorated(node: ast.AST) -> list[Any]:
@@ -241,7 +271,7 @@ def reached(function: FunctionType, source: Source) -> tuple[list[str], list[str
         for entry, text in ((function, source), *reach.helpers)
         for name in imported_names(_definition(entry, text), _package(entry))
     ]
-    return inside, list(reach.imported.values())
+    return inside, [origin for said in reach.imported.values() for origin in said.split(SEVERAL)]
 
 
 def own_modules(inside: list[str], origins: list[str]) -> dict[str, str]:

@@ -147,7 +147,9 @@ class Question:
     @property
     def again(self) -> str:
         """The command that measures this: of a function that several topics share, pytest knows no keyword."""
-        return "pytest" if self.topic in SHARED else f"pytest -k {self.topic}"
+        if self.topic not in SHARED:
+            return f"pytest -k {self.topic}"
+        return f"pytest -k {self.model}" if re.fullmatch(r"[A-Za-z0-9_.-]+", self.model) else "pytest"
 
     @cached_property
     def text(self) -> str:

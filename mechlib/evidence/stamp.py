@@ -47,7 +47,8 @@ def behind(name: str, package: Path | None = None) -> str:
     """One hash of all modules behind a name, "mechlib.lab.load", whatever these are called; of a face, behind all its
     names."""
     folder = package or package_folder(PACKAGE)
-    roots = homes(name).values() if name in FACES else [home(name)]
+    faces = [face for face in FACES if f"{face}.".startswith(f"{name}.")] if name in FACES else []
+    roots = [module for face in faces for module in homes(face).values()] or [home(name)]
     modules = closure(roots, lambda top: folder if top == PACKAGE else None)
     return digest(sorted(set(modules.values())))[:16]
 

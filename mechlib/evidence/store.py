@@ -125,8 +125,16 @@ class Store:
 
     def refuse_namesakes(self, question: Question) -> None:
         """Raises ValueError where two questions read the same and differ: their files would replace each other."""
+        if self.interactive:
+            return
+        meaning = self._asked.setdefault(f"{question.topic}.{question.function}", question.meaning)
+        if meaning != question.meaning:
+            raise ValueError(
+                f"two evidence functions of the topic {question.topic} are called {question.function}: give one "
+                "another name, or the evidence of each takes the other's place"
+            )
         asked = self._asked.setdefault(f"{question.topic}.{question.text}", question.parts["arguments"])
-        if asked != question.parts["arguments"] and not self.interactive:
+        if asked != question.parts["arguments"]:
             raise ValueError(
                 f"{question.name}: two sets of prompts read the same, as in {question.text}: give one another name "
                 "or other settings, or the evidence for each takes the other's place"

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from mechlib.evidence import EvidenceUse, NoEvidence
+from mechlib.evidence import EvidenceUse, NoEvidence, Store, using
+from mechlib.faces import by_face
 from mechlib.prompts.promptset import PromptSet
-from tests.evidence.test_decorator import asked
+from tests.evidence.test_decorator import asked, toy
 from tests.helpers import toys
 from tests.helpers.toys import prompts
 
@@ -233,3 +234,56 @@ def test_what_the_model_sees_of_one_prompt_moves_it(root, seen):
     asked(root, "mini-0", prompts())
     first, *others = prompts()
     assert asked(root, "mini-0", PromptSet("toy", "confirmation", (replace(first, **seen), *others))).measured
+
+
+MEASURED = """
+@evidence
+def scores(model: str, prompts: PromptSet) -> Measurement:
+    return Measurement(np.array([{value} for row in prompts]), [row.fingerprint for row in prompts])
+"""
+
+
+def key_of(own: Path, text: str) -> str:
+    forget()
+    return asked(own, "mini-0", prompts(), text=text).key
+
+
+def test_the_value_of_a_helpers_default_counts_where_the_source_gives_a_name(own):
+    text = "from own.digits import NONE\n\ndef at(x, by=NONE):\n    return x + by\n" + MEASURED.format(value="at(1.0)")
+    assert edited(own, text, "own/digits.py", "0", "1")[1].measured
+
+
+def test_which_name_means_which_helper_counts(own):
+    text = "from own_helpers import scaled as p, idle as q\n" + MEASURED.format(value="p(q())")
+    (own / "own_helpers.py").write_text("def scaled(x=3):\n    return 2.0 * x\n\ndef idle(x=1):\n    return 1.0 + x\n")
+    assert key_of(own, text) != key_of(own, text.replace("scaled as p, idle as q", "scaled as q, idle as p"))
+
+
+def test_a_name_that_two_files_import_differently_counts_in_both(own):
+    (own / "own_helpers.py").write_text("from math import floor as r\n\ndef scaled(x):\n    return r(x)\n")
+    text = "from math import ceil as r\nfrom own_helpers import scaled\n" + MEASURED.format(value="r(scaled(1.5))")
+    assert key_of(own, text) != key_of(own, text.replace("ceil", "trunc"))
+
+
+def test_every_module_behind_a_dotted_import_counts(own):
+    (own / "own/other.py").write_text("N = 1\n")
+    text = "import own.digits\nimport own.other\n" + MEASURED.format(value="own.digits.NONE + own.other.N")
+    first = key_of(own, text)
+    (own / "own/digits.py").write_text("NONE = 5\n")
+    second = key_of(own, text)
+    (own / "own/other.py").write_text("N = 2\n")
+    assert len({first, second, key_of(own, text)}) == 3
+
+
+def test_a_star_names_an_instrument_by_its_face():
+    assert by_face("mechlib.lab.models.loading.load") == "mechlib.lab.load"
+    assert by_face("mechlib.parts.heads.heads") == "mechlib.heads"
+    assert by_face("math.floor") == "math.floor"
+
+
+def test_two_functions_of_one_name_in_a_topic_are_refused_before_either_is_lost(own):
+    one, other = (MEASURED.format(value=value) for value in ("1.0", "2.0"))
+    with using(Store(own, say=lambda line: None)):
+        toy(own, one).scores("mini-0", prompts())
+        with pytest.raises(ValueError, match="two evidence functions of the topic toy are called scores"):
+            toy(own, other).scores("mini-0", prompts())
