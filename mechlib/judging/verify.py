@@ -19,7 +19,7 @@ from mechlib.evidence import files, prompt_files, sealed, stamp
 from mechlib.evidence.lookup import OLDER, UNFILED
 from mechlib.evidence.stamp import filed_stamp
 from mechlib.verdicts.record import Record
-from mechlib.verdicts.register import BEFORE_ROOMS, FORMER, REFILED, REGISTER, Register, refiled
+from mechlib.verdicts.register import BEFORE_ROOMS, FORMER, REFILED, REGISTER, Register, past, refiled
 
 LIMIT, ENOUGH = 80_000_000, 72_000_000  # bytes of artifacts/evidence: more is refused, more is a word of caution
 # Until everything is measured again after the move into rooms: instruments that are older are counted and not refused.
@@ -122,12 +122,15 @@ def _megabytes(size: int) -> str:
 
 
 def register(root: Path) -> Iterator[str]:
-    """One line where the register of bounds, or the map of keys, cannot be read, and where a former one is back."""
-    try:
-        Register(root / REGISTER, writable=False)
-        refiled(root / REFILED)
-    except ValueError as error:
-        yield str(error)
+    """One line where the register of bounds, the map of keys or what is kept of the past is not whole, and where a
+    former register is back."""
+    unread = []
+    for read, path in ((Register, REGISTER), (refiled, REFILED)):
+        try:
+            read(root / path)
+        except ValueError as error:
+            unread.append(str(error))
+    yield from unread or past(root)
     if (root / FORMER).exists():
         yield (
             f"{FORMER.as_posix()} is the register from before topics had folders: translate what it has beyond "
