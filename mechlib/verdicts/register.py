@@ -90,6 +90,11 @@ class Register:
         """The last judgement of each claim."""
         return {claim: judgements[-1] for claim, judgements in self._known.items()}
 
+    @property
+    def all(self) -> list[Judgement]:
+        """Every judgement, those of one claim in their order."""
+        return [judgement for judgements in self._known.values() for judgement in judgements]
+
     def add(self, judgement: Judgement) -> tuple[list[str], bool]:
         """Files a judgement if it asks anything new; returns the history to show, and whether it was known."""
         earlier = self._known.setdefault(judgement.claim, [])
