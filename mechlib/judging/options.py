@@ -65,10 +65,11 @@ def pytest_configure(config: pytest.Config) -> None:
     chosen = [name for name in ("frozen", "fresh", "replace") if config.getoption(name)]
     if len(chosen) > 1:
         raise pytest.UsageError(f"--{' and --'.join(chosen)} exclude each other")
-    for mark in (*MARKS, "no_twin"):
-        config.addinivalue_line(
-            "markers", f"{mark}(reasons): a known outcome of a claim, see mechlib.judging.claim.{mark}"
-        )
+    for mark in MARKS:
+        known = f"{mark}(reasons): a known outcome of a claim, see mechlib.judging.marks.{mark}"
+        config.addinivalue_line("markers", known)
+    twins = "no_twin(reason): the claim is not held against its twins, see mechlib.judging.marks.no_twin"
+    config.addinivalue_line("markers", twins)
     root = config.rootpath
     _refuse_former_addresses(config.args, root)
     own_models = config.getoption("model")

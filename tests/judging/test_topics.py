@@ -149,6 +149,43 @@ def test_a_file_that_is_there_is_no_old_address(talk, pytester):
     assert [row["id"] for row in rows(pytester.path)] == ["talk.test_alone[mini-0]"]
 
 
+DOORS = "claims import from mechlib, mechlib.lab, mechlib.evidence, mechlib.figures, mechlib.prompts and " + (
+    "mechlib.checkpoints: "
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "said"),
+    [
+        ("from mechlib.plots import bars", "No module named 'mechlib.plots'"),
+        ("import mechlib.plots.bars", "No module named 'mechlib.plots'"),
+        ("from mechlib import load", "load stands in mechlib.lab"),
+        ("from mechlib.evidence import mean", "mean stands in mechlib"),
+        ("from mechlib import anything", "mechlib has no anything"),
+    ],
+)
+def test_an_import_of_before_is_one_line_that_says_where_claims_import_from(talk, pytester, old, said):
+    (pytester.path / "claims/talk/test_first.py").write_text(f"{old}\n{claims('one')}")
+    result = talk()
+    assert result.ret == 2
+    assert DOORS + said in result.stdout.lines and "Traceback" not in result.stdout.str()
+    assert "stdout: ImportError while importing" not in result.stdout.str()
+
+
+def test_another_module_that_is_missing_is_pytests_own_affair(talk, pytester):
+    (pytester.path / "claims/talk/test_first.py").write_text(f"import nothing_of_this_name\n{claims('one')}")
+    result = talk()
+    assert result.ret == 2 and DOORS not in result.stdout.str()
+    result.stdout.fnmatch_lines(["*No module named 'nothing_of_this_name'"])
+
+
+def test_marks_are_described_where_they_live_and_opting_out_of_twins_is_no_outcome(talk):
+    said = talk("--markers").stdout.str()
+    for mark in ("refuted", "open_question", "void"):
+        assert f"@pytest.mark.{mark}(reasons): a known outcome of a claim, see mechlib.judging.marks.{mark}" in said
+    assert "@pytest.mark.no_twin(reason): the claim is not held against its twins, see mechlib.judging.marks" in said
+
+
 # --- the order to be read in --------------------------------------------------------------------------------------
 
 
