@@ -90,7 +90,7 @@ def copied(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_branchs_bound_that_git_merged_into_the_kept_register_is_named(tmp_path):
+def test_a_bound_of_a_branch_that_git_merged_into_the_kept_register_is_named(tmp_path):
     """Git takes the old register for renamed: no conflict, and the line is in no register that anybody reads."""
     if shutil.which("git") is None:
         pytest.skip("no git")
