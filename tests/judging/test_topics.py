@@ -198,7 +198,7 @@ def test_an_id_works_from_any_folder_and_of_a_topic_that_is_a_file(talk, pyteste
 
 def test_an_id_of_no_claim_is_one_line(talk, pytester):
     for asked, said in (
-        ("talk.test_threee[mini-0]", "ERROR: the topic talk has no claim test_threee: is it talk.test_three[?]"),
+        ("talk.test_thrice[mini-0]", "ERROR: the topic talk has no claim test_thrice: is it talk.test_three[?]"),
         (
             "talk.test_of_something_else",
             "ERROR: the topic talk has no claim test_of_something_else: `pytest --collect-only -q -k *",
