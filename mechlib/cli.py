@@ -186,7 +186,8 @@ def _verify(options: argparse.Namespace) -> int:
         raise Refused(str(error)) from None
     for line in (*found, *(f"caution: {line}" for line in cautions)):
         print(line)
-    print(f"{len(found)} problems" if found else "the record is whole")
+    count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
+    print(count if found else "the record is whole")
     return WRONG if found else DONE
 
 

@@ -7,6 +7,7 @@ way. Names are loaded when they are first used.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
@@ -106,9 +107,16 @@ def lazily(face: str, namespace: dict[str, Any]) -> tuple[Callable[[str], Any], 
 
     def load(name: str) -> Any:
         if name not in where:
-            raise AttributeError(f"module {face!r} has no attribute {name!r}")
+            said = f"module {face!r} has no attribute {name!r}"
+            other = next((other for other in FACES if name in homes(other)), None)
+            if other is not None:
+                said = f"{said}: {name} stands in {other}"
+            raise AttributeError(said, name=name, obj=sys.modules.get(face))
         value = getattr(import_module(where[name]), name)
         namespace[name] = value
         return value
 
-    return load, lambda: sorted({*namespace, *where}), sorted(where)
+    def listed() -> list[str]:
+        return sorted({*where, *(name for name in namespace if name.startswith("__"))})
+
+    return load, listed, sorted(where)

@@ -14,11 +14,14 @@ from typing import Any
 
 import pytest
 
+from mechlib.faces import FACES, homes
 from mechlib.judging import claim as claims
 from mechlib.judging.marks import MARKS
 
 CLAIM = pytest.StashKey[claims.Claim]()
 ROOM = "claims"
+DOORS = (*FACES, "mechlib.evidence", "mechlib.figures", "mechlib.prompts", "mechlib.checkpoints")
+_MISSING = re.compile(r"cannot import name '(\w+)' from ")
 _ID = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -112,12 +115,24 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, A
 def _one_line(error: BaseException) -> str:
     """What is wrong with a file that Python or pytest refuse to read; "" for errors inside of what it runs."""
     cause = error.__cause__
+    if isinstance(cause, ImportError) and (cause.name or "").partition(".")[0] == "mechlib":
+        return f"claims import from {', '.join(DOORS[:-1])} and {DOORS[-1]}: {_not_imported(cause)}"
     if isinstance(cause, SyntaxError):
         where = f"{Path(cause.filename or '').name}, line {cause.lineno}"
         return f"{where}: `{(cause.text or '').strip()}` is no Python: {cause.msg}"
     if "not found in `markers`" in str(error):
         return f"{error}: outcomes are marked @refuted, @open_question or @void, opting out of twins @no_twin"
     return ""
+
+
+def _not_imported(error: ImportError) -> str:
+    """What cannot be imported from mechlib, and the face that has it where one has."""
+    missing = _MISSING.match(str(error))
+    if missing is None:
+        return str(error)
+    name = missing[1]
+    face = next((face for face in FACES if name in homes(face)), None)
+    return f"{name} stands in {face}" if face else f"{error.name} has no {name}"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

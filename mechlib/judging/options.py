@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -21,7 +22,10 @@ from mechlib.judging.session import Run
 
 STORE = pytest.StashKey[Store]()
 _DEVICES = ("cpu", "cuda", "mps")
-_FORMER = re.compile(r"(?:^|/)claims/test_(\w+)\.py$")
+_FORMER = re.compile(r"/claims/test_(\w+)\.py$")
+_CLAIM = re.compile(r"(\w+)\.(test_\w+)(\[.*\])?")
+_FUNCTION = re.compile(r"^def (test_\w+)\(", re.MULTILINE)
+_TOPIC = re.compile(r"\btest_(\w+)\b")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -65,12 +69,14 @@ def pytest_configure(config: pytest.Config) -> None:
     chosen = [name for name in ("frozen", "fresh", "replace") if config.getoption(name)]
     if len(chosen) > 1:
         raise pytest.UsageError(f"--{' and --'.join(chosen)} exclude each other")
-    for mark in (*MARKS, "no_twin"):
-        config.addinivalue_line(
-            "markers", f"{mark}(reasons): a known outcome of a claim, see mechlib.judging.claim.{mark}"
-        )
+    for mark in MARKS:
+        known = f"{mark}(reasons): a known outcome of a claim, see mechlib.judging.marks.{mark}"
+        config.addinivalue_line("markers", known)
+    twins = "no_twin(reason): the claim is not held against its twins, see mechlib.judging.marks.no_twin"
+    config.addinivalue_line("markers", twins)
     root = config.rootpath
-    _refuse_former_addresses(config.args, root)
+    _refuse_former_addresses(config)
+    config.args[:] = [_as_node(argument, root) for argument in config.args]
     own_models = config.getoption("model")
     config.stash[STORE] = Store(
         root=root,
@@ -116,15 +122,64 @@ def _is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
 
 
-def _refuse_former_addresses(arguments: Sequence[str], root: Path) -> None:
+# --- addresses ----------------------------------------------------------------------------------------------------
+
+
+def _as_node(argument: str, root: Path) -> str:
+    """The node id of a claim asked for by its id, "topic.function" or "topic.function[case]"; others as they are.
+
+    Raises UsageError where the topic is there and the claim is not.
+    """
+    found = _CLAIM.fullmatch(argument)
+    if found is None or Path(argument).exists():
+        return argument
+    topic, function, case = found.groups(default="")
+    files = _files_of(topic, root)
+    if not files:
+        return argument
+    functions = {name: file for file in files for name in _functions(file)}
+    if function not in functions:
+        near = difflib.get_close_matches(function, functions, n=1, cutoff=0.75)
+        cure = f"is it {topic}.{near[0]}?" if near else f"`pytest --collect-only -q -k {topic}` lists its claims"
+        raise pytest.UsageError(f"the topic {topic} has no claim {function}: {cure}")
+    return f"{functions[function]}::{function}{case}"
+
+
+def _files_of(topic: str, root: Path) -> list[Path]:
+    """The files of claims of a topic, which lie in its folder, or are one file by itself."""
+    alone = root / "claims" / f"test_{topic}.py"
+    return [*sorted((root / "claims" / topic).glob("test_*.py")), *([alone] if alone.is_file() else [])]
+
+
+def _refuse_former_addresses(config: pytest.Config) -> None:
     """A node id from when topics were files names the file that the claim stands in today."""
-    for argument in arguments:
+    here = config.invocation_params.dir
+    asked = [("", argument, here) for argument in config.args]
+    asked += [("--deselect ", argument, config.rootpath) for argument in config.getoption("deselect") or ()]
+    for option, argument, base in asked:
         name, _, claim = argument.partition("::")
-        found = _FORMER.search(name)
-        if found is None or Path(name).exists() or not (root / "claims" / found[1]).is_dir():
+        file = (base / name.replace("\\", "/")).resolve()
+        found = _FORMER.search(file.as_posix())
+        folder = config.rootpath / "claims" / (found[1] if found else "")
+        if found is None or file.exists() or not folder.is_dir():
             continue
-        folder = root / "claims" / found[1]
         function = claim.partition("[")[0]
-        places = [file for file in sorted(folder.glob("test_*.py")) if f"def {function}(" in file.read_text("utf-8")]
-        today = f"{places[0].relative_to(root).as_posix()}::{claim}" if claim and places else f"claims/{found[1]}"
-        raise pytest.UsageError(f"there is no {name} any more, topics are folders: run `pytest {today}`")
+        places = [path for path in _files_of(found[1], config.rootpath) if function in _functions(path)]
+        today = Path(os.path.relpath(places[0] if claim and places else folder, base)).as_posix()
+        today += f"::{claim}" if claim and places else ""
+        raise pytest.UsageError(f"there is no {name} any more, topics are folders: run `pytest {option}{today}`")
+
+
+def _functions(file: Path) -> list[str]:
+    return _FUNCTION.findall(file.read_text("utf-8"))
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """One line where -k asks for the file that a topic was, and so selects nothing."""
+    run: Any = config.pluginmanager.get_plugin("mechlib-run")
+    if run is None or run.asked:
+        return
+    asked = config.getoption("keyword") or ""
+    today = _TOPIC.sub(lambda found: found[1] if _files_of(found[1], config.rootpath) else found[0], asked)
+    if today != asked:
+        terminalreporter.write_line(f"-k {asked!r} selects nothing, topics are folders: ask for -k {today!r}")

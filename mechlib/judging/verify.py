@@ -19,7 +19,7 @@ from mechlib.evidence import files, prompt_files, sealed, stamp
 from mechlib.evidence.lookup import OLDER, UNFILED
 from mechlib.evidence.stamp import filed_stamp
 from mechlib.verdicts.record import Record
-from mechlib.verdicts.register import BEFORE_ROOMS, FORMER, REFILED, REGISTER, Register, refiled
+from mechlib.verdicts.register import BEFORE_ROOMS, FORMER, REFILED, REGISTER, Register, past, refiled
 
 LIMIT, ENOUGH = 80_000_000, 72_000_000  # bytes of artifacts/evidence: more is refused, more is a word of caution
 # Until everything is measured again after the move into rooms: instruments that are older are counted and not refused.
@@ -72,7 +72,8 @@ def cautions(root: Path, judged: Sequence[Record]) -> list[str]:
 
 
 def damaged(folder: Path) -> Iterator[str]:
-    """Evidence files that their own hash gives away, and files that are no evidence."""
+    """Evidence files that their own hash gives away, and files that are no evidence; one line for all older."""
+    older = []
     for path in _files(folder):
         name = path.relative_to(folder.parents[1]).as_posix()
         kind = path.relative_to(folder).parts[0]
@@ -88,8 +89,38 @@ def damaged(folder: Path) -> Iterator[str]:
                     yield f"{name} is damaged: it is not what its name says; restore it with git"
             else:
                 files.load(path)
+        except sealed.OlderEvidence:
+            older.append(path)
         except sealed.DamagedEvidence as error:
             yield str(error).replace(path.name, name, 1)
+    if older:
+        yield _older(older, folder.parents[1])
+
+
+def _older(paths: Sequence[Path], root: Path) -> str:
+    """What became of evidence from before the record was re-keyed, which a branch may bring."""
+    try:
+        known = refiled(root / REFILED)
+    except ValueError:
+        known = {}  # said by `register`
+    moved = sum(_key(path) in known for path in paths)
+    said = []
+    if moved:
+        said.append(f"{moved} {_are(moved)} filed under new keys ({REFILED.as_posix()}) and can go")
+    if len(paths) > moved:
+        rest = len(paths) - moved
+        said.append(f"{rest} {_are(rest)} filed under none: `pytest` measures again what claims need")
+    files_ = "1 file" if len(paths) == 1 else f"{len(paths)} files"
+    return f"artifacts/evidence has {files_} of the old form: {', '.join(said)}"
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
+
+
+def _key(path: Path) -> str:
+    """The digits of its key that a file's name ends with, as the register gives them."""
+    return path.stem.rpartition("--")[2]
 
 
 def over_budget(folder: Path, judged: Sequence[Record]) -> Iterator[str]:
@@ -122,12 +153,15 @@ def _megabytes(size: int) -> str:
 
 
 def register(root: Path) -> Iterator[str]:
-    """One line where the register of bounds, or the map of keys, cannot be read, and where a former one is back."""
-    try:
-        Register(root / REGISTER, writable=False)
-        refiled(root / REFILED)
-    except ValueError as error:
-        yield str(error)
+    """One line where the register of bounds, the map of keys or what is kept of the past is not whole, and where a
+    former register is back."""
+    unread = []
+    for read, path in ((Register, REGISTER), (refiled, REFILED)):
+        try:
+            read(root / path)
+        except ValueError as error:
+            unread.append(str(error))
+    yield from unread or past(root)
     if (root / FORMER).exists():
         yield (
             f"{FORMER.as_posix()} is the register from before topics had folders: translate what it has beyond "
@@ -180,7 +214,11 @@ def unfiled(judged: Sequence[Record]) -> Iterator[str]:
 
 
 def orphans(folder: Path, judged: Sequence[Record]) -> Iterator[str]:
-    """Evidence that no claim reads, neither for its model nor for a twin."""
+    """Evidence that no claim reads, neither for its model nor for a twin.
+
+    What a claim was judged on is not to be deleted: the claim comes back, or git keeps what was replaced.
+    """
+    latest, ever = _judged_on(folder.parents[1] / REGISTER)
     read = {path for record in judged for path in (*record.evidence, *record.twin_evidence)}
     unsure = " (or a claim that ended in ERROR would)" if any(record.verdict == "ERROR" for record in judged) else ""
     for path in _files(folder):
@@ -188,14 +226,31 @@ def orphans(folder: Path, judged: Sequence[Record]) -> Iterator[str]:
         kind = path.relative_to(folder).parts[0]
         if path.suffix != sealed.ENDING or kind == prompt_files.PROMPTS or name in read:
             continue
-        if files.first_line(path).get("schema", sealed.SCHEMA) == sealed.SCHEMA:  # `damaged` says what an older one is
-            yield f"artifacts/evidence/{name} is read by no claim{unsure}: delete it"
+        if files.first_line(path).get("schema", sealed.SCHEMA) != sealed.SCHEMA:
+            continue  # `damaged` says what an older one is
+        said = f"artifacts/evidence/{name} is read by no claim{unsure}"
+        if _key(path) in latest:
+            yield f"{said}, and {latest[_key(path)]} was judged on it: bring back that claim as it measured"
+        elif _key(path) in ever:
+            yield f"{said} any more, and {ever[_key(path)]} was judged on it before: `git rm` keeps it in history"
+        else:
+            yield f"{said}: delete it"
     named = [files.first_line(folder / name) for name in read]
     for kind, field, ending in ((prompt_files.PROMPTS, "prompts", sealed.ENDING), (stamp.STAMPS, "stamp", ".json")):
         wanted = {first.get(field) for first in named}
         for path in sorted((folder / kind).glob(f"*{ending}")):
             if path.stem not in wanted:
                 yield f"artifacts/evidence/{kind}/{path.name} is named by no evidence{unsure}: delete it"
+
+
+def _judged_on(path: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """The keys of evidence that claims were judged on, the last time and ever, each with a claim."""
+    try:
+        register = Register(path, writable=False)
+    except ValueError:
+        return {}, {}  # said by `register`
+    latest = {key: judgement.claim for judgement in register.latest.values() for key in judgement.evidence}
+    return latest, {key: judgement.claim for judgement in register.all for key in judgement.evidence}
 
 
 def report(root: Path, judged: Sequence[Record]) -> Iterator[str]:

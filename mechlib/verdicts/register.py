@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +24,12 @@ REGISTER = Path("artifacts") / "register.jsonl"
 BEFORE_ROOMS = Path("artifacts") / "register" / "before-rooms.jsonl"
 REFILED = Path("artifacts") / "refiled.jsonl"
 FORMER = Path("artifacts") / "bounds.jsonl"
+# What became of the record once, and is never written again: sha256 and number of lines.
+FROZEN = {
+    BEFORE_ROOMS: ("97e676fcf9325aea371f9419c98879f887e4d01a1ce5524313b75b464b704f8d", 1379),
+    REFILED: ("5d6f1a305ecef9b95a90e3bae42cddff3160be6d1c71d509a17e5ac4ad9e9c7a", 2134),
+}
+_MARKERS = ("<<<<<<<", "=======", ">>>>>>>")
 _NODE = re.compile(r"claims/test_(\w+)\.py::(\w+)(\[.*\])?")
 
 
@@ -83,6 +89,11 @@ class Register:
     def latest(self) -> dict[str, Judgement]:
         """The last judgement of each claim."""
         return {claim: judgements[-1] for claim, judgements in self._known.items()}
+
+    @property
+    def all(self) -> list[Judgement]:
+        """Every judgement, those of one claim in their order."""
+        return [judgement for judgements in self._known.values() for judgement in judgements]
 
     def add(self, judgement: Judgement) -> tuple[list[str], bool]:
         """Files a judgement if it asks anything new; returns the history to show, and whether it was known."""
@@ -149,6 +160,49 @@ def refiled(path: Path) -> dict[str, str]:
     return keys
 
 
+def past(root: Path) -> Iterator[str]:
+    """What is wrong with what the register at `root` keeps of the time before rooms, one line each.
+
+    A register that was never translated keeps nothing, and needs neither the former register nor the map.
+    """
+    path = root / BEFORE_ROOMS
+    register = _lines(root / REGISTER)
+    if not path.exists() and not (register and '"was": ' in register[0]):
+        return
+    wrong = [line for line in (_thawed(root, kept) for kept in FROZEN) if line]
+    yield from wrong
+    if wrong:
+        return
+    keys = refiled(root / REFILED)
+    for number, old in enumerate(_lines(path)):
+        if register[number : number + 1] != [translated(old, keys).line()]:
+            name = _shown(REGISTER)
+            yield (
+                f"{name}, line {number + 1}, is not line {number + 1} of {BEFORE_ROOMS.as_posix()} translated, and was "
+                f"when it was written: restore it with `git checkout main -- {name}`, and append new lines at its end"
+            )
+            return
+
+
+def _thawed(root: Path, path: Path) -> str:
+    """How a file that never changes has changed; "" where it has not."""
+    name, (digest, count) = path.as_posix(), FROZEN[path]
+    cure = f"`git checkout main -- {name}`"
+    if not (root / path).exists():
+        return f"{name} is missing, which joins the register to its past: restore it with {cure}"
+    lines = (root / path).read_bytes().replace(b"\r\n", b"\n").splitlines(keepends=True)
+    if hashlib.sha256(b"".join(lines)).hexdigest() == digest:
+        return ""
+    more = len(lines) - count
+    if path == BEFORE_ROOMS and more > 0 and hashlib.sha256(b"".join(lines[:count])).hexdigest() == digest:
+        what, them = ("1 line", "it") if more == 1 else (f"{more} lines", "them")
+        return (
+            f"{name} has {what} more than the register had, from a branch that was merged: translate {them} "
+            f"(CONTRIBUTING.md), append {them} to {REGISTER.as_posix()}, restore the file with {cure}"
+        )
+    return f"{name} is not what it was ({len(lines)} lines, it had {count}), and never changes: restore it with {cure}"
+
+
 # --- lines --------------------------------------------------------------------------------------------------------
 
 
@@ -164,9 +218,23 @@ def _lines(path: Path) -> list[str]:
     if not path.exists():
         return []
     try:
-        return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        lines = [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise DamagedRegister(_damaged(path, f"it cannot be read ({error})")) from None
+    marker = next((number for number, line in enumerate(lines, start=1) if line.startswith(_MARKERS)), None)
+    if marker is not None:
+        raise DamagedRegister(_merged(path, marker))
+    return lines
+
+
+def _merged(path: Path, number: int) -> str:
+    seen = f"{_shown(path)} has git's conflict marks, first in line {number}"
+    if path.name == REFILED.name:
+        return (
+            f"{seen}: the record was re-keyed on two branches: keep the map of the one whose evidence is filed, with "
+            f"`git checkout --ours -- {_shown(path)}` or `git checkout --theirs -- {_shown(path)}`"
+        )
+    return f"{seen}: claims were judged on two branches: delete the marks and keep the lines of both sides"
 
 
 def _shown(path: Path) -> str:
@@ -183,7 +251,7 @@ def _damaged(path: Path, seen: str, what: str = "the register") -> str:
 def _append(path: Path, judgement: Judgement) -> None:
     """One write on a file opened for appending, so that two runs never tear each other's lines."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o644)
     try:
         os.write(descriptor, (judgement.line() + "\n").encode())
     finally:

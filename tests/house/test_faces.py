@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from mechlib.faces import FACES, home, homes
+from mechlib.judging.collection import DOORS
 from mechlib.lab import __doc__ as list_of_instruments
 
 ROOT = Path(__file__).parents[2]
@@ -58,9 +59,22 @@ def test_every_name_is_there_and_is_the_one_of_its_module(face, name):
 @pytest.mark.parametrize("face", FACES)
 def test_a_face_lists_its_names_and_refuses_others(face):
     module = importlib.import_module(face)
-    assert module.__all__ == sorted(homes(face)) and set(homes(face)) <= set(dir(module))
-    with pytest.raises(AttributeError, match=f"module '{face}' has no attribute 'nothing'"):
+    assert module.__all__ == sorted(homes(face)) == [name for name in dir(module) if not name.startswith("__")]
+    assert {"__doc__", "__name__", "__file__"} <= set(dir(module))
+    with pytest.raises(AttributeError, match=f"^module '{face}' has no attribute 'nothing'$") as raised:
         _ = module.nothing
+    assert (raised.value.name, raised.value.obj) == ("nothing", module)
+
+
+def test_a_name_of_the_other_face_is_said_to_stand_there_and_a_slip_is_put_right():
+    look = (
+        "import mechlib\ntry:\n    mechlib.load\nexcept AttributeError as error:\n    print(error)\nmechlib.Measuremnt"
+    )
+    found = subprocess.run([sys.executable, "-c", look], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert found.stdout == "module 'mechlib' has no attribute 'load': load stands in mechlib.lab\n"
+    assert "Did you mean: 'Measurement'?" in found.stderr
+    with pytest.raises(ImportError):
+        exec("from mechlib.lab import Measurement")
 
 
 def test_the_docstring_of_the_lab_lists_every_instrument_and_none_that_there_is_not():
@@ -92,4 +106,4 @@ def imported(path: Path) -> Iterator[str]:
     "path", sorted((ROOT / "claims").rglob("*.py")), ids=lambda path: path.relative_to(ROOT / "claims").as_posix()
 )
 def test_claims_import_from_faces_and_from_other_doors_alone(path):
-    assert set(imported(path)) <= {*FACES, *OTHER_DOORS}
+    assert set(imported(path)) <= {*FACES, *OTHER_DOORS} == set(DOORS)

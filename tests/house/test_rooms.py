@@ -70,11 +70,14 @@ BAD = [
     ("figures/svg/added", "from scipy import stats", "scipy"),
     ("lab/metrics", "import pytest", "pytest"),
     ("report/content/further", "import pytest", "pytest"),
+    ("report/outputs/further", "import pytest", "pytest"),
+    ("report/outputs/pytest_html", "import pytest_html", "pytest_html"),
 ]
 GOOD = [
     ("figures/further", "if TYPE_CHECKING:\n    from torch import Tensor", "torch"),
     ("judging/further", "import torchlike, numpy", "torch"),
-    ("report/outputs/further", "import pytest", "pytest"),
+    ("report/outputs/pages_of_pytest", "def f():\n    import pytester", "pytest"),
+    ("judging/with_pytest", "import pytest", "pytest"),
     ("lab/studies/further", "from mechlib.lab.interventions import anything", "mechlib.lab.interventions"),
 ]
 FACES = [

@@ -24,7 +24,7 @@ from mechlib.measurement import Measurement
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.outputs.markdown import report_md
 from mechlib.verdicts.record import ModelRead, Record, ShownFigure
-from mechlib.verdicts.register import REGISTER, Judgement, Register
+from mechlib.verdicts.register import REFILED, REGISTER, Judgement, Register
 from tests.helpers import house, toys
 
 root = toys.root
@@ -309,7 +309,7 @@ def test_a_flipped_bit_is_found(sound, capsys):
         "artifacts/evidence/toy/f--mini-0--00000000.jsonl"
     ]
     assert cli.main(["verify", "--records", "records.jsonl"]) == 1
-    assert "1 problems" in capsys.readouterr().out
+    assert capsys.readouterr().out.endswith("\n1 problem\n")
 
 
 def test_evidence_that_no_claim_reads_is_found(sound):
@@ -406,13 +406,31 @@ def older(data: bytes) -> bytes:
     return head + whole + b'"}\n' + body
 
 
-def test_evidence_of_the_old_schema_that_a_branch_left_is_named_once_and_not_to_be_deleted(sound):
-    path = sound.evidence().with_name("f--mini-0--22222222.jsonl")
-    path.write_bytes(older(sound.evidence().read_bytes()))
+def test_evidence_of_the_old_schema_that_a_branch_left_is_counted_in_one_line_and_not_to_be_deleted(sound):
+    whole = sound.evidence().read_bytes()
+    sound.evidence().with_name("f--mini-0--22222222.jsonl").write_bytes(older(whole))
     assert sound.verify() == [
-        "artifacts/evidence/toy/f--mini-0--22222222.jsonl has schema 1, from before the record was re-keyed, and this "
-        "mechlib reads 2: artifacts/refiled.jsonl says what became of it; what is not listed `pytest` measures again"
+        "artifacts/evidence has 1 file of the old form: 1 is filed under none: `pytest` measures again what claims need"
     ]
+    for key in ("33333333", "44444444"):
+        sound.evidence().with_name(f"f--mini-0--{key}.jsonl").write_bytes(older(whole))
+    rows = [ROW | {"old": key * 8, "from": f"a/{key}"} for key in ("22222222", "44444444")]
+    (sound.root / REFILED).write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    assert sound.verify() == [
+        "artifacts/evidence has 3 files of the old form: 2 are filed under new keys (artifacts/refiled.jsonl) and "
+        "can go, 1 is filed under none: `pytest` measures again what claims need"
+    ]
+
+
+def test_evidence_that_a_claim_was_judged_on_is_never_to_be_deleted(sound):
+    left = sound.evidence().with_name("f--mini-0--22222222.jsonl")
+    left.write_bytes(sound.evidence().read_bytes())
+    register = Register(sound.root / REGISTER)
+    register.add(Judgement("toy.test_it", ">= 0.5", "q", ("22222222",), "SUPPORTED"))
+    said = f"artifacts/evidence/toy/{left.name} is read by no claim"
+    assert sound.verify() == [f"{said}, and toy.test_it was judged on it: bring back that claim as it measured"]
+    register.add(Judgement("toy.test_it", ">= 0.5", "q", ("00000000",), "SUPPORTED"))
+    assert sound.verify() == [f"{said} any more, and toy.test_it was judged on it before: `git rm` keeps it in history"]
 
 
 def test_a_line_with_an_old_id_is_found_in_the_register(sound):

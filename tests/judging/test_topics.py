@@ -143,10 +143,114 @@ def test_an_old_address_is_known_below_the_root_too_and_one_of_no_topic_is_pytes
     result.stderr.fnmatch_lines(["*file or directory not found: claims/test_nothing.py*"])
 
 
+def test_an_old_address_with_backslashes_or_typed_inside_claims_is_known(talk, pytester, monkeypatch):
+    result = talk("claims\\test_talk.py::test_one[mini-0]")
+    result.stderr.fnmatch_lines(["*run `pytest claims/talk/test_first.py::test_one[[]mini-0]`"])
+    monkeypatch.chdir(pytester.path / "claims")
+    result = talk("test_talk.py::test_three", "-c", "../pyproject.toml")
+    result.stderr.fnmatch_lines(
+        ["ERROR: there is no test_talk.py any more*run `pytest talk/test_second.py::test_three`"]
+    )
+
+
+def test_an_old_address_that_is_deselected_names_the_new_one(talk, pytester):
+    result = talk("--deselect", "claims/test_talk.py::test_one[mini-0]")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*run `pytest --deselect claims/talk/test_first.py::test_one[[]mini-0]`"])
+    assert talk("--deselect", "claims/talk/test_first.py::test_one[mini-0]").ret == 0
+    assert len(rows(pytester.path)) == 5
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["alone", "with a worker"])
+def test_a_keyword_that_was_a_topics_file_and_selects_nothing_names_the_topic(talk, workers):
+    result = talk("-k", "test_talk and mini-0", *workers)
+    assert result.ret == 5
+    result.stdout.fnmatch_lines(
+        ["-k 'test_talk and mini-0' selects nothing, topics are folders: ask for -k 'talk and *"]
+    )
+    assert "topics are folders" not in talk("-k", "test_none", *workers).stdout.str()
+    assert "topics are folders" not in talk("-k", "test_one or test_talk", *workers).stdout.str()
+
+
+# --- ids as arguments ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["alone", "with a worker"])
+def test_a_claim_is_asked_for_by_its_id_and_that_is_a_selection(talk, pytester, workers):
+    assert talk("talk.test_three[mini-0]", "talk.test_one", "--report", *workers).ret == 0
+    assert sorted(row["id"] for row in rows(pytester.path)) == [
+        "talk.test_one[mini-0]",
+        "talk.test_one[mini-1]",
+        "talk.test_three[mini-0]",
+    ]
+    assert (pytester.path / "artifacts/report/partial/report.html").is_file()
+    assert not (pytester.path / "REPORT.md").exists()
+
+
+def test_an_id_works_from_any_folder_and_of_a_topic_that_is_a_file(talk, pytester, monkeypatch):
+    (pytester.path / "claims" / "test_alone.py").write_text(claims("single"))
+    assert talk("alone.test_single[mini-1]").ret == 0
+    assert [row["id"] for row in rows(pytester.path)] == ["alone.test_single[mini-1]"]
+    monkeypatch.chdir(pytester.path / "claims")
+    assert talk("talk.test_two[mini-0]").ret == 0
+    assert [row["id"] for row in rows(pytester.path / "claims")] == ["talk.test_two[mini-0]"]
+
+
+def test_an_id_of_no_claim_is_one_line(talk, pytester):
+    for asked, said in (
+        ("talk.test_thrice[mini-0]", "ERROR: the topic talk has no claim test_thrice: is it talk.test_three[?]"),
+        (
+            "talk.test_of_something_else",
+            "ERROR: the topic talk has no claim test_of_something_else: `pytest --collect-only -q -k *",
+        ),
+        ("nowhere.test_one", "ERROR: file or directory not found: nowhere.test_one"),
+    ):
+        result = talk(asked)
+        assert result.ret == 4 and not (pytester.path / "artifacts").exists()
+        result.stderr.fnmatch_lines([said])
+
+
 def test_a_file_that_is_there_is_no_old_address(talk, pytester):
     (pytester.path / "claims" / "test_talk.py").write_text(claims("alone"))
     assert talk("claims/test_talk.py::test_alone[mini-0]").ret == 0
     assert [row["id"] for row in rows(pytester.path)] == ["talk.test_alone[mini-0]"]
+
+
+DOORS = "claims import from mechlib, mechlib.lab, mechlib.evidence, mechlib.figures, mechlib.prompts and " + (
+    "mechlib.checkpoints: "
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "said"),
+    [
+        ("from mechlib.plots import bars", "No module named 'mechlib.plots'"),
+        ("import mechlib.plots.bars", "No module named 'mechlib.plots'"),
+        ("from mechlib import load", "load stands in mechlib.lab"),
+        ("from mechlib.evidence import mean", "mean stands in mechlib"),
+        ("from mechlib import anything", "mechlib has no anything"),
+    ],
+)
+def test_an_import_of_before_is_one_line_that_says_where_claims_import_from(talk, pytester, old, said):
+    (pytester.path / "claims/talk/test_first.py").write_text(f"{old}\n{claims('one')}")
+    result = talk()
+    assert result.ret == 2
+    assert DOORS + said in result.stdout.lines and "Traceback" not in result.stdout.str()
+    assert "stdout: ImportError while importing" not in result.stdout.str()
+
+
+def test_another_module_that_is_missing_is_pytests_own_affair(talk, pytester):
+    (pytester.path / "claims/talk/test_first.py").write_text(f"import nothing_of_this_name\n{claims('one')}")
+    result = talk()
+    assert result.ret == 2 and DOORS not in result.stdout.str()
+    result.stdout.fnmatch_lines(["*No module named 'nothing_of_this_name'"])
+
+
+def test_marks_are_described_where_they_live_and_opting_out_of_twins_is_no_outcome(talk):
+    said = talk("--markers").stdout.str()
+    for mark in ("refuted", "open_question", "void"):
+        assert f"@pytest.mark.{mark}(reasons): a known outcome of a claim, see mechlib.judging.marks.{mark}" in said
+    assert "@pytest.mark.no_twin(reason): the claim is not held against its twins, see mechlib.judging.marks" in said
 
 
 # --- the order to be read in --------------------------------------------------------------------------------------

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,18 +14,20 @@ import pytest
 
 from mechlib.verdicts.register import (
     BEFORE_ROOMS,
+    FORMER,
+    FROZEN,
     REFILED,
     REGISTER,
     DamagedRegister,
     Judgement,
     Register,
     address,
+    past,
     refiled,
     translated,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
-OLD = "97e676fcf9325aea371f9419c98879f887e4d01a1ce5524313b75b464b704f8d"
 FIRST = Judgement("toy.test_it[mini-0]", ">= 0.5", "q", ("0123abcd",), "SUPPORTED")
 
 
@@ -34,8 +38,11 @@ def lines(path: Path) -> list[str]:
 # --- the record's own past ----------------------------------------------------------------------------------------
 
 
-def test_the_register_from_before_rooms_is_kept_byte_for_byte():
-    assert hashlib.sha256((ROOT / BEFORE_ROOMS).read_bytes().replace(b"\r\n", b"\n")).hexdigest() == OLD
+def test_the_register_from_before_rooms_and_the_map_are_kept_byte_for_byte():
+    for path, (digest, count) in FROZEN.items():
+        data = (ROOT / path).read_bytes().replace(b"\r\n", b"\n")
+        assert (hashlib.sha256(data).hexdigest(), data.count(b"\n")) == (digest, count)
+    assert list(past(ROOT)) == []
 
 
 def test_the_register_begins_with_the_old_one_translated():
@@ -48,7 +55,7 @@ def test_a_translated_line_says_which_line_it_stands_for_and_a_line_of_today_sta
     old = lines(BEFORE_ROOMS)
     was = [json.loads(line).get("was") for line in lines(REGISTER)]
     assert was[: len(old)] == [hashlib.sha256(line.encode()).hexdigest() for line in old]
-    assert set(was[len(old) :]) <= {None}
+    assert not set(was[len(old) :]) & set(was[: len(old)])  # a branch's own lines may follow, translated
 
 
 def test_translating_makes_no_two_claims_one():
@@ -72,6 +79,101 @@ def test_the_last_judgement_of_every_claim_stands_on_keys_that_the_map_knows():
     keys = refiled(ROOT / REFILED)
     last = {row["claim"]: row["evidence"] for row in map(json.loads, lines(BEFORE_ROOMS))}
     assert not [claim for claim, evidence in last.items() if set(evidence) - keys.keys()]
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """The record's register, the former one and the map, to be spoilt."""
+    (tmp_path / BEFORE_ROOMS).parent.mkdir(parents=True)
+    for path in (REGISTER, BEFORE_ROOMS, REFILED):
+        shutil.copy(ROOT / path, tmp_path / path)
+    return tmp_path
+
+
+def test_a_bound_of_a_branch_that_git_merged_into_the_kept_register_is_named(tmp_path):
+    """Git takes the old register for renamed: no conflict, and the line is in no register that anybody reads."""
+    if shutil.which("git") is None:
+        pytest.skip("no git")
+
+    def git(*arguments: str) -> None:
+        command = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org", *arguments]
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+
+    git("init", "-b", "main")
+    (tmp_path / FORMER).parent.mkdir()
+    shutil.copy(ROOT / BEFORE_ROOMS, tmp_path / FORMER)
+    git("add", ".")
+    git("commit", "-m", "before")
+    git("checkout", "-b", "branch")
+    bound = replace(FIRST, claim="claims/test_toy.py::test_it[mini-0]")
+    with (tmp_path / FORMER).open("a", encoding="utf-8", newline="\n") as file:
+        file.write(bound.line() + "\n")
+    git("commit", "-am", "a bound")
+    git("checkout", "main")
+    (tmp_path / BEFORE_ROOMS).parent.mkdir()
+    git("mv", FORMER.as_posix(), BEFORE_ROOMS.as_posix())
+    for path in (REGISTER, REFILED):
+        shutil.copy(ROOT / path, tmp_path / path)
+    git("add", ".")
+    git("commit", "-m", "rooms")
+    assert list(past(tmp_path)) == []
+    git("merge", "branch", "-m", "both")
+    assert not (tmp_path / FORMER).exists()
+    (said,) = past(tmp_path)
+    assert said == (
+        "artifacts/register/before-rooms.jsonl has 1 line more than the register had, from a branch that was merged: "
+        "translate it (CONTRIBUTING.md), append it to artifacts/register.jsonl, restore the file with "
+        "`git checkout main -- artifacts/register/before-rooms.jsonl`"
+    )
+    with (tmp_path / REGISTER).open("a", encoding="utf-8", newline="\n") as file:
+        file.write(translated(bound.line(), {}).line() + "\n")
+    shutil.copy(ROOT / BEFORE_ROOMS, tmp_path / BEFORE_ROOMS)
+    assert list(past(tmp_path)) == []
+    assert Register(tmp_path / REGISTER).latest["toy.test_it[mini-0]"].bound == ">= 0.5"
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.read_bytes()[:-1].rfind(b"\n") + 1])
+
+
+def edited(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b"SUPPORTED", b"REFUTED", 1).replace(b'"to"', b'"to" ', 1))
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, cut, edited])
+@pytest.mark.parametrize("spoilt", [BEFORE_ROOMS, REFILED], ids=["register", "map"])
+def test_what_never_changes_and_is_missing_cut_or_edited_is_named_with_the_cure(copied, spoil, spoilt):
+    spoil(copied / spoilt)
+    (said,) = past(copied)
+    assert said.startswith(f"{spoilt.as_posix()} is ")
+    assert said.endswith(f"restore it with `git checkout main -- {spoilt.as_posix()}`")
+
+
+def test_a_translated_line_that_was_changed_or_moved_is_named(copied):
+    register, whole = copied / REGISTER, (copied / REGISTER).read_bytes().splitlines(keepends=True)
+    other = whole[7].replace(b"SUPPORTED", b"REFUTED")
+    for lines_, number in (
+        ([*whole[:7], other, *whole[8:]], 8),
+        ([*whole[:7], *whole[8:]], 8),
+        ([FIRST.line().encode() + b"\n", *whole], 1),
+        ([whole[1], whole[0], *whole[2:]], 1),
+        (whole[:1378], 1379),
+    ):
+        register.write_bytes(b"".join(lines_))
+        (said,) = past(copied)
+        assert said.startswith(f"artifacts/register.jsonl, line {number}, is not line {number} of ")
+    register.write_bytes(b"".join(whole) + FIRST.line().encode() + b"\n")
+    assert list(past(copied)) == []
+
+
+def test_line_ends_of_windows_change_nothing_and_a_record_without_a_past_needs_none(copied, tmp_path):
+    for path in (REGISTER, BEFORE_ROOMS, REFILED):
+        (copied / path).write_bytes((copied / path).read_bytes().replace(b"\n", b"\r\n"))
+    assert list(past(copied)) == []
+    new = tmp_path / "new"
+    assert list(past(new)) == []
+    Register(new / REGISTER).add(FIRST)
+    assert list(past(new)) == []
 
 
 # --- ids and keys -------------------------------------------------------------------------------------------------
@@ -209,3 +311,25 @@ def test_a_line_that_maps_nothing_is_named_with_the_cure(tmp_path, spoilt):
 def test_a_record_re_keyed_on_two_branches_is_refused_and_says_what_to_keep(tmp_path, other):
     with pytest.raises(DamagedRegister, match=r"line 2: artifacts/.* re-keyed twice, on two branches; keep the line"):
         mapped(tmp_path, ROW, {**ROW, **other})
+
+
+MERGED = "<<<<<<< HEAD\n{0}\n=======\n{0}\n>>>>>>> branch\n"
+
+
+def test_conflict_marks_say_what_happened_and_how_to_go_on(tmp_path):
+    path = tmp_path / "artifacts" / "refiled.jsonl"
+    path.parent.mkdir()
+    path.write_text(f"{json.dumps(ROW)}\n" + MERGED.format(json.dumps(ROW)))
+    with pytest.raises(
+        DamagedRegister,
+        match=r"conflict marks, first in line 2: the record was re-keyed on two branches: .* `git checkout --ours -- "
+        r"artifacts/refiled.jsonl` or `git checkout --theirs -- artifacts/refiled.jsonl`$",
+    ):
+        refiled(path)
+    path = tmp_path / "artifacts" / "register.jsonl"
+    path.write_text(MERGED.format(FIRST.line()))
+    with pytest.raises(
+        DamagedRegister,
+        match=r"^artifacts/register.jsonl has .* in line 1: claims were judged on two branches: delete the marks and k",
+    ):
+        Register(path)
