@@ -86,7 +86,7 @@ def refuse_unwritable(folder: Path) -> None:
 def append(path: Path, entry: dict[str, Any]) -> None:
     """One line, in one write to a file opened for appending, so that two processes never tear each other's."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o644)
     try:
         os.write(descriptor, (json.dumps(entry, ensure_ascii=False) + "\n").encode())
     finally:
