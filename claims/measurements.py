@@ -13,7 +13,8 @@ from mechlib.evidence import evidence
 
 @evidence
 def right(model: str, prompts: PromptSet) -> Measurement:
-    """1 where the answer is the most likely next word, else 0."""
+    """1 where the answer is the most likely next word, else 0: one row for what the task draws, a pair, a sequence, a
+    sentence (claims.tasks has the one whose rows are prompts)."""
     from mechlib.lab import answers_correctly, load
 
     return answers_correctly(load(model), prompts)

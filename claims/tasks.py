@@ -26,7 +26,10 @@ REFERENCE = {
 
 @evidence
 def right(model: str, prompts: PromptSet) -> Measurement:
-    """1 where the answer is what comes next, else 0: one row a prompt, whatever the task draws its prompts by."""
+    """1 where the answer is what comes next, else 0: one row a prompt, whatever the task draws its prompts by.
+
+    In claims.measurements stands the one whose rows are what the task draws, pairs or sequences.
+    """
     from mechlib.lab import answers_correctly, load
 
     return answers_correctly(load(model), prompts, unit="prompt")
