@@ -22,8 +22,6 @@ from mechlib.verdicts.record import Record
 from mechlib.verdicts.register import BEFORE_ROOMS, FORMER, REFILED, REGISTER, Register, past, refiled
 
 LIMIT, ENOUGH = 80_000_000, 72_000_000  # bytes of artifacts/evidence: more is refused, more is a word of caution
-# Until everything is measured again after the move into rooms: instruments that are older are counted and not refused.
-ONLY_COUNTED = True
 _FIGURE = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -42,7 +40,7 @@ def verify(root: Path, records: Path | None = None) -> list[str]:
 
 
 def checked(root: Path, records: Path | None = None) -> tuple[list[str], list[str]]:
-    """What is wrong with the record at `root`, as `verify` says it, and what is not wrong yet."""
+    """What is wrong with the record at `root`, as `verify` says it, and words of caution beside it."""
     folder = root / "artifacts" / "evidence"
     found = [*damaged(folder), *register(root)]
     judged = read_records(records) if records else judge_frozen(root)
@@ -50,7 +48,7 @@ def checked(root: Path, records: Path | None = None) -> tuple[list[str], list[st
         *over_budget(folder, judged),
         *unreadable(judged),
         *withdrawn(root, judged),
-        *([] if ONLY_COUNTED else outdated(judged)),
+        *outdated(judged),
         *unfiled(judged),
         *orphans(folder, judged),
         *report(root, judged),
@@ -59,16 +57,12 @@ def checked(root: Path, records: Path | None = None) -> tuple[list[str], list[st
 
 
 def cautions(root: Path, judged: Sequence[Record]) -> list[str]:
-    """What is not wrong yet: evidence that nears its budget, instruments that are older where these only count."""
+    """One line where evidence nears its budget."""
     folder = root / "artifacts" / "evidence"
     size = sum(_sizes(folder).values())
-    found = []
-    if ENOUGH < size <= LIMIT:
-        found.append(f"artifacts/evidence has {_megabytes(size)} of {_megabytes(LIMIT)}; {dearest(folder, judged)}")
-    old = list(outdated(judged)) if ONLY_COUNTED else []
-    if old:
-        found.append(f"{len(old)} of {len(judged)} claims rest on {OLDER}: `pytest --fresh` settles it")
-    return found
+    if not ENOUGH < size <= LIMIT:
+        return []
+    return [f"artifacts/evidence has {_megabytes(size)} of {_megabytes(LIMIT)}; {dearest(folder, judged)}"]
 
 
 def damaged(folder: Path) -> Iterator[str]:

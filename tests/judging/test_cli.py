@@ -383,8 +383,7 @@ def test_a_prediction_that_was_withdrawn_is_found(sound):
     assert found.startswith("toy.test_gone was judged REFUTED at >= 9 and is claimed no longer")
 
 
-def test_older_instruments_are_found_on_models_that_ship_and_not_on_the_hubs(sound, monkeypatch):
-    monkeypatch.setattr(verifying, "ONLY_COUNTED", False, raising=False)
+def test_older_instruments_are_found_on_models_that_ship_and_not_on_the_hubs(sound):
     for model, found in (("mini-0", 1), ("mini-0@permuted", 1), ("gpt2-small", 0)):
         sound.records[0].flags, sound.records[0].models = ["OLDER INSTRUMENTS"], [ModelRead(model)]
         # REPORT.md lists the models, so that it is not what it was: only the line about instruments counts here.
