@@ -1,0 +1,58 @@
+"""The record that ships, judged once for all tests that look at it, in whichever process they run."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import filelock
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MEASURING = ("torch", "transformers", "transformer_lens", "sklearn")
+PYTEST = f"""
+import sys
+import pytest
+status = pytest.main(sys.argv[1:])
+loaded = sorted(set({MEASURING}) & sys.modules.keys())
+print("loaded:", *loaded)
+sys.exit(status)
+"""
+
+
+def judged(*options: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Judges filed evidence in a process of its own, which says at the end what it loaded to measure."""
+    command = [sys.executable, "-c", PYTEST, "--frozen", "-q", "-p", "no:cacheprovider", *options]
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, cwd=cwd, env=one_thread, capture_output=True, text=True, check=False)
+
+
+@dataclass(frozen=True)
+class Whole:
+    """One frozen run of everything: its exit status, what it printed, and where its records are."""
+
+    status: int
+    printed: str
+    path: Path
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.path.read_text(encoding="utf-8").split("\n") if line]
+
+
+@pytest.fixture(scope="session")
+def whole_record(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """The whole record, judged by the process that asks first."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    path, printed = folder / "whole.jsonl", folder / "whole.json"
+    with filelock.FileLock(folder / "whole.lock"):
+        if not printed.is_file():
+            result = judged("--records", str(path))
+            printed.write_text(json.dumps([result.returncode, result.stdout + result.stderr]))
+    return Whole(*json.loads(printed.read_text()), path)
