@@ -55,4 +55,5 @@ def whole_record(tmp_path_factory: pytest.TempPathFactory) -> Whole:
         if not printed.is_file():
             result = judged("--records", str(path))
             printed.write_text(json.dumps([result.returncode, result.stdout + result.stderr]))
-    return Whole(*json.loads(printed.read_text()), path)
+    status, said = json.loads(printed.read_text())
+    return Whole(status, said, path)
