@@ -41,7 +41,7 @@ record: $(RECORD_NEEDS) ## judge every claim, measuring what is missing; write R
 	$(ONE_THREAD) $(PYTEST) $(FROZEN) --report -n $(WORKERS)
 
 test: $(DEVELOPING) ## test the instruments
-	$(ONE_THREAD) MECHLIB_CHECK_SHAPES=1 $(PYTEST) tests -n $(WORKERS)
+	$(ONE_THREAD) MECHLIB_CHECK_SHAPES=1 $(PYTEST) tests -n $(WORKERS) --dist worksteal
 
 lint: $(DEVELOPING) ## style, types, spelling, and which room may import which
 	$(PYTHON_HERE) -m ruff check .

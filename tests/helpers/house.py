@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 import json
 import textwrap
 from pathlib import Path
 
 import pytest
+
+import mechlib
 
 HEADER = """
 import numpy as np
@@ -45,18 +49,35 @@ def build(root: Path, claims: str, models: tuple[str, ...] = ("mini-0", "mini-1"
     return root
 
 
+@functools.cache
+def import_what_judges() -> None:
+    """Imports every module but the lab's: what is first imported inside a run would be imported anew for each."""
+    package = Path(mechlib.__file__).parent
+    for file in sorted(package.rglob("*.py")):
+        parts = file.relative_to(package.parent).with_suffix("").parts
+        if "lab" not in parts:
+            importlib.import_module(".".join(parts).removesuffix(".__init__"))
+
+
 @pytest.fixture
 def house(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch):
-    """Builds a house and returns a function that runs pytest in it, in a process of its own."""
+    """Builds a house and returns a function that runs pytest in it.
+
+    In this process, where all that judging needs is imported already: a process of its own takes half a second more. It
+    is one where options shift what holds for a whole process, or start workers, or where `process` asks for it.
+    """
+    import_what_judges()
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
     monkeypatch.delenv("MECHLIB_ROOT", raising=False)
 
-    def run(claims: str | None, *options: str) -> pytest.RunResult:
+    def run(claims: str | None, *options: str, process: bool = False) -> pytest.RunResult:
         if claims is not None and not (pytester.path / "claims").exists():
             build(pytester.path, claims)
         elif claims is not None:
             (pytester.path / "claims" / "test_topic.py").write_text(HEADER + textwrap.dedent(claims))
-        return pytester.runpytest_subprocess("--records", "records.jsonl", *options)
+        alone = process or bool({"-n", "--seed", "--device"} & set(options))
+        runs = pytester.runpytest_subprocess if alone else pytester.runpytest_inprocess
+        return runs("--records", "records.jsonl", *options)
 
     return run
 

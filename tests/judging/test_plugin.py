@@ -286,7 +286,7 @@ def test_without_assertion_rewriting_a_refutation_is_still_a_failure(house):
 
 def test_python_without_asserts_is_refused(house, pytester, monkeypatch):
     monkeypatch.setenv("PYTHONOPTIMIZE", "1")
-    result = house(claim(0.2))
+    result = house(claim(0.2), process=True)
     assert result.ret == 4
     result.stderr.fnmatch_lines(["*strips asserts*"])
 
