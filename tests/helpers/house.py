@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import json
+import sys
 import textwrap
 from pathlib import Path
 
@@ -75,6 +76,8 @@ def house(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch):
             build(pytester.path, claims)
         elif claims is not None:
             (pytester.path / "claims" / "test_topic.py").write_text(HEADER + textwrap.dedent(claims))
+        for name in [name for name in sys.modules if name.split(".")[0] == "claims"]:
+            monkeypatch.delitem(sys.modules, name)  # of the record: this house has a folder of the same name
         alone = process or bool({"-n", "--seed", "--device"} & set(options))
         runs = pytester.runpytest_subprocess if alone else pytester.runpytest_inprocess
         return runs("--records", "records.jsonl", *options)
