@@ -29,6 +29,10 @@ class IncompleteModel(RuntimeError):
     """A model that should be on this machine has files missing or damaged."""
 
 
+class NotTheSameModel(ValueError):
+    """A model that would not be run as Hugging Face's own forward pass runs it: what is measured would be another."""
+
+
 class WeightsMissing(RuntimeError):
     """A Hub model is not on this machine."""
 
@@ -52,6 +56,7 @@ class Checkpoint:
     twin        which twin this is, or None
     repo, revision   on the Hub, else ""
     bos         the token put before every prompt, as text; "" for none
+    bos_source  where that was found, in words: "tokenizer_config.json", "--bos", ...
     known       a text and the ids that its tokenizer must give for it, without BOS; ids () where none are on record
     dtype       what the model computes in, whatever it is stored as
     processing  "raw": the weights as stored. A measurement that folds them says so in its own source.
@@ -65,6 +70,7 @@ class Checkpoint:
     repo: str = ""
     revision: str = ""
     bos: str = ""
+    bos_source: str = ""
     known: tuple[str, tuple[int, ...]] = ("", ())
     dtype: str = "float32"
     processing: str = "raw"

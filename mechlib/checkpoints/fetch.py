@@ -7,7 +7,10 @@ from mechlib.checkpoints.files import problems
 from mechlib.checkpoints.resolve import hub_cache
 
 # Weights as safetensors, tokenizer and configuration: never a pickle, nor another framework's copy of the weights.
-WANTED = ("*.safetensors", "model.safetensors.index.json", "config.json", "tokenizer*", "vocab.json", "merges.txt")
+WANTED = (
+    "*.safetensors", "model.safetensors.index.json", "config.json", "tokenizer*", "vocab.json", "merges.txt",
+    "special_tokens_map.json", "added_tokens.json",
+)  # fmt: skip
 UNWANTED = ("*/*",)
 
 

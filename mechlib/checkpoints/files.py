@@ -10,29 +10,32 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 from mechlib.checkpoints import planted
 from mechlib.checkpoints.checkpoint import Checkpoint, IncompleteModel, WeightsMissing
+from mechlib.checkpoints.reading import json_of, parsed
+from mechlib.checkpoints.tokenizer_settings import telling
 
 RECIPE = 1  # of the twins: raise it when mechlib.lab.models makes them differently, so that their evidence is remade
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.ckpt")
 SAYS_NOTHING = ("transformers_version", "_name_or_path", "dtype", "torch_dtype")  # of config.json
+# What torch.compile, DataParallel and FSDP put before the names of tensors, and where the model itself is.
+WRAPPERS = {"_orig_mod.": "model._orig_mod", "module.": "model.module", "_fsdp_wrapped_module.": "model.module"}
 TOKENIZERS = (("tokenizer.json",), ("tokenizer.model",), ("vocab.json", "merges.txt"))
 
 
 def weight_files(model: Checkpoint) -> tuple[Path, ...]:
     """The safetensors files of a model, one or several shards, whether or not they exist. Never a pickle.
 
-    A planted model has none.
+    A planted model has none. Where one file lies beside an index, transformers loads the one file, and so it is meant.
     """
     if model.kind == "planted":
         return ()
-    index = model.path / "model.safetensors.index.json"
-    if index.is_file():
+    index, alone = model.path / "model.safetensors.index.json", model.path / "model.safetensors"
+    if index.is_file() and not alone.is_file():
         shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
         return tuple(model.path / shard for shard in shards)
-    return (model.path / "model.safetensors",)
+    return (alone,)
 
 
 def problems(model: Checkpoint) -> tuple[str, ...]:
@@ -60,11 +63,12 @@ def _problems(model: Checkpoint, state: tuple[tuple[str, int, int], ...]) -> tup
     found += [
         f"{file} is damaged: it is no JSON"
         for file in ("config.json", "tokenizer.json")
-        if (model.path / file).is_file() and not isinstance(_json(model.path / file), dict)
+        if (model.path / file).is_file() and not isinstance(parsed(model.path / file), dict)
     ]
+    found += _other_weights(model.path)
     try:
         files = weight_files(model)
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return (*found, "model.safetensors.index.json is damaged")
     for file in files:
         if not file.is_file():
@@ -73,29 +77,40 @@ def _problems(model: Checkpoint, state: tuple[tuple[str, int, int], ...]) -> tup
             found.append(f"{file.name} is missing{why}")
         elif header(file) is None:
             found.append(f"{file.name} is damaged or truncated")
+        elif wrapper := _wrapper(file):
+            found.append(f"all tensors of {file.name} are named {wrapper}*: save {WRAPPERS[wrapper]}, not its wrapper")
         elif model.kind == "mini" and (said := _sum_on_card(model)) != (seen := file_hashes(model)[file.name]) and said:
             found.append(f"{file.name} is damaged: its sha256 begins {seen[:8]}, card.json says {said[:8]}")
     return tuple(found)
 
 
+def _other_weights(folder: Path) -> list[str]:
+    """What would make transformers load other weights than those that are hashed."""
+    config = json_of(folder / "config.json")
+    found = [
+        f"config.json has {key}, which {why}"
+        for key, why in {
+            "transformers_weights": "names another file of weights",
+            "quantization_config": "stores weights as other numbers than it computes with",
+        }.items()
+        if config.get(key)
+    ]
+    if (folder / "adapter_config.json").is_file():
+        found.append("adapter_config.json is an adapter's, whose weights are elsewhere: merge it into the model")
+    return found
+
+
+def _wrapper(file: Path) -> str:
+    """The prefix by which a wrapper of the model renamed every tensor of a file; "" where none did."""
+    names = tuple(header(file) or ())
+    return next((prefix for prefix in WRAPPERS if names and all(name.startswith(prefix) for name in names)), "")
+
+
 def _sum_on_card(model: Checkpoint) -> str:
     """The sha256 that a mini's card gives for its weights; "" where there is no card to compare with."""
     card = model.path / "card.json"
-    said = _json(card) if card.is_file() else None
+    said = parsed(card) if card.is_file() else None
     return str(said.get("sha256", "")) if isinstance(said, dict) else ""
-
-
-def _json(file: Path) -> Any:
-    """What a JSON file says, read once until it changes; None where it is damaged."""
-    return _parsed(file, file.stat().st_mtime_ns, file.stat().st_size)
-
-
-@functools.lru_cache(maxsize=256)
-def _parsed(file: Path, modified: int, size: int) -> Any:
-    try:
-        return json.loads(file.read_bytes())
-    except ValueError:
-        return None
 
 
 def is_here(model: Checkpoint) -> bool:
@@ -148,8 +163,9 @@ def config_hashes(model: Checkpoint) -> tuple[str, str]:
     """What identifies a model's configuration and its tokenizer, in evidence.
 
     For files that are here the sha256 of config.json, as canonical JSON without what says nothing about the model (the
-    library's version, the folder it came from, the type it was stored in), and of the tokenizer's files. A Hub model's
-    are pinned by its revision, a planted one's follow from its recipe. Raises IncompleteModel where files are missing.
+    library's version, the folder it came from, the type it was stored in), and of the tokenizer's files, with those of
+    their settings that change ids. A Hub model's are pinned by its revision, a planted one's follow from its recipe.
+    Raises IncompleteModel where files are missing.
     """
     if model.kind == "hub":
         return model.revision, model.revision
@@ -162,10 +178,12 @@ def config_hashes(model: Checkpoint) -> tuple[str, str]:
 
 @functools.lru_cache(maxsize=64)
 def _config_hashes(folder: Path, state: tuple[tuple[str, int, int], ...]) -> tuple[str, str]:
-    config = {key: value for key, value in _json(folder / "config.json").items() if key not in SAYS_NOTHING}
+    config = {key: value for key, value in json_of(folder / "config.json").items() if key not in SAYS_NOTHING}
     canonical = json.dumps(config, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     used = next(files for files in TOKENIZERS if all((folder / file).is_file() for file in files))
     sums = {file: _sha256((folder / file).read_bytes()) for file in used}
+    if settings := telling(folder):
+        sums["settings"] = _sha256(json.dumps(settings, sort_keys=True).encode())
     return _sha256(canonical.encode()), _sha256(json.dumps(sums, sort_keys=True).encode())
 
 

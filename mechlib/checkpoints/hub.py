@@ -19,12 +19,17 @@ class Shape(NamedTuple):
 
 
 class Hub(NamedTuple):
-    """A model on the Hugging Face Hub, at a revision that is a full commit."""
+    """A model on the Hugging Face Hub, at a revision that is a full commit.
+
+    known  a text and the ids that its tokenizer gives for it
+    bos    the token put before every prompt, as its directory declares it or its tokenizer's class does; "" for none
+    """
 
     repo: str
     revision: str
     known: tuple[str, tuple[int, ...]]
     shape: Shape
+    bos: str = "<|endoftext|>"
 
 
 _GPT2 = ("Hello world", (15496, 995))
@@ -62,9 +67,17 @@ HUB: Mapping[str, Hub] = {
         Shape(2_775_208_960, 32, 2560, 50304),
     ),
     "qwen2.5-0.5b": Hub(
-        "Qwen/Qwen2.5-0.5B", "060db6499f32faf8b98477b0a26969ef7d8b9987", _QWEN, Shape(494_032_768, 24, 896, 151936)
+        "Qwen/Qwen2.5-0.5B",
+        "060db6499f32faf8b98477b0a26969ef7d8b9987",
+        _QWEN,
+        Shape(494_032_768, 24, 896, 151936),
+        bos="",
     ),
     "qwen2.5-3b": Hub(
-        "Qwen/Qwen2.5-3B", "3aab1f1954e9cc14eb9509a215f9e5ca08227a9b", _QWEN, Shape(3_085_938_688, 36, 2048, 151936)
+        "Qwen/Qwen2.5-3B",
+        "3aab1f1954e9cc14eb9509a215f9e5ca08227a9b",
+        _QWEN,
+        Shape(3_085_938_688, 36, 2048, 151936),
+        bos="",
     ),
 }

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import json
 import os
 import re
 from pathlib import Path
 
 from mechlib.checkpoints import planted
+from mechlib.checkpoints.bos import Bos, asked_for, declared
 from mechlib.checkpoints.checkpoint import MINIS, Checkpoint, UnknownModel, parent, twin_of
 from mechlib.checkpoints.hub import HUB, Hub
 
@@ -19,25 +19,27 @@ _WORLD = ("What is 23 + 54 ? Answer : 77 Mary amber", (202, 203, 26, 204, 57, 20
 def checkpoint(name: str, root: Path | None = None) -> Checkpoint:
     """What a name stands for. `root` is the repository that holds fixtures/ (default: see `repository`).
 
+    A model of the Hub and one's own begin with the BOS that they declare, or with what was asked for instead (`bos`).
     Raises UnknownModel, with the nearest name, where there is none.
     """
     base = parent(name)
     twin = twin_of(name)
     if base in MINIS:
         path = (root or repository()) / "fixtures" / base
-        return Checkpoint(name, "mini", path, base, twin, bos="<bos>", known=_WORLD)
+        return Checkpoint(name, "mini", path, base, twin, bos="<bos>", bos_source="its world", known=_WORLD)
     if base in HUB:
         hub = HUB[base]
         path = _snapshot(hub)
-        bos = "<|endoftext|>"
-        return Checkpoint(name, "hub", path, base, twin, hub.repo, hub.revision, bos=bos, known=hub.known)
+        first = _first(Bos(hub.bos, "the table of models of the Hub"))
+        return Checkpoint(name, "hub", path, base, twin, hub.repo, hub.revision, *first, hub.known)
     if (plan := plan_of(base)) is not None:
         last = len(plan.vocabulary) - 1
         known = (f"{plan.vocabulary[2]} {plan.vocabulary[last]}", (2, last))
-        return Checkpoint(name, "planted", Path(base), base, twin, bos=planted.BOS, known=known)
+        return Checkpoint(name, "planted", Path(base), base, twin, bos=planted.BOS, bos_source="its plan", known=known)
     path = Path(base).expanduser()
     if path.is_dir():
-        return Checkpoint(name, "local", path.resolve(), base, twin, bos=_own_bos(path))
+        first = _first(declared(path))
+        return Checkpoint(name, "local", path.resolve(), base, twin, bos=first.text, bos_source=first.source)
     raise UnknownModel(_unknown(base))
 
 
@@ -61,6 +63,12 @@ def file_name(name: str) -> str:
     if base not in MINIS and base not in HUB and plan_of(base) is None:
         base = Path(base).resolve().name
     return re.sub(r"[^A-Za-z0-9_.-]", "-", base + (f"-{twin_of(name)}" if twin_of(name) else ""))
+
+
+def _first(own: Bos) -> Bos:
+    """What stands first: what was asked for, else the model's own."""
+    asked = asked_for()
+    return own if asked is None else Bos(asked, f"asked for; its own is {own.text!r}" if own.text else "asked for")
 
 
 def _unknown(name: str) -> str:
@@ -91,17 +99,3 @@ def _snapshot(hub: Hub) -> Path:
     repos = (hub.repo,) if "/" in hub.repo else (hub.repo, f"openai-community/{hub.repo}")
     paths = [hub_cache() / f"models--{repo.replace('/', '--')}" / "snapshots" / hub.revision for repo in repos]
     return next((path for path in paths if path.is_dir()), paths[0])
-
-
-def _own_bos(path: Path) -> str:
-    """The BOS token that a directory's tokenizer declares, else its end-of-text token, else ""."""
-    try:
-        config = json.loads((path / "tokenizer_config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return ""
-    for key in ("bos_token", "eos_token"):
-        token = config.get(key)
-        token = token.get("content") if isinstance(token, dict) else token
-        if token:
-            return str(token)
-    return ""

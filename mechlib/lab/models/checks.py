@@ -9,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
+from mechlib.checkpoints.bos import asked_for
 from mechlib.checkpoints.checkpoint import Checkpoint, IncompleteModel
 from mechlib.checkpoints.files import weight_files
 
@@ -44,9 +45,17 @@ def check_tokenizer(described: Checkpoint, tokenizer: PreTrainedTokenizerBase | 
                 "it belongs to another model; restore tokenizer.json"
             )
     if described.bos and not _knows(described.path / "tokenizer.json", tokenizer, described.bos):
+        asked = asked_for() is not None and described.kind in ("hub", "local")
+        cure = (
+            "ask for a token of its vocabulary, or for none"
+            if asked
+            else (
+                f"{described.bos_source} names it, and tokenizer.json belongs to another model: restore it, or take another "
+                "BOS with --bos"
+            )
+        )
         raise IncompleteModel(
-            f"{_place(described.path)}: the tokenizer does not know {described.bos!r}, put before every prompt: "
-            "it belongs to another model; restore tokenizer.json"
+            f"{_place(described.path)}: the tokenizer does not know {described.bos!r}, put before every prompt: {cure}"
         )
 
 

@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 from weakref import WeakKeyDictionary
 
 # Before transformers is imported: it reads this once, and would otherwise ask the Hub about local directories.
@@ -26,7 +26,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformer_lens.config import TransformerBridgeConfig
 from transformer_lens.model_bridge import TransformerBridge
-from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
 from mechlib.checkpoints.checkpoint import Checkpoint
@@ -36,12 +36,15 @@ from mechlib.checkpoints.planted import BOS, UNK, Plan, plan
 from mechlib.checkpoints.resolve import checkpoint
 from mechlib.lab.models import planted_weights as planted
 from mechlib.lab.models.checks import check_tokenizer, check_weights
+from mechlib.lab.models.huggingface import cannot_wrap, check_same, logits_of, probe, trained
 from mechlib.lab.models.twins import SEED, permuted, shuffled, untrained
 
 Model: TypeAlias = TransformerBridge
 
 SMALL = 10_000_000  # parameters below which a second thread costs more than it brings
 LOADED_BYTES = 4 * 2**30  # that loaded models kept for the next measurement may take
+
+_MAKE = {None: trained, "untrained": untrained, "permuted": permuted}
 
 _DESCRIBED: WeakKeyDictionary[Model, Checkpoint] = WeakKeyDictionary()
 _LOADED: OrderedDict[tuple[object, ...], tuple[Model, int]] = OrderedDict()
@@ -57,7 +60,9 @@ def load(name: str, device: str | None = None, folded: bool = False) -> Model:
 
     Loading the same name again gives the same object while its weights, configuration, tokenizer and BOS hash to the
     same key as in evidence, and nobody wrote to its weights.
-    Raises UnknownModel, WeightsMissing (a Hub model that is not here), IncompleteModel (files missing, damaged, NaN);
+    Raises UnknownModel, WeightsMissing (a Hub model that is not here), IncompleteModel (files missing, damaged, NaN;
+    tensors missing, of no use, or of another shape), NotTheSameModel (on one prompt, logits are not those of Hugging
+    Face's own forward pass: the library leaves out a setting of config.json);
     ValueError for a planted model folded, which has no norms to fold.
     """
     described = checkpoint(name)
@@ -131,25 +136,44 @@ def _boot(described: Checkpoint, device: str, folded: bool) -> Model:
     planned = plan(described.parent)
     if planned is not None:
         return _boot_planted(described, planned, device, folded)
+    return _boot_directory(described, device, folded)
+
+
+def _boot_directory(described: Checkpoint, device: str, folded: bool) -> Model:
+    """A model from a directory of Hugging Face's, which computes what Hugging Face's own model does."""
     path = str(described.path)
     check_weights(described)
     with _quiet(), torch.random.fork_rng(devices=[]):
         tokenizer = _tokenizer(path)
         check_tokenizer(described, tokenizer)
-        made: Any = None  # the untwinned model is read by boot_transformers itself
-        if described.twin is not None:
-            made = (untrained(path) if described.twin == "untrained" else permuted(path)).to(device)
-        model = Model.boot_transformers(path, device=device, dtype=torch.float32, tokenizer=tokenizer, hf_model=made)
-        # The library exchanges the tokenizer for one that it makes from the family's name. Its public setter would
-        # do so again, and change the recorded vocabulary.
-        model._tokenizer = tokenizer
-        if model.tokenizer is not tokenizer:
-            raise RuntimeError("transformer-lens keeps its tokenizer elsewhere now: load it as the file has it")
-        model.cfg.tokenizer_prepends_bos = bool(tokenizer("")["input_ids"])
+        theirs = _MAKE[described.twin](path).to(device)
+        prompt = probe(theirs, [tokenizer.convert_tokens_to_ids(described.bos)] if described.bos else [])
+        wanted = logits_of(theirs, prompt)  # before it is wrapped: afterwards it runs through the library's parts
+        model = _wrapped(described, theirs, tokenizer, device)
+        model.eval()
+        check_same(described.name, theirs.config, wanted, logits_of(model, prompt))
         if folded:
             model.enable_compatibility_mode(disable_warnings=True)
+            wanted, seen = (logits.log_softmax(-1) for logits in (wanted, logits_of(model, prompt)))
+            check_same(f"{described.name}, folded,", theirs.config, wanted, seen)  # a constant of all logits may go
     model.eval().requires_grad_(False)
     _DESCRIBED[model] = replace(described, processing="folded" if folded else "raw")
+    return model
+
+
+def _wrapped(described: Checkpoint, theirs: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, device: str) -> Model:
+    """Hugging Face's model with the library's hooks, and with its tokenizer as the file has it."""
+    path = str(described.path)
+    try:
+        model = Model.boot_transformers(path, device=device, dtype=torch.float32, tokenizer=tokenizer, hf_model=theirs)
+    except Exception as error:  # whatever the library comes up with for a family or a setting that it does not know
+        raise cannot_wrap(described.name, theirs.config, error) from error
+    # The library exchanges the tokenizer for one that it makes from the family's name. Its public setter would
+    # do so again, and change the recorded vocabulary.
+    model._tokenizer = tokenizer
+    if model.tokenizer is not tokenizer:
+        raise RuntimeError("transformer-lens keeps its tokenizer elsewhere now: load it as the file has it")
+    model.cfg.tokenizer_prepends_bos = bool(tokenizer("")["input_ids"])
     return model
 
 

@@ -64,7 +64,9 @@ def ids_of(model: Model, prompt: Prompt) -> Ids:
 
 
 def _encode(model: Model, text: str) -> list[int]:
-    return bos_ids(model) + model.tokenizer(text, add_special_tokens=False)["input_ids"]
+    """The ids of a text, BOS first; a text that brings its own, as chat templates do, gets no second one."""
+    first, ids = bos_ids(model), model.tokenizer(text, add_special_tokens=False)["input_ids"]
+    return ids if first and ids[:1] == first else first + ids
 
 
 def _continuation(model: Model, prompt: Prompt, word: str) -> list[int]:

@@ -10,6 +10,8 @@ import hashlib
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
+from mechlib.lab.models.huggingface import trained
+
 SEED = 20_240_229  # of no training: a twin never starts where its parent started
 
 
@@ -23,14 +25,15 @@ def untrained(path: str) -> PreTrainedModel:
 
 
 def permuted(path: str) -> PreTrainedModel:
-    """The trained model with the entries of each weight matrix in random order: see `shuffled`."""
-    model = AutoModelForCausalLM.from_pretrained(
-        path, dtype=torch.float32, attn_implementation="eager", local_files_only=True, use_safetensors=True
-    )
+    """The trained model with the entries of each weight matrix in random order: see `shuffled`.
+
+    Raises as `trained` does: a twin is made of a whole model.
+    """
+    model = trained(path)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(shuffled(name, parameter))
-    return model.eval()
+    return model
 
 
 def shuffled(name: str, parameter: torch.Tensor) -> torch.Tensor:
