@@ -13,12 +13,13 @@ from mechlib.lab.attribution.attention import Word, mention
 from mechlib.lab.attribution.direct import through_final_norm
 from mechlib.lab.batching import Batch, batches, per_prompt
 from mechlib.lab.hooks import run
-from mechlib.lab.models.loading import Model
+from mechlib.lab.models.loading import Model, checkpoint_of
 from mechlib.measurement import Measurement
 from mechlib.parts.heads import Head, all_heads
 from mechlib.prompts.promptset import PromptSet
 
 TOP = 5  # as published
+SAME = 1e-4  # of the largest entry, or of the logits' spread: rounding leaves 1e-6
 
 
 def copy_scores(
@@ -56,7 +57,9 @@ def attention_and_written(
                own scale of the final norm; nothing is subtracted for other names, so compare prompts, not heads
 
     A head that moves names writes more where it attends more: the two columns' correlation is claimed. Raises
-    ValueError for a head that the model lacks, and as `copy_scores` does.
+    ValueError for a head that the model lacks, for families that norm or scale what a head writes, or change logits
+    behind the unembedding (the layer's stream and the logit are put together from their parts and compared with the
+    run's), and as `copy_scores` does.
     Source: Wang et al. 2022, arXiv:2211.00593, figure 3 (correlation above .81).
     """
     if head not in all_heads(model.cfg.n_layers, model.cfg.n_heads):
@@ -102,10 +105,53 @@ def _among_top(
 
 def _moved(model: Model, batch: Batch, head: Head, to: Word) -> Float[Tensor, "batch 2"]:
     position, rows = mention(batch, to), torch.arange(len(batch.rows), device=batch.tokens.device)
-    block, scale = f"blocks.{head.layer}.attn.", "ln_final.hook_scale"
-    kept = run(model, batch.tokens, keep=(f"{block}hook_pattern", f"{block}hook_z", scale))[1]
-    attention = kept[f"{block}hook_pattern"][rows, head.head, -1, position]
-    output = kept[f"{block}hook_z"][:, -1, head.head] @ model.blocks[head.layer].attn.W_O[head.head]
-    normed = through_final_norm(model, output) / kept[scale][:, -1]
-    written = (normed * model.W_U.T[batch.tokens[rows, position]]).sum(-1)
-    return torch.stack([attention, written], dim=1)
+    name = batch.tokens[rows, position]
+    block, scale = f"blocks.{head.layer}.", "ln_final.hook_scale"
+    before, after, last = f"{block}hook_resid_pre", f"{block}hook_resid_post", _last_stream(model)
+    mlp = (f"{block}hook_mlp_out",) if hasattr(model.blocks[head.layer], "mlp") else ()
+    keep = dict.fromkeys((f"{block}attn.hook_pattern", f"{block}attn.hook_z", scale, before, after, last, *mlp))
+    logits, kept = run(model, batch.tokens, keep=keep)
+    attention = kept[f"{block}attn.hook_pattern"][rows, head.head, -1, position]
+    z, W_O = kept[f"{block}attn.hook_z"][:, -1], model.blocks[head.layer].attn.W_O
+    parts = torch.einsum("bhd,hdm->bm", z, W_O) + sum(kept[part][:, -1] for part in (before, *mlp))
+    _check_stream(model, head.layer, parts, kept[after][:, -1])
+
+    def towards_name(part: Float[Tensor, "batch d_model"]) -> Float[Tensor, " batch"]:
+        return (through_final_norm(model, part) / kept[scale][:, -1] * model.W_U.T[name]).sum(-1)
+
+    _check_logit(model, name, towards_name(kept[last][:, -1]), logits[:, -1])
+    return torch.stack([attention, towards_name(z[:, head.head] @ W_O[head.head])], dim=1)
+
+
+def _last_stream(model: Model) -> str:
+    return f"blocks.{model.cfg.n_layers - 1}.hook_resid_post"
+
+
+def _check_stream(
+    model: Model, layer: int, parts: Float[Tensor, "batch d_model"], stream: Float[Tensor, "batch d_model"]
+) -> None:
+    """ValueError where a layer's stream is not the one before it with what heads, their bias and the MLP write."""
+    bias = model.blocks[layer].attn.b_O
+    off = (parts + (0 if bias is None else bias) - stream).abs().max()
+    if not off <= SAME * stream.abs().max():
+        raise ValueError(
+            f"{checkpoint_of(model).name} norms or scales what its heads write: put together, layer {layer}'s stream "
+            f"differs by {off:.2g}; what a head writes to a logit is not the product of its weights"
+        )
+
+
+def _check_logit(
+    model: Model,
+    name: Int[Tensor, " batch"],
+    from_stream: Float[Tensor, " batch"],
+    logits: Float[Tensor, "batch d_vocab"],
+) -> None:
+    """ValueError where the stream through final norm and unembedding, by itself, is not the logit of the name."""
+    bias = getattr(model.ln_final, "bias", None)
+    constant = model.b_U[name] + (0 if bias is None else model.W_U.T[name] @ bias)
+    off = (from_stream + constant - logits.gather(1, name.unsqueeze(1)).squeeze(1)).abs().max()
+    if not off <= SAME * (logits.max() - logits.min()):
+        raise ValueError(
+            f"{checkpoint_of(model).name} changes logits behind the unembedding, or has a final norm of another kind: "
+            f"the stream alone misses the logit by {off:.2g}"
+        )

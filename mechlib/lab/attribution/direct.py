@@ -39,7 +39,8 @@ def through_final_norm(model: Model, written: Float[Tensor, "... d_model"]) -> F
     """
     if model.cfg.normalization_type.startswith("LN"):
         written = written - written.mean(-1, keepdim=True)
-    return written * model.ln_final.weight
+    gain = model.ln_final.weight
+    return written * (1 + gain if getattr(model.cfg, "rmsnorm_uses_offset", False) else gain)  # Gemma's gain is 1 + it
 
 
 def _direct(model: Model, batch: Batch) -> Float[Tensor, "batch columns"]:

@@ -46,14 +46,8 @@ def check_tokenizer(described: Checkpoint, tokenizer: PreTrainedTokenizerBase | 
             )
     if described.bos and not _knows(described.path / "tokenizer.json", tokenizer, described.bos):
         asked = asked_for() is not None and described.kind in ("hub", "local")
-        cure = (
-            "ask for a token of its vocabulary, or for none"
-            if asked
-            else (
-                f"{described.bos_source} names it, and tokenizer.json belongs to another model: restore it, or take another "
-                "BOS with --bos"
-            )
-        )
+        foreign = f"{described.bos_source} names it, and tokenizer.json belongs to another model; restore it"
+        cure = "ask for a token of its vocabulary, or for none" if asked else foreign
         raise IncompleteModel(
             f"{_place(described.path)}: the tokenizer does not know {described.bos!r}, put before every prompt: {cure}"
         )

@@ -25,12 +25,12 @@ PROBE = 12  # tokens of the prompt whose logits are compared
 SAME = 1e-4
 # Buffers that older files hold beside the weights: causal masks, and what is put where they are 0.
 _MASKS = re.compile(r"(^|\.)(attn|attention)\.(bias|masked_bias)$|rotary_emb\.inv_freq$")
-# Settings that the library is known to leave out, by what config.json says.
-_LEFT_OUT = (
-    ("scale_attn_weights", False, "attention without its scale, scale_attn_weights=false"),
-    ("attention_bias", False, "attention without biases, attention_bias=false"),
-    ("model_type", "cohere", "rotary positions by pairs of neighbours, as Cohere has them"),
-    ("model_type", "cohere2", "rotary positions by pairs of neighbours, as Cohere has them"),
+# What the library is known to do otherwise: a family, where config.json says this, and in words.
+_LEFT_OUT: tuple[tuple[str, dict[str, object], str], ...] = (
+    ("gpt2", {"scale_attn_weights": False}, "attention without its scale, scale_attn_weights=false"),
+    ("gpt_neox", {"attention_bias": False}, "attention without biases, attention_bias=false"),
+    ("cohere", {}, "that Cohere turns neighbouring coordinates for its rotary positions"),
+    ("cohere2", {}, "that Cohere turns neighbouring coordinates for its rotary positions"),
 )
 
 
@@ -90,11 +90,12 @@ def _some(names: list[str], most: int = 3) -> str:
 
 
 def probe(model: PreTrainedModel, bos: Iterable[int]) -> Int[Tensor, "one pos"]:
-    """A prompt that is always the same: BOS where there is one, then ids spread over the vocabulary."""
+    """A prompt that is always the same: BOS where there is one, then ids spread over the vocabulary, out of order."""
     words = int(model.get_input_embeddings().weight.shape[0])
     first = list(bos)
     length = min(PROBE, int(getattr(model.config, "max_position_embeddings", None) or PROBE))
-    rest = [(number * 7919 + 3) % words for number in range(length - len(first))]
+    n = length - len(first)
+    rest = [(2 * number + 1) * words // (2 * n) for number in sorted(range(n), key=lambda number: 5 * number % n)]
     return torch.tensor([first + rest], device=model.device)
 
 
@@ -120,7 +121,7 @@ def check_same(
         why = left_out(config)
         raise NotTheSameModel(
             f"{name} would be run otherwise than it is: on one prompt logits differ by {off:.2g} from Hugging Face's "
-            f"own forward pass, of a spread of {spread:.2g}: "
+            f"own forward pass, of a spread of {spread:.2g}; "
             + (
                 f"transformer-lens leaves out {why}"
                 if why
@@ -140,7 +141,8 @@ def cannot_wrap(name: str, config: PretrainedConfig, error: Exception) -> NotThe
 
 def left_out(config: PretrainedConfig) -> str:
     """The setting of a configuration that the library is known to leave out; "" where none is known."""
-    return next((why for key, value, why in _LEFT_OUT if getattr(config, key, None) == value), "")
+    own = [entry for entry in _LEFT_OUT if entry[0] == config.model_type]
+    return next((why for _, said, why in own if all(getattr(config, key) == said[key] for key in said)), "")
 
 
 def _first_line(error: Exception) -> str:

@@ -57,8 +57,9 @@ def under_other_positions(
     replacement  "resample": at each position the embedding of another position, drawn anew for each prompt and position
                  with `seed`, the same for every reader; "mean": the mean embedding over positions
 
-    Raises ValueError for models whose positions are not embeddings (rotary), for unknown readers, and NothingChanged
-    where a shift changes no input.
+    Raises ValueError for models whose positions are not embeddings (rotary) or do not begin the stream as the tokens'
+    embedding plus theirs (it is compared with the run's), for unknown readers, and NothingChanged where a shift changes
+    no input.
     """
     require_learned(model)
     made = batches(model, prompts)
@@ -149,7 +150,7 @@ def _shift(
     model: Model, batch: Batch, n: int, replacement: PositionReplacement, seed: int
 ) -> Float[Tensor, "batch pos d_model"]:
     """The other position's embedding less the own position's, for each prompt and position; 0 at position 0."""
-    table = model.pos_embed.weight.detach()
+    table = _embeddings(model, batch)
     length = batch.tokens.shape[1]
     if replacement == "mean":
         other = table[1:n].mean(0).expand(len(batch.rows), length - 1, -1)
@@ -160,6 +161,24 @@ def _shift(
     shift = torch.zeros(len(batch.rows), length, table.shape[1], device=table.device)
     shift[:, 1:] = other - table[1:length]
     return shift
+
+
+def _embeddings(model: Model, batch: Batch) -> Float[Tensor, "pos d_model"]:
+    """The embedding of each position of the context: the rows that are added to the tokens' own, which is checked.
+
+    A table with more rows than the context has positions (OPT's, by two) begins with rows that no position reads.
+    """
+    table = model.pos_embed.weight.detach()
+    rows, tokens = table[len(table) - model.cfg.n_ctx :], batch.tokens[:1]
+    stream = run(model, tokens, keep=["blocks.0.hook_resid_pre"])[1]["blocks.0.hook_resid_pre"]
+    words = model.W_E.detach()[tokens]
+    off = (words + rows[: tokens.shape[1]] - stream).abs().max() if words.shape == stream.shape else float("inf")
+    if not off <= 1e-4 * stream.abs().max():
+        raise ValueError(
+            f"{checkpoint_of(model).name} begins its stream otherwise than with the tokens' embedding plus the "
+            f"positions' (it differs by {off:.2g}): choose a model that adds the two, as GPT-2 does"
+        )
+    return rows
 
 
 def _drawn(ids: list[int], n: int, seed: int) -> list[int]:

@@ -60,7 +60,9 @@ def test_logits_hidden_states_and_attention_are_hugging_faces_own(tmp_path, toke
         ("qwen2.5-0.5b", "qwen2", {"Hello": 9707, "world": 1879}, ""),
     ],
 )
-def test_a_hub_model_comes_from_its_pinned_snapshot_in_the_cache(tmp_path, monkeypatch, tokens, name, family, known, bos):
+def test_a_hub_model_comes_from_its_pinned_snapshot_in_the_cache(
+    tmp_path, monkeypatch, tokens, name, family, known, bos
+):
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     monkeypatch.delenv("HF_HUB_CACHE", raising=False)
     with pytest.raises(WeightsMissing, match=f"mechlib fetch {name}"):

@@ -5,18 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 from mechlib.lab.batching import batches
 from mechlib.lab.forward.families import forward, network
 from mechlib.lab.hooks import NothingChanged
 from mechlib.lab.models.loading import load
 from mechlib.lab.studies.position_embeddings import (
+    _drawn,
     input_changed,
     readers,
     under_other_positions,
     with_shifted_inputs,
 )
-from tests.helpers.tiny import REFUSED, directory, pairs, random_model
+from tests.helpers.families import other_directory
+from tests.helpers.tiny import BOS_ID, REFUSED, WORDS, directory, pairs, random_model
 
 PROMPTS = pairs(24)
 EVERY = ("mlp 0", "mlp 1", "attention 0", "attention 1", "output")
@@ -225,3 +228,33 @@ def test_unknown_readers_are_named(gpt2, reader):
 def test_unknown_replacements_are_named(gpt2):
     with pytest.raises(REFUSED):
         under_other_positions(gpt2, PROMPTS, {"mlps": ("mlp 0",)}, "zero")
+
+
+# Positions that do not stand at the start of their table
+
+
+@pytest.mark.parametrize("replacement", ["resample", "mean"])
+def test_positions_of_an_opt_begin_at_the_third_row_of_its_table(tmp_path, replacement):
+    """All readers together, against Hugging Face's own model given other positions, or another table."""
+    path = other_directory(tmp_path / "opt", "opt")
+    found = under_other_positions(load(str(path)), PROMPTS, {"all": EVERY}, replacement)["all"].array
+    model = AutoModelForCausalLM.from_pretrained(path, attn_implementation="eager").eval()
+    ids = [[BOS_ID, *map(WORDS.index, prompt.clean.split())] for prompt in PROMPTS]
+    longest, table = max(map(len, ids)), model.model.decoder.embed_positions.weight
+    wanted = []
+    if replacement == "mean":
+        with torch.no_grad():
+            table[3:] = table[3 : longest + 2].mean(0)
+    for prompt, own in zip(PROMPTS, ids, strict=True):
+        places = [0, *(_drawn(own, longest, 0) if replacement == "resample" else range(1, len(own)))]
+        with torch.no_grad():
+            logits = model(torch.tensor([own]), position_ids=torch.tensor([places])).logits[0, -1]
+        wanted.append(float(logits[WORDS.index(prompt.answer)] - logits[WORDS.index(prompt.distractor)]))
+    assert found == pytest.approx(wanted, abs=1e-3) and np.std(wanted) > 0.1
+
+
+def test_a_stream_that_does_not_begin_as_words_plus_positions_is_refused(tmp_path, monkeypatch):
+    model = load(str(directory(tmp_path / "m", "gpt2")))
+    monkeypatch.setattr(model.cfg, "n_ctx", model.cfg.n_ctx - 1)  # the rows that are taken are then the next ones
+    with pytest.raises(ValueError, match="m begins its stream otherwise than with the tokens' embedding plus the pos"):
+        under_other_positions(model, PROMPTS, {"mlp 0": ["mlp 0"]})
