@@ -54,6 +54,11 @@ def declared(folder: Path) -> Bos:
     return Bos("", "no BOS is declared")
 
 
+def with_bos(first: list[int], ids: list[int]) -> list[int]:
+    """Ids with those of BOS before them; a text that brings its own, as chat templates do, gets no second one."""
+    return ids if first and ids[: len(first)] == first else first + ids
+
+
 def token_id(folder: Path, token: str) -> int | None:
     """The id of a whole token in a directory's vocabulary, in tokenizer.json or vocab.json; None where it has none.
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from mechlib.checkpoints import planted
 from mechlib.checkpoints.checkpoint import Checkpoint, IncompleteModel, WeightsMissing
 from mechlib.checkpoints.reading import json_of, parsed
-from mechlib.checkpoints.tokenizer_settings import telling
+from mechlib.checkpoints.tokenizer import telling
 
 RECIPE = 1  # of the twins: raise it when mechlib.lab.models makes them differently, so that their evidence is remade
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.ckpt")

@@ -13,7 +13,6 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -26,7 +25,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformer_lens.config import TransformerBridgeConfig
 from transformer_lens.model_bridge import TransformerBridge
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
 from mechlib.checkpoints.checkpoint import Checkpoint
@@ -34,6 +33,7 @@ from mechlib.checkpoints.files import config_hashes, require_here, weight_hash
 from mechlib.checkpoints.memory import memory
 from mechlib.checkpoints.planted import BOS, UNK, Plan, plan
 from mechlib.checkpoints.resolve import checkpoint
+from mechlib.checkpoints.tokenizer import read_tokenizer
 from mechlib.lab.models import planted_weights as planted
 from mechlib.lab.models.checks import check_tokenizer, check_weights
 from mechlib.lab.models.huggingface import cannot_wrap, check_same, logits_of, probe, trained
@@ -144,7 +144,7 @@ def _boot_directory(described: Checkpoint, device: str, folded: bool) -> Model:
     path = str(described.path)
     check_weights(described)
     with _quiet(), torch.random.fork_rng(devices=[]):
-        tokenizer = _tokenizer(path)
+        tokenizer = read_tokenizer(described.path)
         check_tokenizer(described, tokenizer)
         theirs = _MAKE[described.twin](path).to(device)
         prompt = probe(theirs, [tokenizer.convert_tokens_to_ids(described.bos)] if described.bos else [])
@@ -213,14 +213,6 @@ def _write(model: Model, planned: Plan, permuted: bool) -> None:
             module, _, kind = name.rpartition(".")
             parameter = getattr(model.get_submodule(module).original_component, kind)
             parameter.copy_(shuffled(name, tensor) if permuted else tensor)
-
-
-def _tokenizer(path: str) -> PreTrainedTokenizerBase:
-    """The tokenizer of tokenizer.json, whatever the family: the family's own class would rebuild it, and give a Qwen2
-    with a word tokenizer no ids at all. The older files need that class."""
-    if (Path(path) / "tokenizer.json").is_file():
-        return PreTrainedTokenizerFast.from_pretrained(path, local_files_only=True)
-    return AutoTokenizer.from_pretrained(path, local_files_only=True)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from mechlib.checkpoints.bos import with_bos
 from mechlib.lab.models.loading import Model, checkpoint_of
 from mechlib.prompts.promptset import Prompt
 
@@ -64,9 +65,7 @@ def ids_of(model: Model, prompt: Prompt) -> Ids:
 
 
 def _encode(model: Model, text: str) -> list[int]:
-    """The ids of a text, BOS first; a text that brings its own, as chat templates do, gets no second one."""
-    first, ids = bos_ids(model), model.tokenizer(text, add_special_tokens=False)["input_ids"]
-    return ids if first and ids[:1] == first else first + ids
+    return with_bos(bos_ids(model), model.tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def _continuation(model: Model, prompt: Prompt, word: str) -> list[int]:

@@ -1,11 +1,12 @@
-"""Settings beside tokenizer.json: what of them changes ids, so that it is part of what a tokenizer hashes to."""
+"""A model's tokenizer: read from its files, without torch, and what of the settings beside them changes ids."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from mechlib.checkpoints.bos import content
+from mechlib.checkpoints.bos import content, with_bos
+from mechlib.checkpoints.checkpoint import Checkpoint
 from mechlib.checkpoints.reading import json_of
 
 # Fields of tokenizer_config.json and special_tokens_map.json that change no id of a text: notes, what concerns decoding
@@ -20,6 +21,23 @@ SAYS_NOTHING = frozenset(
 )
 _SETTINGS = ("tokenizer_config.json", "special_tokens_map.json")
 _SAME_TOKEN = ("content", "lstrip", "normalized", "rstrip", "single_word", "special")
+
+
+def read_tokenizer(folder: Path) -> Any:
+    """The tokenizer of tokenizer.json, whatever the family: the family's own class would rebuild it, and give a Qwen2
+    with a word tokenizer no ids at all. The older files need that class."""
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast  # which needs no torch for it
+
+    kind = PreTrainedTokenizerFast if (folder / "tokenizer.json").is_file() else AutoTokenizer
+    return kind.from_pretrained(str(folder), local_files_only=True)
+
+
+def tokens_of(model: Checkpoint, text: str) -> list[tuple[int, str]]:
+    """Ids and tokens of a text as the model reads it, what stands first included. The files must be here."""
+    tokenizer = read_tokenizer(model.path)
+    first = [tokenizer.convert_tokens_to_ids(model.bos)] if model.bos else []
+    ids = with_bos(first, tokenizer(text, add_special_tokens=False)["input_ids"])
+    return list(zip(ids, tokenizer.convert_ids_to_tokens(ids), strict=True))
 
 
 def telling(folder: Path) -> dict[str, Any]:
