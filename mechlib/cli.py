@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from mechlib import checkpoints
-from mechlib.checkpoints.checkpoint import Checkpoint, IncompleteModel, UnknownModel
+from mechlib.checkpoints.checkpoint import IncompleteModel, UnknownModel
+from mechlib.checkpoints.details import details, size, text_ids
 from mechlib.checkpoints.fetch import CannotFetch, download
 
 DONE, WRONG, REFUSED, INTERRUPTED = 0, 1, 2, 130
-ROLES = {"mini-pilot": "sets bounds, carries no claim", "mini-half": "half trained, for right against wrong"}
 
 
 class Refused(Exception):
@@ -44,6 +44,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mechlib", description="Models and filed evidence; claims are for `pytest`.")
     commands = parser.add_subparsers(title="commands", required=True)
     models = commands.add_parser("models", help="which models there are, which are here, what a measurement needs")
+    models.add_argument("names", nargs="*", metavar="NAME_OR_DIR", help="these alone, each in full")
+    models.add_argument("--text", help="the ids and tokens of a text as the model reads it, what stands first included")
     models.add_argument("--json", action="store_true", help="everything that is known, for machines")
     models.set_defaults(run=_models)
     fetch = commands.add_parser(
@@ -75,45 +77,11 @@ def root_here() -> Path:
 # --- models -------------------------------------------------------------------------------------------------------
 
 
-def describe(name: str, root: Path | None = None) -> dict[str, Any]:
-    """All that is known about a model without loading it; sizes in bytes, None where they cannot be known."""
-    model = checkpoints.checkpoint(name, root)
-    problems = checkpoints.problems(model)
-    try:
-        memory = checkpoints.memory(model)
-    except IncompleteModel:
-        memory = None
-    return {
-        "name": name,
-        "what": _what(model),
-        "here": not problems,
-        "problems": list(problems),
-        "parameters": memory.parameters if memory else None,
-        "disk": _size(model.path) if not problems and model.kind != "planted" else None,
-        "memory": memory.total if memory else None,
-        "path": str(model.path),
-        "repo": model.repo,
-        "revision": model.revision,
-        "dtype": model.dtype,
-        "bos": model.bos,
-    }
-
-
-def _what(model: Checkpoint) -> str:
-    if model.kind == "hub":
-        return f"{model.repo} at {model.revision[:8]}, from the Hub"
-    if model.kind == "planted":
-        return "written by hand, its circuit is known; made in memory"
-    return ROLES.get(model.name, f"training seed {model.name.rpartition('-')[2]}") + ", ships with the record"
-
-
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
-
-
 def _models(options: argparse.Namespace) -> int:
     root = root_here() if (root_here() / "fixtures").is_dir() else None
-    described = [describe(name, root) for name in (*checkpoints.MINIS, *checkpoints.HUB, *checkpoints.PLANTED)]
+    if options.names or options.text is not None:
+        return _one_by_one(options, root)
+    described = [details(name, root) for name in (*checkpoints.MINIS, *checkpoints.HUB, *checkpoints.PLANTED)]
     if options.json:
         print(json.dumps(described, indent=2))
         return DONE
@@ -132,8 +100,44 @@ def _models(options: argparse.Namespace) -> int:
         ]
         print("  ".join(cells))
     print("\nmemory: weights in float32 and the activations of 32 prompts of 32 tokens")
-    print("`mechlib fetch NAME` brings a model from the Hub; `pytest --model=DIR` takes one of your own")
+    print("`mechlib models NAME` or DIR says all of one; `pytest --model=DIR` puts one of your own under the claims")
+    print("`mechlib fetch NAME` brings a model from the Hub")
     return DONE
+
+
+def _one_by_one(options: argparse.Namespace, root: Path | None) -> int:
+    """Each model by itself, in full: `mechlib models NAME_OR_DIR ... [--text TEXT]`."""
+    if not options.names:
+        raise Refused("--text is about one model: name it, as in `mechlib models mini-0 --text 'Mary amber'`")
+    found = [details(name, root) for name in options.names]
+    if options.text is not None:
+        for model in found:
+            try:
+                model["text"] = text_ids(model["name"], options.text, root)
+            except (ValueError, ImportError) as error:
+                raise Refused(f"{error}") from None
+    print(json.dumps(found, indent=2) if options.json else "\n\n".join(map(_in_full, found)))
+    return WRONG if any(model["problems"] and Path(model["path"]).is_dir() for model in found) else DONE
+
+
+def _in_full(model: dict[str, Any]) -> str:
+    here = "yes" if model["here"] else f"no: {', '.join(model['problems'])}"
+    if model["repo"] and not Path(model["path"]).is_dir():
+        here = f"no: `mechlib fetch {model['name'].partition('@')[0]}` brings it"
+    number = "not in its vocabulary" if model["here"] else "id unknown here"
+    number = number if model["bos_id"] is None else f"id {model['bos_id']}"
+    first = f"{model['bos']!r}, {number}" if model["bos"] else "nothing"
+    rows = {
+        "is": model["what"],
+        "here": here,
+        "path": model["path"],
+        "parameters": _count(model["parameters"]),
+        "on disk": _bytes(model["disk"]),
+        "memory": f"{_bytes(model['memory'])}, weights in {model['dtype']} and activations" if model["memory"] else "",
+        "stands first": f"{first} ({model['bos_source']})",
+        "text": ", ".join(f"{number} {token!r}" for number, token in model.get("text", ())),
+    }
+    return "\n".join([model["name"], *(f"  {name.ljust(12)}  {said}" for name, said in rows.items() if said)])
 
 
 def _count(number: int | None) -> str:
@@ -170,7 +174,7 @@ def _fetch(options: argparse.Namespace) -> int:
     problems = checkpoints.problems(model)
     if problems:
         raise IncompleteModel(f"{model.parent} came incomplete: {', '.join(problems)}: run `mechlib fetch` again")
-    print(f"{model.parent}: {_bytes(_size(model.path))} in {model.path}")
+    print(f"{model.parent}: {_bytes(size(model.path))} in {model.path}")
     return DONE
 
 

@@ -10,6 +10,7 @@ import os
 # they bring. torch's own threads are another matter, and not touched.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+from mechlib.judging.beginning import pytest_report_header
 from mechlib.judging.collection import (
     pytest_collection_modifyitems,
     pytest_generate_tests,
@@ -21,6 +22,6 @@ from mechlib.judging.running import pytest_pyfunc_call, pytest_report_teststatus
 
 __all__ = [
     "pytest_addoption", "pytest_collection_modifyitems", "pytest_configure", "pytest_generate_tests",
-    "pytest_make_collect_report", "pytest_pycollect_makeitem", "pytest_pyfunc_call", "pytest_report_teststatus",
-    "pytest_terminal_summary",
+    "pytest_make_collect_report", "pytest_pycollect_makeitem", "pytest_pyfunc_call", "pytest_report_header",
+    "pytest_report_teststatus", "pytest_terminal_summary",
 ]  # fmt: skip

@@ -17,6 +17,7 @@ from mechlib.checkpoints.files import require_here
 from mechlib.checkpoints.resolve import checkpoint
 from mechlib.evidence import Store
 from mechlib.evidence.store import Mode
+from mechlib.judging.beginning import choose_bos
 from mechlib.judging.marks import MARKS
 from mechlib.judging.session import Run
 
@@ -44,6 +45,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         metavar="NAME_OR_DIR",
         help="put this model under every selected claim; write a folder with the =, as in --model=DIR",
+    )
+    group.addoption(
+        "--bos",
+        metavar="TOKEN",
+        default=os.environ.get("MECHLIB_BOS"),
+        help="put this token before every text of the models under --model, or none with --bos=none [MECHLIB_BOS]",
     )
     group.addoption("--device", default=os.environ.get("MECHLIB_DEVICE"), help="cpu, cuda, mps [MECHLIB_DEVICE]")
     group.addoption(
@@ -84,6 +91,7 @@ def pytest_configure(config: pytest.Config) -> None:
         device=config.getoption("device"),
         evidence_dir=root / "artifacts" / ("local" if own_models else "evidence"),
     )
+    choose_bos(config, own_models or (), root)
     _check_models(own_models or (), root)
     _choose_device(config.getoption("device"))
     if config.getoption("seed"):

@@ -81,6 +81,43 @@ def test_models_imports_no_torch():
     assert found.stderr == "False\n"
 
 
+def test_one_model_is_shown_in_full_with_what_stands_first_and_where_that_was_found(here, capsys):
+    own = here / "mine"
+    shutil.copytree(here / "fixtures" / "mini-0", own)
+    (own / "tokenizer.json").write_text(json.dumps({"added_tokens": [{"content": "<s>", "id": 7}], "model": {}}))
+    (own / "special_tokens_map.json").write_text('{"bos_token": {"content": "<s>"}}')
+    assert cli.main(["models", str(own), "gpt2-small"]) == 0
+    said = capsys.readouterr().out
+    assert "stands first  '<s>', id 7 (special_tokens_map.json)" in said
+    assert "gpt2-small\n  is            gpt2 at 607a30d7, from the Hub" in said
+    assert "no: `mechlib fetch gpt2-small` brings it" in said
+    (own / "special_tokens_map.json").unlink()
+    assert cli.main(["models", str(own)]) == 0
+    assert "stands first  nothing (no BOS is declared)" in capsys.readouterr().out
+
+
+def test_a_model_that_is_broken_is_shown_with_what_is_wrong_and_status_1(here, capsys):
+    own = here / "mine"
+    shutil.copytree(here / "fixtures" / "mini-0", own)
+    (own / "config.json").unlink()
+    assert cli.main(["models", str(own)]) == 1
+    assert "here          no: config.json is missing" in capsys.readouterr().out
+    assert cli.main(["models", "mini-9"]) == 2
+    assert cli.main(["models", "--text", "Mary"]) == 2 and "--text is about one model" in capsys.readouterr().err
+    assert cli.main(["models", "planted-ioi", "--text", "Mary"]) == 2
+    assert "planted-ioi has no tokenizer in a file: its words are <bos>, " in capsys.readouterr().err
+
+
+def test_the_ids_of_a_text_are_shown_without_torch():
+    script = (
+        "import sys; sys.modules['torch'] = None; "  # as where it is not installed
+        "from mechlib.cli import main; main(['models', 'mini-0', '--text', 'Mary amber'])"
+    )
+    cwd = Path(__file__).parents[2]
+    found = subprocess.run([sys.executable, "-c", script], cwd=cwd, capture_output=True, text=True, check=True)
+    assert "0 '<bos>', 341 'Mary', 703 'amber'" in found.stdout
+
+
 # --- fetch --------------------------------------------------------------------------------------------------------
 
 

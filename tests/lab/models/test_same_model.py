@@ -8,13 +8,17 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
+from mechlib.checkpoints.bos import with_bos
 from mechlib.checkpoints.checkpoint import IncompleteModel, NotTheSameModel
+from mechlib.checkpoints.details import text_ids
 from mechlib.checkpoints.files import weight_hash
 from mechlib.checkpoints.resolve import checkpoint
 from mechlib.lab.models import huggingface
 from mechlib.lab.models.loading import load
+from mechlib.lab.models.tokens import bos_ids, ids_of, tokens
+from mechlib.prompts.promptset import Prompt
 from tests.helpers.families import OTHERS, other_directory
-from tests.helpers.tiny import BOS_ID, FAMILIES, VOCABULARY, directory, edit_json
+from tests.helpers.tiny import BOS_ID, FAMILIES, VOCABULARY, digit_directory, directory, edit_json
 
 PROMPT = torch.tensor([[BOS_ID, *range(3, 13)]])
 WITH_TWIN = ["", "@permuted"]
@@ -210,3 +214,39 @@ def test_the_prompt_that_is_compared_is_always_the_same_begins_with_bos_and_reac
     assert len(set(first)) == huggingface.PROBE and max(first) > 3 * VOCABULARY // 4
     model.config.n_positions = 5
     assert huggingface.probe(model, []).shape == (1, 5)
+
+
+# --- what stands first --------------------------------------------------------------------------------------------
+
+
+def test_a_text_that_brings_its_own_bos_gets_no_second_one(tmp_path):
+    model = load(str(directory(tmp_path / "m", "gpt2")))
+    wanted = [BOS_ID, 3, 4]
+    assert tokens(model, "w0 w1").tolist() == tokens(model, "<bos> w0 w1").tolist() == wanted
+    assert tokens(model, "<bos> <bos> w0").tolist() == [BOS_ID, BOS_ID, 3], "a second one that was typed stays"
+    typed, plain = (Prompt(f"{first}w0 w1 w2", "w3", f"{first}w0 w5 w2", "w4") for first in ("<bos> ", ""))
+    assert ids_of(model, typed) == ids_of(model, plain)
+
+
+def test_without_bos_a_model_reads_what_its_tokenizer_gives(tmp_path, monkeypatch):
+    path = directory(tmp_path / "m", "qwen2")
+    edit_json(path / "tokenizer_config.json", bos_token=None, eos_token="w9")
+    model = load(str(path))
+    assert tokens(model, "w0 w1").tolist() == [3, 4], "and not its end of turn first"
+    monkeypatch.setenv("MECHLIB_BOS", "w9")
+    asked = load(str(path))
+    assert asked is not model and tokens(asked, "w0 w1").tolist() == [12, 3, 4]
+    monkeypatch.setenv("MECHLIB_BOS", "zork")
+    with pytest.raises(IncompleteModel, match=r"m: the tokenizer does not know 'zork', .*: ask for a token of its voc"):
+        load(str(path))
+
+
+def test_ids_that_are_shown_without_torch_are_those_that_are_measured(tmp_path):
+    for number, path in enumerate(
+        (directory(tmp_path / "words", "gpt2"), digit_directory(tmp_path / "digits", "llama"))
+    ):
+        text = ("<bos> w0 w1 nowhere", "What is 23 + 54 ?")[number]
+        shown = text_ids(str(path), text)
+        model = load(str(path))
+        unchecked = with_bos(bos_ids(model), model.tokenizer(text, add_special_tokens=False)["input_ids"])
+        assert [identity for identity, _ in shown] == unchecked and shown[0] == (BOS_ID, "<bos>")

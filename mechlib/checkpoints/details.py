@@ -1,0 +1,84 @@
+"""One model in detail: what it is, whether it is here, what it needs, what stands first, and the ids of a text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mechlib.checkpoints.bos import token_id
+from mechlib.checkpoints.checkpoint import Checkpoint, IncompleteModel
+from mechlib.checkpoints.files import problems
+from mechlib.checkpoints.memory import memory
+from mechlib.checkpoints.reading import json_of
+from mechlib.checkpoints.resolve import checkpoint, plan_of
+from mechlib.checkpoints.tokenizer import tokens_of
+
+ROLES = {"mini-pilot": "sets bounds, carries no claim", "mini-half": "half trained, for right against wrong"}
+
+
+def details(name: str, root: Path | None = None) -> dict[str, Any]:
+    """All that is known about a model without loading it; sizes in bytes, None where they cannot be known."""
+    model = checkpoint(name, root)
+    found = problems(model)
+    try:
+        need = memory(model)
+    except IncompleteModel:
+        need = None
+    return {
+        "name": name,
+        "what": what_it_is(model),
+        "here": not found,
+        "problems": list(found),
+        "parameters": need.parameters if need else None,
+        "disk": size(model.path) if not found and model.kind != "planted" else None,
+        "memory": need.total if need else None,
+        "path": str(model.path),
+        "repo": model.repo,
+        "revision": model.revision,
+        "dtype": model.dtype,
+        "bos": model.bos,
+        "bos_id": _bos_id(model),
+        "bos_source": model.bos_source,
+    }
+
+
+def what_it_is(model: Checkpoint) -> str:
+    """Where a model comes from, in words; for a twin, what it is made of."""
+    if model.kind == "hub":
+        what = f"{model.repo} at {model.revision[:8]}, from the Hub"
+    elif model.kind == "planted":
+        what = "written by hand, its circuit is known; made in memory"
+    elif model.kind == "local":
+        family = (json_of(model.path / "config.json").get("architectures") or ("of an unknown family",))[0]
+        what = f"a directory of one's own, {family}"
+    else:
+        what = ROLES.get(model.parent, f"training seed {model.parent.rpartition('-')[2]}") + ", ships with the record"
+    return f"{what}; its {model.twin} twin, made in memory" if model.twin else what
+
+
+def size(folder: Path) -> int:
+    """Bytes of the files in a folder."""
+    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+
+
+def text_ids(name: str, text: str, root: Path | None = None) -> list[tuple[int, str]]:
+    """Ids and tokens of a text as the model reads it, what stands first included.
+
+    Raises ValueError for a planted model, whose words are its plan's; IncompleteModel where the tokenizer is missing.
+    """
+    model = checkpoint(name, root)
+    if (plan := plan_of(model.parent)) is not None:
+        raise ValueError(
+            f"{model.parent} has no tokenizer in a file: its words are {', '.join(plan.vocabulary[:6])}, ..."
+        )
+    if not (model.path / "tokenizer.json").is_file() and not (model.path / "tokenizer_config.json").is_file():
+        raise IncompleteModel(f"{model.parent} has no tokenizer here: without its files a text has no ids")
+    return tokens_of(model, text)
+
+
+def _bos_id(model: Checkpoint) -> int | None:
+    if not model.bos:
+        return None
+    if (plan := plan_of(model.parent)) is not None:
+        return plan.vocabulary.index(model.bos)
+    return token_id(model.path, model.bos)
