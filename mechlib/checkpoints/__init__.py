@@ -30,7 +30,7 @@ from mechlib.checkpoints.resolve import PLANTED, checkpoint, file_name, hub_cach
 
 __all__ = [
     "HUB", "MINIS", "PLANTED", "PLANTED_RECIPE", "TWINS", "Checkpoint", "IncompleteModel", "Memory", "NotPublished",
-    "NotTheSameModel", "Plan", "Shape", "UnknownModel", "WeightsMissing", "checkpoint", "config_hashes", "file_hashes", "file_name",
-    "hub_cache", "is_here", "memory", "parent", "plan", "plan_of", "problems", "published", "repository",
+    "NotTheSameModel", "Plan", "Shape", "UnknownModel", "WeightsMissing", "checkpoint", "config_hashes", "file_hashes",
+    "file_name", "hub_cache", "is_here", "memory", "parent", "plan", "plan_of", "problems", "published", "repository",
     "require_here", "twins", "weight_files", "weight_hash",
 ]  # fmt: skip

@@ -37,10 +37,11 @@ def copy_scores(
     The score is about a head's weights; whether the head ever looks at the name, it does not say. Five of the few
     hundred words of a mini are more by chance than five of GPT-2's fifty thousand. On folded weights scores may differ
     a little: value biases are then part of the output bias, which belongs to no head. Raises ValueError for a name that
-    the prompt does not say, or that has several tokens.
+    the prompt does not say, or that has several tokens, and for families that norm or scale what a head writes.
     Source: Wang et al. 2022, arXiv:2211.00593 (name movers above 95 %, the average head below 20 %).
     """
     made = batches(model, prompts)
+    _require_plain_writes(model, made[0].tokens[:1])
     values = [_copied(model, batch, of, -1.0 if negative else 1.0) for batch in made]
     heads = map(str, all_heads(model.cfg.n_layers, model.cfg.n_heads))
     said = f"{of} {'suppressed' if negative else 'copied'} by the head's weights"
@@ -65,6 +66,7 @@ def attention_and_written(
     if head not in all_heads(model.cfg.n_layers, model.cfg.n_heads):
         raise ValueError(f"no head {head}: the model has {model.cfg.n_layers} layers of {model.cfg.n_heads} heads")
     made = batches(model, prompts)
+    _require_plain_writes(model, made[0].tokens[:1])
     values = [_moved(model, batch, head, to) for batch in made]
     said = f"attention of head {head} to the {to}, and what it writes for it, in logits"
     return per_prompt(prompts, made, values, ("attention", "written"), said, unit)
@@ -106,38 +108,40 @@ def _among_top(
 def _moved(model: Model, batch: Batch, head: Head, to: Word) -> Float[Tensor, "batch 2"]:
     position, rows = mention(batch, to), torch.arange(len(batch.rows), device=batch.tokens.device)
     name = batch.tokens[rows, position]
-    block, scale = f"blocks.{head.layer}.", "ln_final.hook_scale"
-    before, after, last = f"{block}hook_resid_pre", f"{block}hook_resid_post", _last_stream(model)
-    mlp = (f"{block}hook_mlp_out",) if hasattr(model.blocks[head.layer], "mlp") else ()
-    keep = dict.fromkeys((f"{block}attn.hook_pattern", f"{block}attn.hook_z", scale, before, after, last, *mlp))
-    logits, kept = run(model, batch.tokens, keep=keep)
-    attention = kept[f"{block}attn.hook_pattern"][rows, head.head, -1, position]
-    z, W_O = kept[f"{block}attn.hook_z"][:, -1], model.blocks[head.layer].attn.W_O
-    parts = torch.einsum("bhd,hdm->bm", z, W_O) + sum(kept[part][:, -1] for part in (before, *mlp))
-    _check_stream(model, head.layer, parts, kept[after][:, -1])
+    block, last = f"blocks.{head.layer}.attn.", f"blocks.{model.cfg.n_layers - 1}.hook_resid_post"
+    scale = ("ln_final.hook_scale",) if model.cfg.normalization_type else ()
+    logits, kept = run(model, batch.tokens, keep=(f"{block}hook_pattern", f"{block}hook_z", last, *scale))
+    attention = kept[f"{block}hook_pattern"][rows, head.head, -1, position]
+    output = kept[f"{block}hook_z"][:, -1, head.head] @ model.blocks[head.layer].attn.W_O[head.head]
 
     def towards_name(part: Float[Tensor, "batch d_model"]) -> Float[Tensor, " batch"]:
-        return (through_final_norm(model, part) / kept[scale][:, -1] * model.W_U.T[name]).sum(-1)
+        normed = through_final_norm(model, part)
+        if getattr(model.cfg, "rmsnorm_uses_offset", False):  # the gain of Gemma's norm is 1 + weight
+            normed = normed + part
+        return ((normed / kept[scale[0]][:, -1] if scale else normed) * model.W_U.T[name]).sum(-1)
 
     _check_logit(model, name, towards_name(kept[last][:, -1]), logits[:, -1])
-    return torch.stack([attention, towards_name(z[:, head.head] @ W_O[head.head])], dim=1)
+    return torch.stack([attention, towards_name(output)], dim=1)
 
 
-def _last_stream(model: Model) -> str:
-    return f"blocks.{model.cfg.n_layers - 1}.hook_resid_post"
-
-
-def _check_stream(
-    model: Model, layer: int, parts: Float[Tensor, "batch d_model"], stream: Float[Tensor, "batch d_model"]
-) -> None:
+def _require_plain_writes(model: Model, tokens: Int[Tensor, "batch pos"]) -> None:
     """ValueError where a layer's stream is not the one before it with what heads, their bias and the MLP write."""
-    bias = model.blocks[layer].attn.b_O
-    off = (parts + (0 if bias is None else bias) - stream).abs().max()
-    if not off <= SAME * stream.abs().max():
-        raise ValueError(
-            f"{checkpoint_of(model).name} norms or scales what its heads write: put together, layer {layer}'s stream "
-            f"differs by {off:.2g}; what a head writes to a logit is not the product of its weights"
-        )
+    with_mlp = [layer for layer, block in enumerate(model.blocks) if hasattr(block, "mlp")]
+    layers = range(model.cfg.n_layers)
+    parts = [
+        f"blocks.{layer}.{part}" for layer in layers for part in ("hook_resid_pre", "hook_resid_post", "attn.hook_z")
+    ]
+    kept = run(model, tokens, keep=(*parts, *(f"blocks.{layer}.hook_mlp_out" for layer in with_mlp)))[1]
+    for layer, block in enumerate(model.blocks):
+        stream = kept[f"blocks.{layer}.hook_resid_post"]
+        made = torch.einsum("bphd,hdm->bpm", kept[f"blocks.{layer}.attn.hook_z"], block.attn.W_O)
+        made = made + kept[f"blocks.{layer}.hook_resid_pre"] + (0 if block.attn.b_O is None else block.attn.b_O)
+        off = (made + (kept[f"blocks.{layer}.hook_mlp_out"] if layer in with_mlp else 0) - stream).abs().max()
+        if not off <= SAME * stream.abs().max():
+            raise ValueError(
+                f"{checkpoint_of(model).name} norms or scales what its heads write: put together from its parts, layer "
+                f"{layer}'s stream differs by {off:.2g}, so a head does not write the product of its weights"
+            )
 
 
 def _check_logit(
@@ -148,7 +152,9 @@ def _check_logit(
 ) -> None:
     """ValueError where the stream through final norm and unembedding, by itself, is not the logit of the name."""
     bias = getattr(model.ln_final, "bias", None)
-    constant = model.b_U[name] + (0 if bias is None else model.W_U.T[name] @ bias)
+    after = model.W_U.T[name] @ bias if bias is not None else 0
+    unembedding = getattr(model, "b_U", None)
+    constant = after if unembedding is None else after + unembedding[name]
     off = (from_stream + constant - logits.gather(1, name.unsqueeze(1)).squeeze(1)).abs().max()
     if not off <= SAME * (logits.max() - logits.min()):
         raise ValueError(

@@ -39,8 +39,7 @@ def through_final_norm(model: Model, written: Float[Tensor, "... d_model"]) -> F
     """
     if model.cfg.normalization_type.startswith("LN"):
         written = written - written.mean(-1, keepdim=True)
-    gain = model.ln_final.weight
-    return written * (1 + gain if getattr(model.cfg, "rmsnorm_uses_offset", False) else gain)  # Gemma's gain is 1 + it
+    return written * model.ln_final.weight
 
 
 def _direct(model: Model, batch: Batch) -> Float[Tensor, "batch columns"]:
