@@ -112,6 +112,12 @@ def test_a_known_family_by_path_begins_as_by_name_and_as_its_tokenizers_class_sa
     assert HUB[name].bos == (AutoTokenizer.from_pretrained(folder).bos_token or "")
 
 
+def test_a_gpt2_that_declares_expressly_that_it_has_none_gets_none(folder):
+    GPT2Config().save_pretrained(folder)
+    write(folder / "tokenizer_config.json", tokenizer_class="GPT2Tokenizer", bos_token=None)
+    assert declared(folder).text == "" and AutoTokenizer.from_pretrained(folder).bos_token is None
+
+
 def test_a_gpt2_with_a_tokenizer_of_its_own_has_no_bos_of_gpt2s(folder):
     write(folder / "config.json", model_type="gpt2")
     write(folder / "tokenizer_config.json", tokenizer_class="PreTrainedTokenizerFast")
