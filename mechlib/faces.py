@@ -15,6 +15,7 @@ from typing import Any
 FACES: dict[str, dict[str, tuple[str, ...]]] = {
     "mechlib": {
         "mechlib.checkpoints.checkpoint": ("published",),
+        "mechlib.evidence.decorator": ("exploring",),
         "mechlib.figures.show": ("show",),
         "mechlib.judging.marks": ("no_twin", "open_question", "refuted", "void"),
         "mechlib.measurement": ("Measurement",),

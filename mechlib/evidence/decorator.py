@@ -19,12 +19,12 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any, ParamSpec
 
-from mechlib import checkpoints
 from mechlib.evidence import files
 from mechlib.evidence.code_hash import EVIDENCE, EvidenceRefused, check, source_of
 from mechlib.evidence.lookup import Body, EvidenceUse
 from mechlib.evidence.measuring import answer
 from mechlib.evidence.question import accepted, ask, refuse_double_dipping
+from mechlib.evidence.scratch import scratch_store
 from mechlib.evidence.store import Store
 from mechlib.measurement import Measurement
 
@@ -95,15 +95,25 @@ def uses() -> Iterator[list[EvidenceUse]]:
         del _collectors[next(number for number, entry in enumerate(_collectors) if entry is collected)]
 
 
+@contextmanager
+def exploring(folder: str | Path | None = None) -> Iterator[Store]:
+    """Measures inside without filing into the record, also where a store is in use; what is filed there is read.
+
+    What is measured goes to `folder`, without one to artifacts/scratch of the repository around the working directory,
+    and where there is none to the user's cache. Outside pytest this holds without asking for it.
+    """
+    with using(scratch_store(Path.cwd(), Path(folder).expanduser().resolve() if folder else None)) as store:
+        yield store
+
+
 def current(file: str | Path) -> Store:
-    """The store in use; outside `using`, in a notebook or a script, that of the repository around the file."""
-    return _stores[-1] if _stores else _store_around(Path(file))
+    """The store in use; outside `using`, in a notebook or a script, the scratch of the repository around the file."""
+    return _stores[-1] if _stores else _scratch_around(Path(file))
 
 
 @functools.cache
-def _store_around(file: Path) -> Store:
-    roots = [folder for folder in file.parents if (folder / "pyproject.toml").is_file()]
-    return Store(roots[0] if roots else checkpoints.repository(), interactive=True)
+def _scratch_around(file: Path) -> Store:
+    return scratch_store(file)
 
 
 def read(path: Path) -> Measurement:

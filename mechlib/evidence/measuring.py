@@ -36,6 +36,7 @@ class NotReproduced(AssertionError):
 
 def answer(body: Body, question: Question, place: Store) -> EvidenceUse:
     """The answer to a question. Raises NoEvidence, DamagedEvidence, NotReproduced, IncompleteModel."""
+    place = place.asked_for(question)
     found = plan(question, place)
     if not found.measure:
         return read(found, body, place)
@@ -71,6 +72,7 @@ def _measure(body: Body, found: Plan, place: Store) -> EvidenceUse:
     if not comparing:  # which need not file
         with _filing(question, place, path, "was not measured"):
             sealed.refuse_unwritable(path.parent)
+    place.announce()
     change = f"--{place.mode}" if path.is_file() else found.change
     place.say(f"measuring {question.name}: {change or 'no evidence is filed'}{last_time(place, question)}")
     stamp = body.stamp  # before measuring, in which time an instrument may be edited

@@ -1,5 +1,5 @@
-"""The log of what was measured when, artifacts/runs.jsonl: dates, devices and commits are facts about runs, not about
-models, so it is not committed.
+"""The log of what was measured when, runs.jsonl beside the folder of evidence: dates, devices and commits are facts
+about runs, not about models, so it is not committed.
 """
 
 from __future__ import annotations
@@ -17,6 +17,11 @@ from mechlib.evidence.question import Question
 from mechlib.evidence.store import Store
 
 
+def log_of(place: Store) -> Path:
+    """The file that runs on this store are logged in."""
+    return place.folder.parent / "runs.jsonl"
+
+
 def log(place: Store, question: Question, seconds: float, path: Path) -> None:
     """Adds one line: what was measured, how long it took, where and in which mode."""
     entry = {
@@ -29,13 +34,13 @@ def log(place: Store, question: Question, seconds: float, path: Path) -> None:
         "seconds": round(seconds, 2),
     }
     with suppress(OSError):  # what was measured is filed: the log is a convenience
-        sealed.append(place.root / "artifacts" / "runs.jsonl", entry)
+        sealed.append(log_of(place), entry)
 
 
 def last_time(place: Store, question: Question) -> str:
     """How long this took before, as far as this machine's log of runs knows."""
     try:
-        lines = (place.root / "artifacts" / "runs.jsonl").read_text(encoding="utf-8").splitlines()
+        lines = log_of(place).read_text(encoding="utf-8").splitlines()
     except OSError:
         return ""
     marker = json.dumps(question.text, ensure_ascii=False)

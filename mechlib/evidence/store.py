@@ -40,6 +40,8 @@ class Store:
     say           receives each line of progress; default: standard error
     run           the same in all processes of a run, so that none measures again what another just has
     interactive   in a notebook prompts are edited under the same name; among claims that is refused
+    record        read where it has the answer and never written to, as exploring reads what claims filed
+    notice        said once, before anything is measured
     """
 
     root: Path
@@ -49,6 +51,8 @@ class Store:
     say: Callable[[str], None] = field(default=_print, repr=False)
     run: str = field(default_factory=_this_run)
     interactive: bool = False
+    record: Store | None = None
+    notice: str = ""
     _settled: set[str] = field(default_factory=set, repr=False)
     _asked: dict[str, Any] = field(default_factory=dict, repr=False)
     _models: dict[str, tuple[checkpoints.Checkpoint, Hashes]] = field(default_factory=dict, repr=False)
@@ -77,6 +81,21 @@ class Store:
     def shown(self, path: Path) -> str:
         """A path as messages give it: relative to the root where it lies below it."""
         return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+
+    def asked_for(self, question: Question) -> Store:
+        """The store to ask: the record where it has the answer, or where a model's files are missing; else this."""
+        if self.record is None:
+            return self
+        filed = not question.known or question.path(self.record.folder).is_file()
+        return self.record if filed else self
+
+    def announce(self) -> None:
+        """Says the notice, once; what is explored in a repository is none of git's business."""
+        if self.notice:
+            self.say(self.notice)
+            self.notice = ""
+            if self.folder.parent.name == "scratch":
+                sealed.write(self.folder.parent / ".gitignore", b"*\n")
 
     # What this run has done already.
 
@@ -119,7 +138,7 @@ class Store:
                 held.release()
 
     def _lock(self, key: str, ending: str) -> Path:
-        return self.root / "artifacts" / ".locks" / f"{key[:16]}.{ending}"
+        return self.folder.parent / ".locks" / f"{key[:16]}.{ending}"
 
     # What may not be asked, and which prompts were.
 

@@ -13,7 +13,10 @@ from mechlib.faces import FACES, homes
 from tests.docs.pages import PAGES, ROOT, name_of, spans
 
 # Built, or of one's own: they need not be there.
-BUILT = ("artifacts/report", "artifacts/local", "artifacts/runs.jsonl", "artifacts/bench.json", "fixtures/.work")
+BUILT = (
+    "artifacts/report", "artifacts/local", "artifacts/scratch", "artifacts/runs.jsonl", "artifacts/bench.json",
+    "fixtures/.work",
+)  # fmt: skip
 FORMER = ("artifacts/bounds.jsonl",)  # named where it is said what to do with it
 ENDINGS = r"\.(?:py|md|jsonl?|ya?ml|toml|txt|sh|cff|png|safetensors)"
 # What every model, every run, or only this machine has.

@@ -680,15 +680,6 @@ def test_readings_are_collected_in_order_and_in_every_collector(root):
     assert [reading.model for reading in inner] == ["mini-0@permuted"]
 
 
-def test_outside_pytest_evidence_is_filed_in_the_repository_around_the_file(root, monkeypatch, capsys):
-    monkeypatch.chdir("/")
-    loaded = toy(root)
-    loaded.scores("mini-0", prompts())
-    loaded.scores("mini-0", prompts(start=1))  # in a notebook prompts are edited under one name
-    assert len(files(root)) == 1
-    assert "measuring toy.scores(mini-0): no evidence is filed" in capsys.readouterr().err
-
-
 def test_progress_says_what_why_and_how_long(root):
     said = []
     with using(Store(root, say=said.append)):
