@@ -16,6 +16,7 @@ import pytest
 
 from mechlib.faces import FACES, homes
 from mechlib.judging import claim as claims
+from mechlib.judging.audit import AUDITED, readable_id
 from mechlib.judging.marks import MARKS
 
 CLAIM = pytest.StashKey[claims.Claim]()
@@ -37,26 +38,32 @@ def topic_of(item: pytest.Item) -> str:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Puts the models of --model in the place of those that a claim names."""
-    models = metafunc.config.getoption("model")
-    if not models or not _is_claim_file(metafunc.config, metafunc.definition.path):
+    """Puts the models of --model in the place of those that a claim names; a folder is called by its last part."""
+    if not _is_claim_file(metafunc.config, metafunc.definition.path):
         return
-    for mark in [mark for mark in metafunc.definition.own_markers if mark.name == "parametrize"]:
-        names = (
-            [name.strip() for name in mark.args[0].split(",")] if isinstance(mark.args[0], str) else list(mark.args[0])
-        )
+    models = metafunc.config.stash[AUDITED]
+    own = metafunc.definition.own_markers
+    for place, mark in enumerate(own):
+        names = _names_of(mark)
         if "model" not in names:
             continue
         rows = [(row if isinstance(row, (tuple, list)) else (row,)) for row in mark.args[1]]
-        place = names.index("model")
-        swapped = dict.fromkeys((*row[:place], model, *row[place + 1 :]) for row in rows for model in models)
-        values = [row if len(names) > 1 else row[0] for row in swapped]
-        new = pytest.mark.parametrize(",".join(names), values, ids=[_readable_id(row) for row in swapped]).mark
-        metafunc.definition.own_markers[metafunc.definition.own_markers.index(mark)] = new
+        at = names.index("model")
+        if models:
+            rows = list(dict.fromkeys((*row[:at], model, *row[at + 1 :]) for row in rows for model in models))
+        elif mark.kwargs.get("ids") is not None or not any("/" in str(row[at]) for row in rows):
+            continue
+        called = models or {str(row[at]): Path(str(row[at])).name for row in rows}
+        values = [row if len(names) > 1 else row[0] for row in rows]
+        ids = [readable_id(row, called) for row in rows]
+        own[place] = pytest.mark.parametrize(",".join(names), values, ids=ids).mark
 
 
-def _readable_id(row: tuple[Any, ...]) -> str:
-    return "-".join(re.sub(r"[^A-Za-z0-9_.-]+", "-", str(value)).strip("-") for value in row)
+def _names_of(mark: pytest.Mark) -> list[str]:
+    """The parameters of a parametrize mark."""
+    if mark.name != "parametrize":
+        return []
+    return [name.strip() for name in mark.args[0].split(",")] if isinstance(mark.args[0], str) else list(mark.args[0])
 
 
 @functools.cache
@@ -136,14 +143,8 @@ def _not_imported(error: ImportError) -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Refuses two claims of one name in a topic; under --model, leaves out claims that name no model."""
+    """Refuses two claims of one name in a topic."""
     _refuse_namesakes([item for item in items if CLAIM in item.stash])
-    if not config.getoption("model"):
-        return
-    idle = [item for item in items if CLAIM in item.stash and "model" not in getattr(item, "fixturenames", ())]
-    if idle:
-        config.hook.pytest_deselected(items=idle)
-        items[:] = [item for item in items if item not in idle]
 
 
 def _refuse_namesakes(items: list[pytest.Item]) -> None:

@@ -11,17 +11,27 @@ from typing import Any, cast
 
 import pytest
 
-from mechlib.checkpoints.checkpoint import NotPublished, twins
+from mechlib.checkpoints.checkpoint import IncompleteModel, NotPublished, UnknownModel, WeightsMissing, twins
 from mechlib.evidence import EvidenceUse, NoEvidence, uses
 from mechlib.figures.show import Shown, collecting_figures, entry
 from mechlib.judging.claim import Claim
-from mechlib.parts.heads import EmptySelection
+from mechlib.parts.heads import DoubleDipping, EmptySelection
 from mechlib.statistics import RatioRefused, TooFew
 from mechlib.verdicts.record import Comparison, ModelRead, Record, TwinOutcome
 from mechlib.verdicts.verdict import Gated, Inconclusive, Outcome, Refuted, Verdict, judging
 
+
+class NotAsked(Exception):
+    """An audited model cannot be asked this: an instrument refused, in one line, what the claim gives it."""
+
+
+class BrokenModel(Exception):
+    """An audited model cannot be loaded, so that no claim can be asked of it."""
+
+
 # What a network without the learned structure may run into, without that being a fault of the claim.
 _SILENT = (RatioRefused, TooFew, EmptySelection)
+BROKEN = (IncompleteModel, UnknownModel, WeightsMissing)
 
 
 @dataclass
@@ -36,6 +46,7 @@ class Attempt:
     read: list[EvidenceUse] = field(default_factory=list)
     shown: list[Shown] = field(default_factory=list)
     trace: str = ""
+    why: str = ""  # of an ERROR: "refused" by an instrument in a line of its own, or "broken" where no model was loaded
 
 
 def attempt(claim: Claim, arguments: dict[str, Any], gates_open: bool = False) -> Attempt:
@@ -43,6 +54,8 @@ def attempt(claim: Claim, arguments: dict[str, Any], gates_open: bool = False) -
     with judging(claim.chained, gates_open) as judged, uses() as read, collecting_figures() as shown:
         word, message, trace = _call(claim, arguments)
     asserted = judged.asserted
+    why = word if word in ("refused", "broken") else ""
+    word = "ERROR" if why else word
     if word == "SUPPORTED" and asserted is None:
         word = "ERROR"
         message = f"{claim.name} judged nothing: what its assert compares is no Estimate (or a number out of one)"
@@ -51,7 +64,7 @@ def attempt(claim: Claim, arguments: dict[str, Any], gates_open: bool = False) -
         if asserted.word != "SUPPORTED":
             word, message = "ERROR", f"{message}: this was {asserted.word}, and something caught it on its way"
     others = [verdict for verdict in judged.verdicts if verdict is not asserted and verdict not in judged.gates]
-    return Attempt(word, message, asserted, list(judged.gates), others, list(read), list(shown), trace)
+    return Attempt(word, message, asserted, list(judged.gates), others, list(read), list(shown), trace, why)
 
 
 def _call(claim: Claim, arguments: dict[str, Any]) -> tuple[str, str, str]:
@@ -72,8 +85,18 @@ def _call(claim: Claim, arguments: dict[str, Any]) -> tuple[str, str, str]:
     except (pytest.skip.Exception, pytest.fail.Exception, pytest.xfail.Exception) as error:
         return "ERROR", f"something it calls ended the claim with pytest's own {type(error).__name__}: {error}", ""
     except Exception as error:
-        return "ERROR", *_told(error)
+        line, trace = _told(error)
+        kind = _kind(error, trace)
+        return (kind, str(error), "") if kind == "broken" else (kind, line, trace)
     return "SUPPORTED", "", ""
+
+
+def _kind(error: Exception, trace: str) -> str:
+    """ "broken" for a model that cannot be loaded, "refused" for an input that mechlib refuses, else "ERROR"."""
+    if isinstance(error, BROKEN):
+        return "broken"
+    refused = isinstance(error, ValueError) and not isinstance(error, DoubleDipping) and not trace
+    return "refused" if refused else "ERROR"
 
 
 def _told(error: Exception) -> tuple[str, str]:
@@ -87,16 +110,22 @@ def _told(error: Exception) -> tuple[str, str]:
     return f"{type(error).__name__}: {line}", "".join(traceback.format_exception(type(error), error, frames))
 
 
-def judge(claim: Claim, arguments: dict[str, Any], identity: dict[str, Any]) -> tuple[Record, str]:
+def judge(claim: Claim, arguments: dict[str, Any], identity: dict[str, Any], audit: bool = False) -> tuple[Record, str]:
     """The record of a claim on one model with its twins, and the traceback of an ERROR ("" otherwise).
 
     Twins are called whatever the first outcome, but not where nothing was asked of the model: a closed gate,
     missing weights or an error says nothing that a twin could confirm.
+
+    In an audit a refused ratio or an empty selection closes the claim as a gate does: there is nothing in this model
+    to claim it of. Raises NotAsked and BrokenModel in audits only.
     """
     start = time.perf_counter()
     first = attempt(claim, arguments)
+    if audit and first.why:
+        raise (NotAsked if first.why == "refused" else BrokenModel)(first.message)
     if first.word == "silent":
-        first.word = "ERROR"  # a refused ratio or an empty selection is informative on twins only
+        # A refused ratio or an empty selection is informative on twins only.
+        first.word = "GATED" if audit else "ERROR"
     record = _record(claim, first, str(arguments.get("model", "")), identity)
     trace = first.trace
     read_by_twins: list[EvidenceUse] = []

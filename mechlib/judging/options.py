@@ -17,6 +17,8 @@ from mechlib.checkpoints.files import require_here
 from mechlib.checkpoints.resolve import checkpoint
 from mechlib.evidence import Store
 from mechlib.evidence.store import Mode
+from mechlib.judging.audit import AUDITED, audited
+from mechlib.judging.audit_run import Audit
 from mechlib.judging.beginning import choose_bos
 from mechlib.judging.marks import MARKS
 from mechlib.judging.session import Run
@@ -44,7 +46,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--model",
         action="append",
         metavar="NAME_OR_DIR",
-        help="put this model under every selected claim; write a folder with the =, as in --model=DIR",
+        help="audit this model: ask of it what the selected claims ask of theirs, and print both side by side; "
+        "status 0 unless something broke; write a folder with the =, as in --model=DIR",
     )
     group.addoption(
         "--bos",
@@ -84,15 +87,16 @@ def pytest_configure(config: pytest.Config) -> None:
     root = config.rootpath
     _refuse_former_addresses(config)
     config.args[:] = [_as_node(argument, root) for argument in config.args]
-    own_models = config.getoption("model")
+    given = config.getoption("model") or ()
+    choose_bos(config, given, root)
+    _check_models(given, root)
+    config.stash[AUDITED] = audited(given, root)
     config.stash[STORE] = Store(
         root=root,
         mode=cast(Mode, chosen[0] if chosen else "measure"),
         device=config.getoption("device"),
-        evidence_dir=root / "artifacts" / ("local" if own_models else "evidence"),
+        evidence_dir=root / "artifacts" / ("local" if given else "evidence"),
     )
-    choose_bos(config, own_models or (), root)
-    _check_models(own_models or (), root)
     _choose_device(config.getoption("device"))
     if config.getoption("seed"):
         from mechlib.statistics import set_seed_offset
@@ -101,6 +105,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if not _is_worker(config):
         run = Run(config)
         config.pluginmanager.register(run, "mechlib-run")
+        if given:
+            config.pluginmanager.register(Audit(config, run.register.latest), "mechlib-audit")
         if config.getoption("report"):
             config.option.htmlpath = str(run.folder / "report.html")
             config.option.self_contained_html = True

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import chdir
 from typing import Any
 
 import pytest
 
 from mechlib.evidence import using
+from mechlib.judging.audit import AUDITED, BESIDE, NOT_ASKED, as_audited, own_models, why_not_asked
+from mechlib.judging.audit_run import BAR
+from mechlib.judging.claim import Claim
 from mechlib.judging.collection import CLAIM, topic_of
-from mechlib.judging.judge import judge
+from mechlib.judging.judge import BrokenModel, NotAsked, judge
 from mechlib.judging.options import STORE
 from mechlib.judging.session import QUESTION, RECORD, record_of
 from mechlib.report.content.titles import reading_place
@@ -33,15 +38,44 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         "line": (line or 0) + 1,
         "place": reading_place(pyfuncitem.config.rootpath, file, (line or 0) + 1),
     }
-    with using(pyfuncitem.config.stash[STORE]):
-        record, trace = judge(claim, arguments, identity)
+    root, audit = pyfuncitem.config.rootpath, pyfuncitem.config.stash[AUDITED]
+    with using(pyfuncitem.config.stash[STORE]), chdir(root):  # from where a folder is named
+        if audit:
+            record, trace = _audited(pyfuncitem, claim, arguments, identity)
+        else:
+            record, trace = judge(claim, arguments, identity)
     pyfuncitem.user_properties.append((RECORD, record.to_json()))
     pyfuncitem.user_properties.append((QUESTION, claim.question))
-    if record.verdict in ("GATED", "NOT RUN") and record.ok:
+    if record.verdict in ("GATED", "NOT RUN") and record.ok and not audit:
         pytest.skip(f"{record.verdict}: {record.message}")
     if not record.ok:
         pytest.fail(_failure(record, trace), pytrace=False)
     return True
+
+
+def _audited(
+    item: pytest.Function, claim: Claim, arguments: dict[str, Any], identity: dict[str, Any]
+) -> tuple[Record, str]:
+    """The record of a claim on a model that it does not name; skips the claim where it cannot be asked.
+
+    A model that cannot be loaded ends the run: every further claim would say the same.
+    """
+    short, model = item.config.stash[AUDITED], str(arguments.get("model", ""))
+    why = why_not_asked(claim, arguments, item.config.rootpath)
+    try:
+        if why:
+            raise NotAsked(why)
+        record, trace = judge(claim, arguments, identity, audit=True)
+        item.user_properties.append((BESIDE, json.dumps(own_models(claim))))
+        return as_audited(record, short), trace
+    except (NotAsked, BrokenModel) as error:
+        said = str(error).replace(model, short[model]) if model else str(error)
+        broken = isinstance(error, BrokenModel)
+    if broken:
+        item.session.shouldfail = f"{short[model]} cannot be audited: {said}"
+        pytest.fail(said, pytrace=False)
+    item.user_properties.append((NOT_ASKED, said))
+    pytest.skip(f"NOT ASKED: {said}")
 
 
 def _failure(record: Record, trace: str) -> str:
@@ -61,9 +95,10 @@ def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -
     """The verdict word in the place of pytest's own."""
     record = record_of(report) if report.when == "call" else None
     if record is None:
-        return None
+        asked = report.when != "call" or NOT_ASKED not in dict(report.user_properties)
+        return None if asked else ("not asked", "", ("NOT ASKED", {"yellow": True}))
     wording = WORDINGS[record.verdict]
     colour = wording.colour if record.ok else "red"
     category = {"SUPPORTED": "passed"}.get(record.verdict, record.verdict.lower()) if record.ok else "failed"
     word = f"{record.verdict} (as marked)" if record.ok and record.expected else record.verdict
-    return category, wording.letter, (word, {colour: True})
+    return category, "" if config.stash.get(BAR, False) else wording.letter, (word, {colour: True})

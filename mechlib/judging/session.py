@@ -155,7 +155,8 @@ class Run:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Ends with status 5 where no claim was judged."""
         self._move_page()
-        if self.records and not self.judged and session.exitstatus == pytest.ExitCode.OK:
+        audit = self.config.getoption("model")  # which has its own status
+        if self.records and not self.judged and not audit and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = NOTHING_JUDGED
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
@@ -165,9 +166,10 @@ class Run:
         from mechlib.report.outputs.results import read_results
         from mechlib.report.outputs.terminal import verdict_table
 
-        terminalreporter.section("verdicts", sep="-")
-        former = read_results(self.config.rootpath / "artifacts" / "report" / "results.json")
-        terminalreporter.write_line(verdict_table(self.book, former, partial=self.partial))
+        if not self.config.getoption("model"):
+            terminalreporter.section("verdicts", sep="-")
+            former = read_results(self.config.rootpath / "artifacts" / "report" / "results.json")
+            terminalreporter.write_line(verdict_table(self.book, former, partial=self.partial))
         for line in (*self._cautions(), *self._write()):
             terminalreporter.write_line(line)
 
@@ -184,7 +186,7 @@ class Run:
                 "PROMPTS NOT FILED": unfiled,
             }.get(flag, "")
             lines.append(f"{flag}: {count} of {len(self.records)} claims {cure}".rstrip())
-        if not self.judged:
+        if not self.judged and not self.config.getoption("model"):
             words = Counter(record.verdict for record in self.records)
             lines.append("no claim was judged: " + ", ".join(f"{words[word]} {word}" for word in WORDS if words[word]))
         return lines

@@ -311,15 +311,15 @@ def test_two_workers_measure_the_same_evidence_without_loss(house, pytester):
 
 
 def test_ones_own_model_comes_under_everybodys_claims(house, pytester):
-    house(claim(0.8))
+    house(claim(0.8).replace('["mini-0"]', '["mini-0", "mini-1"]'))
     own = pytester.path / "my model"
     (pytester.path / "fixtures" / "mini-1").rename(own)
     result = house(None, "--model", "my model", "--report")
     assert result.ret == 0, result.stdout.str()
-    assert records(pytester.path)["test_it/my model"]["id"].endswith("[my-model]")
-    assert len(list((pytester.path / "artifacts" / "local").rglob("*.jsonl"))) == 3
+    assert records(pytester.path)["test_it/my-model"]["id"].endswith("[my-model]")
+    assert len(list((pytester.path / "artifacts" / "local").rglob("*--my-model*.jsonl"))) == 3
     assert (pytester.path / "artifacts" / "report" / "partial" / "report.html").exists()
-    assert len((pytester.path / "artifacts" / "register.jsonl").read_text().splitlines()) == 1
+    assert len((pytester.path / "artifacts" / "register.jsonl").read_text().splitlines()) == 2
 
 
 def test_a_model_that_does_not_exist_is_named(house, pytester):
