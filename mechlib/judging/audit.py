@@ -127,7 +127,8 @@ class ModelShape(NamedTuple):
     heads: int
 
     def __str__(self) -> str:
-        return f"{self.layers} layers of {self.heads} heads"
+        layers = "1 layer" if self.layers == 1 else f"{self.layers} layers"
+        return f"{layers} of {self.heads} heads"
 
 
 def shape(name: str, root: Path) -> ModelShape | None:

@@ -21,6 +21,7 @@ from mechlib.judging.marks import MARKS
 
 CLAIM = pytest.StashKey[claims.Claim]()
 ROOM = "claims"
+_PLUGIN = "mechlib.plugin"
 DOORS = (*FACES, "mechlib.evidence", "mechlib.figures", "mechlib.prompts", "mechlib.checkpoints")
 _MISSING = re.compile(r"cannot import name '(\w+)' from ")
 _ID = re.compile(r"[A-Za-z0-9_.-]+")
@@ -28,6 +29,18 @@ _ID = re.compile(r"[A-Za-z0-9_.-]+")
 
 def _is_claim_file(config: pytest.Config, path: Path) -> bool:
     return path.is_relative_to(config.rootpath / ROOM)
+
+
+def _astray(config: pytest.Config, path: Path) -> Path | None:
+    """Where a file of claims belongs whose root pytest takes another folder for; None for every other file.
+
+    Only a folder claims/ counts that stands beside a conftest.py with this plugin.
+    """
+    if _is_claim_file(config, path):
+        return None
+    homes = [folder.parent for folder in path.parents if folder.name == ROOM]
+    conftests = ((home, home / "conftest.py") for home in homes)
+    return next((home for home, file in conftests if file.is_file() and _PLUGIN in file.read_text("utf-8")), None)
 
 
 def topic_of(item: pytest.Item) -> str:
@@ -75,6 +88,11 @@ def _parsed(function: Any) -> claims.Claim:
 def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> Generator[None, Any, Any]:
     """Reads each function below claims/ as a claim, and refuses what is none."""
     items = yield
+    if items and (home := _astray(collector.config, collector.path)):
+        raise collector.CollectError(
+            f"{name} would run as a plain test: pytest takes {collector.config.rootpath} for the root, and claims/ "
+            f"lies in {home}: put an empty pytest.ini there, beside conftest.py"
+        )
     if not items or not _is_claim_file(collector.config, collector.path):
         return items
     if isinstance(items, pytest.Class):
