@@ -46,7 +46,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
             record, trace = judge(claim, arguments, identity)
     pyfuncitem.user_properties.append((RECORD, record.to_json()))
     pyfuncitem.user_properties.append((QUESTION, claim.question))
-    if record.verdict in ("GATED", "NOT RUN") and record.ok and not audit:
+    if record.verdict in ("GATED", "NOT RUN") and record.ok:
         pytest.skip(f"{record.verdict}: {record.message}")
     if not record.ok:
         pytest.fail(_failure(record, trace), pytrace=False)

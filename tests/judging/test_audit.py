@@ -221,6 +221,7 @@ def test_two_folders_with_one_last_part_are_told_apart_and_none_takes_a_minis_na
     named = audited([*folders, "mini-0", "./a/model"], tmp_path)
     assert list(named.values()) == ["a-model", "b-model", "copies-mini-0", "my-model", "mini-0"]
     assert list(named)[:2] == ["a/model", "b/model"]
+    assert audited(["copies/mini-0"], tmp_path) == {"copies/mini-0": "copies-mini-0"}
     assert audited([str(tmp_path / "a" / "model")], tmp_path / "b") == {str(tmp_path / "a" / "model"): "model"}
 
 
