@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from mechlib.checkpoints.checkpoint import IncompleteModel, NotPublished, UnknownModel, WeightsMissing, twins
+from mechlib.checkpoints.checkpoint import NotPublished, UnknownModel, twins
 from mechlib.evidence import EvidenceUse, NoEvidence, uses
 from mechlib.figures.show import Shown, collecting_figures, entry
 from mechlib.judging.claim import Claim
@@ -31,7 +31,6 @@ class BrokenModel(Exception):
 
 # What a network without the learned structure may run into, without that being a fault of the claim.
 _SILENT = (RatioRefused, TooFew, EmptySelection)
-BROKEN = (IncompleteModel, UnknownModel, WeightsMissing)
 
 
 @dataclass
@@ -93,7 +92,7 @@ def _call(claim: Claim, arguments: dict[str, Any]) -> tuple[str, str, str]:
 
 def _kind(error: Exception, trace: str) -> str:
     """ "broken" for a model that cannot be loaded, "refused" for an input that mechlib refuses, else "ERROR"."""
-    if isinstance(error, BROKEN):
+    if type(error).__module__ == UnknownModel.__module__:  # all of what it defines says that a model is not there whole
         return "broken"
     refused = isinstance(error, ValueError) and not isinstance(error, DoubleDipping) and not trace
     return "refused" if refused else "ERROR"
