@@ -128,7 +128,7 @@ def test_what_an_instrument_refuses_is_not_asked_and_says_why_in_a_line(audit, p
     text = REFUSING + claim("refused", "assert mean(refusing(model)) >= 0.5") + claim("it", level(0.8, 0.9))
     result = audit(text)
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["NOT ASKED: 1 claims", "   1  a measurement without units: nothing was measured*"])
+    result.stdout.fnmatch_lines(["NOT ASKED: 1 claim", "   1  a measurement without units: nothing was measured*"])
     assert list(records(pytester.path)) == ["test_it/mine"]
     alone = audit(text, "-k", "refused")
     assert alone.ret == 5
@@ -158,7 +158,7 @@ def test_what_a_claim_says_of_its_own_models_is_not_asked_of_another(why, house,
     assert result.ret == 0, printed(result)
     assert list(records(pytester.path)) == ["test_asked/mine"]
     flat = " ".join(printed(result).split())
-    assert f"NOT ASKED: 1 claims 1 {why}" in flat
+    assert f"NOT ASKED: 1 claim 1 {why}" in flat
 
 
 def test_a_model_of_the_same_shape_is_asked_about_it_and_a_claims_own_model_everything(house, pytester):
