@@ -31,7 +31,6 @@ from mechlib.verdicts.register import Judgement
 
 AUDITED = pytest.StashKey[dict[str, str]]()  # short names by the names that claims are given
 BESIDE = "mechlib_beside"
-NOT_ASKED = "mechlib_not_asked"
 ANSWERS = ("SUPPORTED", "REFUTED", "INCONCLUSIVE", "VOID", "GATED")
 _COUNTED = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _LATER = re.compile(r"\b(second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|last|final) layer\b", re.IGNORECASE)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mechlib.evidence import using
-from mechlib.judging.audit import AUDITED, BESIDE, NOT_ASKED, as_audited, own_models, why_not_asked
+from mechlib.judging.audit import AUDITED, BESIDE, as_audited, own_models, why_not_asked
 from mechlib.judging.audit_run import BAR
 from mechlib.judging.claim import Claim
 from mechlib.judging.collection import CLAIM, topic_of
@@ -17,6 +17,7 @@ from mechlib.judging.judge import BrokenModel, NotAsked, judge
 from mechlib.judging.options import STORE
 from mechlib.judging.session import QUESTION, RECORD, record_of
 from mechlib.report.content.titles import reading_place
+from mechlib.report.outputs.audit_table import NOT_ASKED
 from mechlib.verdicts.record import Record
 from mechlib.verdicts.words import WORDINGS
 

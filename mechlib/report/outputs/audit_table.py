@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from mechlib.verdicts.record import WORDS, Record
 
+NOT_ASKED = "mechlib_not_asked"  # of a test report's properties the one that says why a claim was not asked
 MOST_REASONS = 12
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _IDS = re.compile(r" ?\[\d+(?:, \d+)*\]")

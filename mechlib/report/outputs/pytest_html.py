@@ -34,6 +34,7 @@ from mechlib.report.content.claim_views import (
 )
 from mechlib.report.content.evidence_files import EvidenceFiles
 from mechlib.report.content.record_book import RecordBook
+from mechlib.report.outputs.audit_table import NOT_ASKED
 from mechlib.report.outputs.html import TEMPLATES, environment, stylesheet
 from mechlib.report.outputs.results import difference, read_results
 from mechlib.verdicts.record import WORDS, Record
@@ -121,7 +122,9 @@ class Page:
 
 
 def _adds_nothing(report: Any) -> bool:
-    """Whether this is a phase before or behind a test of which there is nothing to say."""
+    """Whether this is a phase before or behind a test of which there is nothing to say, or an audit did not ask it."""
+    if NOT_ASKED in dict(getattr(report, "user_properties", ())):
+        return True
     phase = getattr(report, "when", "")
     said = phase == "teardown" and any("teardown" in header for header, _ in report.sections)
     return phase in ("setup", "teardown") and report.passed and not said
