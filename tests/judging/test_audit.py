@@ -191,7 +191,8 @@ def test_a_sentence_that_counts_parts_names_a_shape(sentence, arguments, named):
     assert names_a_shape(sentence, arguments, ModelShape(4, 8)) is named
 
 
-def test_a_model_that_cannot_be_loaded_ends_the_audit_in_one_line(audit, pytester):
+@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "workers"])
+def test_a_model_that_cannot_be_loaded_ends_the_audit_in_one_line(audit, pytester, options):
     breaking = """
 @evidence
 def loaded(model: str) -> Measurement:
@@ -203,11 +204,11 @@ def loaded(model: str) -> Measurement:
     return Measurement(np.linspace(0.9, 1, 100) * (model.count("@") == 0), units=tuple(f"u{i}" for i in range(100)))
 """
     text = breaking + "".join(claim(f"it_{n}", "assert mean(loaded(model)) >= 0.5") for n in range(5))
-    result = audit(text)
+    result = audit(text, *options)
     said = printed(result)
-    assert result.ret == 1
+    assert result.ret != 0
     assert "mine cannot be audited: mine lacks 3 tensors: save it again" in said and "Traceback" not in said
-    assert said.count("lacks 3 tensors") <= 3 and not records(pytester.path)
+    assert said.count("lacks 3 tensors") <= (6 if options else 3) and not records(pytester.path)
 
 
 # Names
