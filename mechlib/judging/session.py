@@ -16,7 +16,7 @@ import pytest
 from mechlib.evidence.sealed import refuse_unwritable
 from mechlib.judging.judge import keys
 from mechlib.verdicts.record import WORDS, Record
-from mechlib.verdicts.register import REGISTER, DamagedRegister, Judgement, Register
+from mechlib.verdicts.register import ANSWERS, REGISTER, DamagedRegister, Judgement, Register
 
 if TYPE_CHECKING:
     from mechlib.report.content.evidence_files import EvidenceFiles
@@ -54,7 +54,7 @@ class Run:
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
-        writable = not (config.getoption("frozen") or config.getoption("model"))
+        writable = not any(config.getoption(name) for name in ("frozen", "model", "seed"))
         try:
             self.register = Register(config.rootpath / REGISTER, writable)
         except DamagedRegister as error:
@@ -137,11 +137,16 @@ class Run:
                 file.write(record.to_json() + "\n")
 
     def _register(self, record: Record, question: str) -> None:
-        """Holds the judgement against the register of bounds."""
-        if record.comparison is None or self.config.getoption("model"):
+        """Holds the judgement against the register of bounds, where it is one."""
+        if self.config.getoption("model"):
             return
-        bound = record.comparison.bound
-        entry = Judgement(record.id, bound, question, keys(record.evidence), record.comparison.word)
+        if record.comparison is None or record.verdict not in ANSWERS:
+            record.history = self.register.history(record.id, record.verdict)
+            return
+        if self.config.getoption("seed"):  # another resampling: what it says stands nowhere
+            record.history = self.register.history(record.id)
+            return
+        entry = Judgement(record.id, record.comparison.bound, question, keys(record.evidence), record.verdict)
         record.history, known = self.register.add(entry)
         if not known and (self.config.getoption("frozen") or self.register.unwritten):
             record.flags = [*record.flags, "NOT REGISTERED"]
@@ -149,7 +154,7 @@ class Run:
     @property
     def judged(self) -> int:
         """How many claims got an answer of their own."""
-        return sum(record.verdict in ("SUPPORTED", "REFUTED", "INCONCLUSIVE", "VOID") for record in self.records)
+        return sum(record.verdict in ANSWERS for record in self.records)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
