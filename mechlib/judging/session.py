@@ -54,7 +54,7 @@ class Run:
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
-        writable = not any(config.getoption(name) for name in ("frozen", "model", "seed"))
+        writable = not (config.getoption("frozen") or config.getoption("model"))
         try:
             self.register = Register(config.rootpath / REGISTER, writable)
         except DamagedRegister as error:

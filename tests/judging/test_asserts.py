@@ -66,7 +66,7 @@ def judged(request, tmp_path_factory):
     command = [sys.executable, "-m", "pytest", "--records", "records.jsonl", f"--assert={request.param}"]
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stdout + done.stderr
-    return done.stdout, {name: row for name, row in records(root).items()}
+    return done.stdout, records(root)
 
 
 @pytest.mark.parametrize("name", [*NO_ESTIMATE, *BESIDE])
