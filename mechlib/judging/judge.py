@@ -133,6 +133,7 @@ def judge(claim: Claim, arguments: dict[str, Any], identity: dict[str, Any]) -> 
     record.twin_evidence = _paths(read_by_twins)
     record.flags = sorted({*record.flags, *_flags(read_by_twins)})
     record.measured = sum(reading.measured for reading in [*first.read, *read_by_twins])
+    record.reproduced = sum(reading.reproduced for reading in [*first.read, *read_by_twins])
     record.ok = _is_fine(record)
     record.seconds = round(time.perf_counter() - start, 3)
     return record, trace

@@ -57,7 +57,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--seed",
         type=_whole,
         default=os.environ.get("MECHLIB_SEED", "0"),
-        help="shift the resampling seed: a Monte-Carlo check [MECHLIB_SEED]",
+        help="shift the seed of the resampling: a Monte-Carlo check, which measures nothing again and leaves the "
+        "register alone [MECHLIB_SEED]",
     )
 
 

@@ -66,4 +66,5 @@ def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -
     colour = wording.colour if record.ok else "red"
     category = {"SUPPORTED": "passed"}.get(record.verdict, record.verdict.lower()) if record.ok else "failed"
     word = f"{record.verdict} (as marked)" if record.ok and record.expected else record.verdict
+    word += " (changed after evidence)" if record.history else ""
     return category, wording.letter, (word, {colour: True})

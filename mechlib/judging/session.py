@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -14,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mechlib.evidence.sealed import refuse_unwritable
+from mechlib.judging.cautions import cautions
 from mechlib.judging.judge import keys
-from mechlib.verdicts.record import WORDS, Record
+from mechlib.verdicts.record import Record
 from mechlib.verdicts.register import ANSWERS, REGISTER, DamagedRegister, Judgement, Register
 
 if TYPE_CHECKING:
@@ -132,6 +132,10 @@ class Run:
         question = next(str(value) for name, value in report.user_properties if name == QUESTION)
         self._register(record, question)
         self.records.append(record)
+        if record.history:  # for whoever reads the report behind us
+            report.user_properties = [(RECORD, record.to_json()), (QUESTION, question)]
+            if report.failed:
+                report.longrepr = "\n".join([str(report.longrepr), *dict.fromkeys(record.history)])
         if self.path is not None:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(record.to_json() + "\n")
@@ -173,26 +177,8 @@ class Run:
         terminalreporter.section("verdicts", sep="-")
         former = read_results(self.config.rootpath / "artifacts" / "report" / "results.json")
         terminalreporter.write_line(verdict_table(self.book, former, partial=self.partial))
-        for line in (*self._cautions(), *self._write()):
+        for line in (*cautions(self.records, self.config, self.register.unwritten), *self._write()):
             terminalreporter.write_line(line)
-
-    def _cautions(self) -> list[str]:
-        lines = []
-        unwritten = f"artifacts/register.jsonl cannot be written to ({self.register.unwritten}): make it writable"
-        unfiled = "artifacts/evidence/prompts is not what their tasks make: run `pytest` and commit it"
-        unknown = "artifacts/register.jsonl does not know this judgement: run `pytest` and commit it"
-        counted = Counter(flag for record in self.records for flag in record.flags if flag.isupper())
-        for flag, count in sorted(counted.items()):
-            cure = {
-                "OLDER INSTRUMENTS": "measured with an older version of the instruments: `pytest --fresh` settles it",
-                "NOT REGISTERED": unwritten if self.register.unwritten else unknown,
-                "PROMPTS NOT FILED": unfiled,
-            }.get(flag, "")
-            lines.append(f"{flag}: {count} of {len(self.records)} claims {cure}".rstrip())
-        if not self.judged:
-            words = Counter(record.verdict for record in self.records)
-            lines.append("no claim was judged: " + ", ".join(f"{words[word]} {word}" for word in WORDS if words[word]))
-        return lines
 
     @cached_property
     def evidence(self) -> EvidenceFiles:
