@@ -145,7 +145,8 @@ class Run:
         if self.config.getoption("model"):
             return
         if record.comparison is None or record.verdict not in ANSWERS:
-            record.history = self.register.history(record.id, record.verdict)
+            closed = "GATED" if record.verdict == "GATED" else ""  # an error, or missing weights, change no answer
+            record.history = self.register.history(record.id, closed)
             return
         if self.config.getoption("seed"):  # another resampling: what it says stands nowhere
             record.history = self.register.history(record.id)

@@ -56,7 +56,15 @@ def test_a_claim_whose_twin_breaks_is_no_word_of_the_register(house, pytester):
     before = filed(pytester)
     house(broken)
     assert filed(pytester) == before and before[0]["verdict"] == "SUPPORTED"
-    assert records(pytester.path)["test_it/mini-0"]["history"] == ["ERROR now, it was SUPPORTED at >= 0.50"]
+    assert records(pytester.path)["test_it/mini-0"]["history"] == []
+
+
+def test_a_gate_that_closed_over_an_answer_says_which_it_was_and_files_nothing(house, pytester):
+    house(claim())
+    before = filed(pytester)
+    house(claim().replace("    assert", "    requires(mean(around(model, 0.1, 0.0, 100)) >= 0.9)\n    assert"))
+    assert filed(pytester) == before
+    assert records(pytester.path)["test_it/mini-0"]["history"] == ["GATED now, it was SUPPORTED at >= 0.50"]
 
 
 def test_a_shifted_seed_files_no_word_and_calls_none_unregistered(house, pytester):
