@@ -40,13 +40,19 @@ def test_topics_are_folders_and_files_that_stand_alone(root):
     [
         ("inducton", "did you mean -k 'induction'?"),
         ("not inducton and mini-0", "did you mean -k 'not induction and mini-0'?"),
-        ("gpt2-smal", "did you mean -k 'gpt2-small'? There are also gpt2-medium"),
+        ("gtp2-small", "did you mean -k 'gpt2-small'?"),
         ("test_heads_lok_back", "did you mean -k 'test_heads_look_back'?"),
         ("xyzzy", "no claim has xyzzy; topics are induction, ioi, sums"),
-        ("ioi and heads", "its words are known, and no claim fits all of it; `pytest --collect-only -q` lists the claims"),
-        ("ioi.test_a_path_is_there[mini-0]", "a claim is asked for by its id without -k, `pytest 'ioi.test_a_path_is_there[mini-0]'`"),
+        (
+            "ioi and heads",
+            "its words are known, and no claim fits all of it; `pytest --collect-only -q` lists the claims",
+        ),
+        (
+            "ioi.test_a_path_is_there[mini-0]",
+            "a claim is asked for by its id without -k, `pytest 'ioi.test_a_path_is_there[mini-0]'`",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_keyword_that_selects_nothing_names_what_is_near(root, asked, said):
     assert for_keyword(asked, root) == f"-k {asked!r} selects nothing: {said}"
 
