@@ -23,7 +23,7 @@ def test_it(model):
 LEVEL = "assert mean(around(model, 0.8, 0.0, 100)) >= 0.5"
 # The second question is asked on what the first one says: on a model that is not measured nobody knows it.
 CHOSEN = """values = around(model, 0.8, 0.0, 100)
-    n = 20 + int(round(100 * values.array.mean()))
+    n = 30 + int(round(100 * values.array.mean()))
     assert mean(around(model, 0.8, 0.0, n)) >= 0.5"""
 PROMPTS = """
 from mechlib import Prompt, PromptSet
