@@ -189,9 +189,7 @@ def told(found: Plan, root: Path, folder: Path) -> Iterator[str]:
         yield _sum(rows)
         yield "seconds and kB: the median of the same function's, as logged and filed; forward passes are not known"
     if found.open_ended:
-        elsewhere = (
-            f"; by what they rest on elsewhere, {found.further} more of the model itself" if found.further else ""
-        )
+        elsewhere = f": up to {_of(found.further, 'file')} of the model, as elsewhere" if found.further else ""
         yield f"{_of(found.open_ended, 'claim')} may ask for more, once what is missing is there{elsewhere}"
     for why, models in _absent(found.of("not here")).items():
         yield f"not here: {', '.join(models)}: {why}"
