@@ -182,11 +182,11 @@ def _refuse_former_addresses(config: pytest.Config) -> None:
         raise pytest.UsageError(f"there is no {name} any more, topics are folders: run `pytest {option}{today}`")
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pytest.Config) -> None:
     """One line where -k selects nothing: what it may have meant."""
     run: Any = config.pluginmanager.get_plugin("mechlib-run")
     asked = config.getoption("keyword") or ""
-    if run is None or run.asked or not asked or terminalreporter.stats.get("error"):
+    if run is None or run.asked or not asked or exitstatus != pytest.ExitCode.NO_TESTS_COLLECTED:
         return
     today = _TOPIC.sub(lambda found: found[1] if files_of(found[1], config.rootpath) else found[0], asked)
     if today != asked:

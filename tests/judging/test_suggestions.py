@@ -88,3 +88,5 @@ def test_pytest_says_it_and_says_nothing_where_claims_were_selected_or_could_not
     assert result.ret == 4
     result.stderr.fnmatch_lines(["ERROR: there is no claims/test_topik.py: did you mean claims/test_topic.py?"])
     assert "selects nothing" not in house("import nothing_of_this_name", "-k", "topik").stdout.str()
+    (pytester.path / "test_elsewhere.py").write_text("def test_topik():\n    pass\n")
+    assert "selects nothing" not in house(None, "test_elsewhere.py", "-k", "topik").stdout.str()  # that are no claims
