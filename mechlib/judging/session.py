@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mechlib.evidence.sealed import refuse_unwritable
-from mechlib.judging.cautions import cautions
 from mechlib.judging.judge import keys
 from mechlib.verdicts.record import Record
 from mechlib.verdicts.register import ANSWERS, REGISTER, DamagedRegister, Judgement, Register
@@ -173,12 +172,13 @@ class Run:
         if not self.records:
             return
         from mechlib.report.outputs.results import read_results
-        from mechlib.report.outputs.terminal import verdict_table
+        from mechlib.report.outputs.terminal import cautions, verdict_table
 
         terminalreporter.section("verdicts", sep="-")
         former = read_results(self.config.rootpath / "artifacts" / "report" / "results.json")
         terminalreporter.write_line(verdict_table(self.book, former, partial=self.partial))
-        for line in (*cautions(self.records, self.config, self.register.unwritten), *self._write()):
+        shifted, fresh = (self.config.getoption(name) for name in ("seed", "fresh"))
+        for line in (*cautions(self.records, fresh, shifted, self.register.unwritten), *self._write()):
             terminalreporter.write_line(line)
 
     @cached_property

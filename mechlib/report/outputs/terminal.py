@@ -12,10 +12,12 @@ from mechlib.report.content.record_book import RecordBook
 from mechlib.report.content.summary import plural
 from mechlib.report.outputs.results import FormerResults, difference
 from mechlib.verdicts.record import WORDS, Record
+from mechlib.verdicts.register import ANSWERS
 
 MOST_CHANGES = 20
 CHANGED = "*"  # behind the word, or the model, of a claim with a history
 _FETCH = re.compile(r"`mechlib fetch [^`]+`")
+_OTHERWISE = re.compile(r"([^ :]+\(.*\)) is not reproduced: ")
 
 
 def verdict_table(
@@ -120,3 +122,49 @@ def _as_list(book: RecordBook, width: int) -> list[str]:
 def _folded(name: str, width: int) -> list[str]:
     """A long name in lines, broken after underscores."""
     return [line.replace("_ ", "_") for line in textwrap.wrap(name.replace("_", "_ "), max(width, 8))]
+
+
+# --- cautions -----------------------------------------------------------------------------------------------------
+
+
+def cautions(records: Sequence[Record], fresh: bool = False, seed: int = 0, unwritten: str = "") -> Iterator[str]:
+    """What stands below the table, one line each: what --fresh and --seed came to, and what to beware of.
+
+    unwritten  why the register could not be written to; "" where it could
+    """
+    if fresh:
+        yield reproduction(records)
+    if seed:
+        yield (
+            f"resampling seed shifted by {seed}: a Monte-Carlo check; no evidence is measured "
+            "again, the register is not written"
+        )
+    unregistered = (
+        f"artifacts/register.jsonl cannot be written to ({unwritten}): make it writable"
+        if unwritten
+        else "artifacts/register.jsonl does not know this judgement: run `pytest` and commit it"
+    )
+    cures = {
+        "OLDER INSTRUMENTS": "measured with an older version of the instruments: `pytest --fresh` settles it",
+        "NOT REGISTERED": unregistered,
+        "PROMPTS NOT FILED": "artifacts/evidence/prompts is not what their tasks make: run `pytest` and commit it",
+    }
+    counted = Counter(flag for record in records for flag in record.flags if flag.isupper())
+    for flag, count in sorted(counted.items()):
+        yield f"{flag}: {count} of {len(records)} claims {cures.get(flag, '')}".rstrip()
+    if not any(record.verdict in ANSWERS for record in records):
+        words = Counter(record.verdict for record in records)
+        yield "no claim was judged: " + ", ".join(f"{words[word]} {word}" for word in WORDS if words[word])
+
+
+def reproduction(records: Sequence[Record]) -> str:
+    """How many evidence files came out again under --fresh, each counted once; and why others did not."""
+    read = {path for record in records for path in (*record.evidence, *record.twin_evidence)}
+    again, measured = (sum(getattr(record, name) for record in records) for name in ("reproduced", "measured"))
+    said = [text for record in records for text in (record.message, *(twin.reason for twin in record.twins))]
+    failed = {found[1] for text in said if (found := _OTHERWISE.search(text))}
+    lines = [f"--fresh: {again} of {again + len(failed)} evidence files reproduced"]
+    lines += [f"not {', '.join(sorted(failed))}"] if failed else []
+    lines += [f"{measured - again} measured for the first time"] if measured > again else []
+    lines += [f"{len(read) - measured} read only, for the weights are not here"] if len(read) > measured else []
+    return "; ".join(lines)
