@@ -101,6 +101,15 @@ class Measurement:
 
     __gt__ = __le__ = __lt__ = __ge__
 
+    def _not_calculated(self, other: object = None) -> NoReturn:
+        raise TypeError(
+            "measurements are not calculated with: did you mean difference(a, b) of two, .less('a', 'b') of two columns, "
+            "or a value that the evidence function returns?"
+        )
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _not_calculated
+    __neg__ = __abs__ = _not_calculated
+
     def _with(self, values: np.ndarray | None = None, **changed: Any) -> Measurement:
         """A copy with other values or labels of the same rows, which were checked when it was made."""
         made = copy.copy(self)

@@ -149,3 +149,13 @@ def test_a_measurement_is_never_compared_as_a_whole(compared, bound):
     for sides in ((values, bound), (bound, values)):
         with pytest.raises(TypeError, match=r"has 2 values, one for each prompt.*did you mean mean\(measurement\) >= "):
             compared(*sides)
+
+
+@pytest.mark.parametrize("calculate", [operator.add, operator.sub, operator.mul, operator.truediv])
+def test_measurements_are_not_calculated_with(calculate):
+    values = Measurement(np.arange(2.0), ("a", "b"))
+    for sides in ((values, values), (values, 0.5), (np.float64(0.5), values)):
+        with pytest.raises(TypeError, match=r"did you mean difference\(a, b\) of two"):
+            calculate(*sides)
+    with pytest.raises(TypeError, match="did you mean"):
+        abs(-values)
