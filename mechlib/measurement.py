@@ -103,7 +103,7 @@ class Measurement:
 
     def _not_calculated(self, other: object = None) -> NoReturn:
         raise TypeError(
-            "measurements are not calculated with: did you mean difference(a, b) of two, .less('a', 'b') of two columns, "
+            "measurements are not calculated with: did you mean difference(a, b) of two, .less('a', 'b') of columns, "
             "or a value that the evidence function returns?"
         )
 
