@@ -8,11 +8,11 @@ large it is nobody knows before it ran: both are those of the same function on o
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -33,6 +33,7 @@ from mechlib.verdicts.register import REGISTER, Register
 from mechlib.verdicts.verdict import Gated, Inconclusive, Refuted, judging
 
 State = Literal["filed", "missing", "changed", "not here"]
+_QUIETLY = ("-p", "no:cacheprovider", "-p", "no:terminal", "--frozen")
 _FETCH = re.compile(r"`(mechlib fetch [^`]+)`")
 
 
@@ -160,10 +161,9 @@ def _call(claim: Claim, arguments: dict[str, Any], store: Store, asked: list[Ask
 def planned(root: Path, arguments: Iterable[str]) -> Plan:
     """What the claims selected by these arguments of pytest would measure. Raises NotPlanned."""
     planner = Planner(Register(root / REGISTER, writable=False))
-    inside = Path.cwd().is_relative_to(root)
-    where = [] if inside else [f"--rootdir={root}", f"--config-file={root / 'pyproject.toml'}"]
-    options = ["-p", "no:cacheprovider", "-p", "no:terminal", "--frozen", *where]
-    status = pytest.main([*options, *arguments], plugins=[planner])
+    here = Path.cwd() if Path.cwd().is_relative_to(root) else root  # below the root, paths are relative as for pytest
+    with contextlib.chdir(here):
+        status = pytest.main([*_QUIETLY, *arguments], plugins=[planner])
     if planner.problems:
         raise NotPlanned("; ".join(planner.problems))
     if not planner.plan.claims:
@@ -219,9 +219,9 @@ def _row(asked: Asked, folder: Path, log: Path) -> _Expected:
 def _seconds(log: Path, question: Question) -> list[float]:
     """How long the same function took before, on any model, as far as this machine's log of runs knows."""
     found = []
-    with suppress(OSError):
+    with contextlib.suppress(OSError):
         for line in log.read_text(encoding="utf-8").split("\n"):
-            with suppress(ValueError, KeyError, TypeError, AttributeError):
+            with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
                 entry = json.loads(line)
                 same = entry["question"].partition("(")[0] == question.function
                 if same and Path(entry["file"]).parent.name == question.topic:

@@ -140,3 +140,10 @@ def test_the_package_runs_as_the_command_does_and_says_its_version(plan, tmp_pat
     assert plan(None, first="--version") == (0, f"mechlib {importlib.metadata.version('mechlib')}\n")
     status, said = plan(None, first="unknown")
     assert status == 2 and said.startswith("usage: mechlib ")
+
+
+def test_a_plan_is_of_the_record_around_the_working_directory_from_any_folder_in_it(plan, tmp_path):
+    build(tmp_path, claim())
+    command = [sys.executable, "-m", "mechlib", "plan", "test_topic.py"]
+    done = subprocess.run(command, cwd=tmp_path / "claims", capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("1 claim: 1 would measure"), done.stderr
