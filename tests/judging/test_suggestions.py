@@ -41,7 +41,7 @@ def test_topics_are_folders_and_files_that_stand_alone(root):
         ("inducton", "did you mean -k 'induction'?"),
         ("not inducton and mini-0", "did you mean -k 'not induction and mini-0'?"),
         ("gtp2-small", "did you mean -k 'gpt2-small'?"),
-        ("test_heads_lok_back", "did you mean -k 'test_heads_look_back'?"),
+        ("test_heads_lookback", "did you mean -k 'test_heads_look_back'?"),
         ("xyzzy", "no claim has xyzzy; topics are induction, ioi, sums"),
         (
             "ioi and heads",
