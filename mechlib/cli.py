@@ -1,4 +1,5 @@
-"""The command `mechlib`: which models are there, bring one, is the record whole, prompts as plain files.
+"""The command `mechlib`: which models are there, bring one, what would be measured, is the record whole, prompts as
+plain files.
 
 Exit status: 0 done, 1 something is wrong with the record or a model, 2 a command that cannot be carried out.
 """
@@ -9,6 +10,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mechlib", description="Models and filed evidence; claims are for `pytest`.")
+    parser.add_argument("--version", action="version", version=f"mechlib {version()}")
     commands = parser.add_subparsers(title="commands", required=True)
     models = commands.add_parser("models", help="which models there are, which are here, what a measurement needs")
     models.add_argument("names", nargs="*", metavar="NAME_OR_DIR", help="these alone, each in full")
@@ -58,11 +61,24 @@ def _parser() -> argparse.ArgumentParser:
         "--records", type=Path, help="of a full run (artifacts/report/records.jsonl); default: judge now"
     )
     verify.set_defaults(run=_verify)
+    plan = commands.add_parser("plan", help="what claims would measure: rows, seconds, size; measures nothing")
+    plan.add_argument("paths", nargs="*", metavar="PATH", help="as `pytest` takes them: claims/ioi, or a claim's id")
+    plan.add_argument("-k", dest="keyword", metavar="EXPRESSION", help="as `pytest -k` selects claims")
+    plan.add_argument("--model", action="append", metavar="NAME_OR_DIR", help="put this model under each claim")
+    plan.set_defaults(run=_plan)
     export = commands.add_parser("export", help="a task's prompts as plain files, JSON lines and CSV")
     export.add_argument("task", help="addition, ioi or greater_than")
     export.add_argument("folder", type=Path, metavar="DIR", help="where to; it is made where it is missing")
     export.set_defaults(run=_export)
     return parser
+
+
+def version() -> str:
+    """The version of the installed package; "0 (not installed)" of a checkout that is only run."""
+    try:
+        return metadata.version("mechlib")
+    except metadata.PackageNotFoundError:
+        return "0 (not installed)"
 
 
 def root_here() -> Path:
@@ -193,6 +209,29 @@ def _verify(options: argparse.Namespace) -> int:
     count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
     print(count if found else "the record is whole")
     return WRONG if found else DONE
+
+
+# --- plan ---------------------------------------------------------------------------------------------------------
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from mechlib.judging.planning import NotPlanned, planned, told
+    from mechlib.judging.suggestions import for_keyword
+    from mechlib.verdicts.register import DamagedRegister
+
+    root = root_here()
+    selected = [*options.paths, *(["-k", options.keyword] if options.keyword else [])]
+    selected += [f"--model={name}" for name in options.model or ()]
+    try:
+        found = planned(root, selected)
+    except (NotPlanned, DamagedRegister) as error:
+        if not str(error):
+            return REFUSED
+        nothing = options.keyword and "nothing was selected" in str(error)
+        raise Refused(for_keyword(options.keyword, root) if nothing else str(error)) from None
+    for line in told(found, root, root / "artifacts" / "evidence"):
+        print(line)
+    return DONE
 
 
 # --- export -------------------------------------------------------------------------------------------------------

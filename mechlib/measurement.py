@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -90,6 +90,25 @@ class Measurement:
 
     def __len__(self) -> int:
         return len(self.units)
+
+    __array_ufunc__ = None  # a numpy scalar on the left leaves the comparison to us
+
+    def __ge__(self, other: object) -> NoReturn:
+        raise TypeError(
+            f"a measurement has {len(self.units)} values, one for each {self.unit}, and is never compared as a whole: "
+            "did you mean mean(measurement) >= 0.4, or proportion(...), ratio(...)?"
+        )
+
+    __gt__ = __le__ = __lt__ = __ge__
+
+    def _not_calculated(self, other: object = None) -> NoReturn:
+        raise TypeError(
+            "measurements are not calculated with: did you mean difference(a, b) of two, .less('a', 'b') of columns, "
+            "or a value that the evidence function returns?"
+        )
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _not_calculated
+    __neg__ = __abs__ = _not_calculated
 
     def _with(self, values: np.ndarray | None = None, **changed: Any) -> Measurement:
         """A copy with other values or labels of the same rows, which were checked when it was made."""

@@ -23,7 +23,7 @@ from mechlib.evidence import files
 from mechlib.evidence.code_hash import EVIDENCE, EvidenceRefused, check, source_of
 from mechlib.evidence.lookup import Body, EvidenceUse
 from mechlib.evidence.measuring import answer
-from mechlib.evidence.question import accepted, ask, refuse_double_dipping
+from mechlib.evidence.question import Question, accepted, ask, refuse_double_dipping
 from mechlib.evidence.scratch import scratch_store
 from mechlib.evidence.store import Store
 from mechlib.measurement import Measurement
@@ -58,9 +58,8 @@ def evidence(function: Callable[P, Measurement]) -> Callable[P, Measurement]:
         refuse_double_dipping(function.__name__, bound.arguments)
         arguments = {name: accepted(value, f"{name} of {function.__name__}") for name, value in bound.arguments.items()}
         place = current(source.file)
-        reading = answer(
-            body, ask(body.topic, function.__name__, body.meaning, arguments, place.models, place.known), place
-        )
+        question = ask(body.topic, function.__name__, body.meaning, arguments, place.models, place.known)
+        reading = _answers[-1](body, question, place)
         for collected in _collectors:
             collected.append(reading)
         return reading.measurement
@@ -69,6 +68,8 @@ def evidence(function: Callable[P, Measurement]) -> Callable[P, Measurement]:
     return filed
 
 
+Answer = Callable[[Body, Question, Store], EvidenceUse]
+_answers: list[Answer] = [answer]
 _stores: list[Store] = []
 _collectors: list[list[EvidenceUse]] = []
 
@@ -81,6 +82,16 @@ def using(chosen: Store) -> Iterator[Store]:
         yield chosen
     finally:
         _stores.remove(chosen)
+
+
+@contextmanager
+def answered_by(other: Answer) -> Iterator[None]:
+    """Asks `other` inside, in place of reading what is filed and measuring what is not."""
+    _answers.append(other)
+    try:
+        yield
+    finally:
+        _answers.pop()
 
 
 @contextmanager

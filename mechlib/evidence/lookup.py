@@ -48,7 +48,7 @@ class EvidenceUse:
     """One use of evidence.
 
     function, model  what was asked, of what; `path` the file, relative to the store's folder
-    measured   whether the body ran; `seconds` how long that, or reading, took
+    measured   whether the body ran; `seconds` how long that, or reading, took; `reproduced` that it came out as filed
     flags      words of caution; `older` names the instruments that differ from those it was measured with
     change     what made a filed answer obsolete; "" where nothing was replaced
     replaced   the measurement that this one took the place of, where it could still be read
@@ -61,6 +61,7 @@ class EvidenceUse:
     key: str
     measurement: Measurement = field(repr=False)
     measured: bool = False
+    reproduced: bool = False
     seconds: float = 0.0
     flags: tuple[str, ...] = ()
     older: tuple[str, ...] = ()

@@ -99,7 +99,7 @@ def _measure(body: Body, found: Plan, place: Store) -> EvidenceUse:
     log(place, question, seconds, path)
     place.say(f"{verb} {place.shown(path)} after {seconds:.1f} s")
     use = read(replace(found, filed=True), body, place)
-    return replace(use, measured=True, seconds=seconds, change=change, replaced=old)
+    return replace(use, measured=True, reproduced=comparing, seconds=seconds, change=change, replaced=old)
 
 
 @contextmanager

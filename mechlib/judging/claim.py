@@ -117,6 +117,14 @@ class Claim:
             raise NoClaim(f"{self.name} has a message behind its assert: the sentence belongs into the docstring")
         return compared
 
+    @property
+    def judged_nothing(self) -> str:
+        """What is said of an assert that compared no estimate, whether it held or not."""
+        return (
+            f"{self.name} judged nothing: `{ast.unparse(self.comparison)}` compares no estimate; compare the estimate "
+            "itself, as in `mean(measurement) >= 0.4`, not a number out of it such as `.value`, and not a measurement"
+        )
+
     def _check_body(self) -> None:
         """Refuses every way past the assert, and what would make its bound or its estimate another one."""
         for node in (inner for statement in self.tree.body[1:] for inner in ast.walk(statement)):

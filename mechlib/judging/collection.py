@@ -16,7 +16,7 @@ import pytest
 
 from mechlib.faces import FACES, homes
 from mechlib.judging import claim as claims
-from mechlib.judging.audit import AUDITED, readable_id
+from mechlib.judging.audit.asking import AUDITED, readable_id
 from mechlib.judging.marks import MARKS
 
 CLAIM = pytest.StashKey[claims.Claim]()

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import CodeType
 from typing import Any, cast
 
 import pytest
@@ -31,6 +32,7 @@ class BrokenModel(Exception):
 
 # What a network without the learned structure may run into, without that being a fault of the claim.
 _SILENT = (RatioRefused, TooFew, EmptySelection)
+_NO_VERDICT = "no verdict"  # an assert that failed on something else than an estimate
 
 
 @dataclass
@@ -55,13 +57,12 @@ def attempt(claim: Claim, arguments: dict[str, Any], gates_open: bool = False) -
     asserted = judged.asserted
     why = word if word in ("refused", "broken") else ""
     word = "ERROR" if why else word
-    if word == "SUPPORTED" and asserted is None:
-        word = "ERROR"
-        message = f"{claim.name} judged nothing: what its assert compares is no Estimate (or a number out of one)"
-    elif word == "SUPPORTED" and asserted is not None:
-        word, message = "SUPPORTED", str(asserted)
-        if asserted.word != "SUPPORTED":
-            word, message = "ERROR", f"{message}: this was {asserted.word}, and something caught it on its way"
+    if word in ("SUPPORTED", _NO_VERDICT) and asserted is not None and asserted.word != "SUPPORTED":
+        word, message = "ERROR", f"{asserted}: this was {asserted.word}, and something caught it on its way"
+    elif word == _NO_VERDICT or (word == "SUPPORTED" and not _asked_by(claim, judged.asked_in)):
+        word, message = "ERROR", claim.judged_nothing
+    elif word == "SUPPORTED":
+        message = str(asserted)
     others = [verdict for verdict in judged.verdicts if verdict is not asserted and verdict not in judged.gates]
     return Attempt(word, message, asserted, list(judged.gates), others, list(read), list(shown), trace, why)
 
@@ -84,6 +85,8 @@ def _call(claim: Claim, arguments: dict[str, Any]) -> tuple[str, str, str]:
     except (pytest.skip.Exception, pytest.fail.Exception, pytest.xfail.Exception) as error:
         return "ERROR", f"something it calls ended the claim with pytest's own {type(error).__name__}: {error}", ""
     except Exception as error:
+        if _of_no_estimate(error):
+            return _NO_VERDICT, "", ""
         line, trace = _told(error)
         kind = _kind(error, trace)
         return (kind, str(error), "") if kind == "broken" else (kind, line, trace)
@@ -96,6 +99,22 @@ def _kind(error: Exception, trace: str) -> str:
         return "broken"
     refused = isinstance(error, ValueError) and not isinstance(error, DoubleDipping) and not trace
     return "refused" if refused else "ERROR"
+
+
+def _of_no_estimate(error: Exception) -> bool:
+    """Whether the claim's own assert failed, or could not be decided, on what is no estimate: a float, an array.
+
+    A claim holds one assert and no other way to fail in its own frame by these; a verdict's are mechlib's own.
+    """
+    outer = error.__traceback__
+    in_the_claim = outer is not None and outer.tb_next is not None and outer.tb_next.tb_next is None
+    undecided = "truth value of an array" in str(error) or "not supported between instances of" in str(error)
+    return in_the_claim and (type(error) is AssertionError or undecided)
+
+
+def _asked_by(claim: Claim, asked_in: tuple[CodeType, int] | None) -> bool:
+    """Whether it was the claim's assert that asked for a verdict's truth, and nothing above it."""
+    return asked_in is not None and asked_in[0] is claim.function.__code__ and asked_in[1] >= claim.tree.body[-1].lineno
 
 
 def _told(error: Exception) -> tuple[str, str]:
@@ -144,6 +163,7 @@ def judge(claim: Claim, arguments: dict[str, Any], identity: dict[str, Any], aud
     record.twin_evidence = _paths(read_by_twins)
     record.flags = sorted({*record.flags, *_flags(read_by_twins)})
     record.measured = sum(reading.measured for reading in [*first.read, *read_by_twins])
+    record.reproduced = sum(reading.reproduced for reading in [*first.read, *read_by_twins])
     record.ok = _is_fine(record)
     record.seconds = round(time.perf_counter() - start, 3)
     return record, trace

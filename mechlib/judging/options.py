@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 import re
 from collections.abc import Sequence
@@ -17,17 +16,16 @@ from mechlib.checkpoints.files import require_here
 from mechlib.checkpoints.resolve import checkpoint
 from mechlib.evidence import Store
 from mechlib.evidence.store import Mode
-from mechlib.judging.audit import AUDITED, audited
-from mechlib.judging.audit_run import Audit
+from mechlib.judging.audit.asking import AUDITED, audited
+from mechlib.judging.audit.run import Audit
 from mechlib.judging.beginning import choose_bos
 from mechlib.judging.marks import MARKS
 from mechlib.judging.session import Run
+from mechlib.judging.suggestions import CLAIM, files_of, for_keyword, for_path, functions, nearest
 
 STORE = pytest.StashKey[Store]()
 _DEVICES = ("cpu", "cuda", "mps")
 _FORMER = re.compile(r"/claims/test_(\w+)\.py$")
-_CLAIM = re.compile(r"(\w+)\.(test_\w+)(\[.*\])?")
-_FUNCTION = re.compile(r"^def (test_\w+)\(", re.MULTILINE)
 _TOPIC = re.compile(r"\btest_(\w+)\b")
 
 
@@ -60,7 +58,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--seed",
         type=_whole,
         default=os.environ.get("MECHLIB_SEED", "0"),
-        help="shift the resampling seed: a Monte-Carlo check [MECHLIB_SEED]",
+        help="shift the seed of the resampling: a Monte-Carlo check, which measures nothing again and leaves the "
+        "register alone [MECHLIB_SEED]",
     )
 
 
@@ -87,6 +86,7 @@ def pytest_configure(config: pytest.Config) -> None:
     root = config.rootpath
     _refuse_former_addresses(config)
     config.args[:] = [_as_node(argument, root) for argument in config.args]
+    _refuse_missing(config)
     given = config.getoption("model") or ()
     choose_bos(config, given, root)
     _check_models(given, root)
@@ -144,25 +144,29 @@ def _as_node(argument: str, root: Path) -> str:
 
     Raises UsageError where the topic is there and the claim is not.
     """
-    found = _CLAIM.fullmatch(argument)
+    found = CLAIM.fullmatch(argument)
     if found is None or Path(argument).exists():
         return argument
     topic, function, case = found.groups(default="")
-    files = _files_of(topic, root)
+    files = files_of(topic, root)
     if not files:
         return argument
-    functions = {name: file for file in files for name in _functions(file)}
-    if function not in functions:
-        near = difflib.get_close_matches(function, functions, n=1, cutoff=0.75)
+    places = {name: file for file in files for name in functions(file)}
+    if function not in places:
+        near = nearest(function, places)
         cure = f"is it {topic}.{near[0]}?" if near else f"`pytest --collect-only -q -k {topic}` lists its claims"
         raise pytest.UsageError(f"the topic {topic} has no claim {function}: {cure}")
-    return f"{functions[function]}::{function}{case}"
+    return f"{places[function]}::{function}{case}"
 
 
-def _files_of(topic: str, root: Path) -> list[Path]:
-    """The files of claims of a topic, which lie in its folder, or are one file by itself."""
-    alone = root / "claims" / f"test_{topic}.py"
-    return [*sorted((root / "claims" / topic).glob("test_*.py")), *([alone] if alone.is_file() else [])]
+def _refuse_missing(config: pytest.Config) -> None:
+    """A path that is not there, but near to a topic or a claim, names it; others are pytest's to refuse."""
+    here = config.invocation_params.dir
+    for argument in config.args if config.args_source == pytest.Config.ArgsSource.ARGS else ():
+        if not (here / argument.partition("::")[0]).exists() and not config.getoption("pyargs"):
+            said = for_path(argument, config.rootpath, here)
+            if said:
+                raise pytest.UsageError(said)
 
 
 def _refuse_former_addresses(config: pytest.Config) -> None:
@@ -178,22 +182,20 @@ def _refuse_former_addresses(config: pytest.Config) -> None:
         if found is None or file.exists() or not folder.is_dir():
             continue
         function = claim.partition("[")[0]
-        places = [path for path in _files_of(found[1], config.rootpath) if function in _functions(path)]
+        places = [path for path in files_of(found[1], config.rootpath) if function in functions(path)]
         today = Path(os.path.relpath(places[0] if claim and places else folder, base)).as_posix()
         today += f"::{claim}" if claim and places else ""
         raise pytest.UsageError(f"there is no {name} any more, topics are folders: run `pytest {option}{today}`")
 
 
-def _functions(file: Path) -> list[str]:
-    return _FUNCTION.findall(file.read_text("utf-8"))
-
-
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """One line where -k asks for the file that a topic was, and so selects nothing."""
+def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pytest.Config) -> None:
+    """One line where -k selects nothing: what it may have meant."""
     run: Any = config.pluginmanager.get_plugin("mechlib-run")
-    if run is None or run.asked:
-        return
     asked = config.getoption("keyword") or ""
-    today = _TOPIC.sub(lambda found: found[1] if _files_of(found[1], config.rootpath) else found[0], asked)
+    if run is None or run.asked or not asked or exitstatus != pytest.ExitCode.NO_TESTS_COLLECTED:
+        return
+    today = _TOPIC.sub(lambda found: found[1] if files_of(found[1], config.rootpath) else found[0], asked)
     if today != asked:
         terminalreporter.write_line(f"-k {asked!r} selects nothing, topics are folders: ask for -k {today!r}")
+    else:
+        terminalreporter.write_line(for_keyword(asked, config.rootpath))

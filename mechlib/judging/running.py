@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from mechlib.evidence import using
-from mechlib.judging.audit import AUDITED, BESIDE, as_audited, own_models, why_not_asked
-from mechlib.judging.audit_run import BAR
+from mechlib.judging.audit.asking import AUDITED, BESIDE, as_audited, own_models, why_not_asked
+from mechlib.judging.audit.run import BAR
 from mechlib.judging.claim import Claim
 from mechlib.judging.collection import CLAIM, topic_of
 from mechlib.judging.judge import BrokenModel, NotAsked, judge
@@ -102,4 +102,5 @@ def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -
     colour = wording.colour if record.ok else "red"
     category = {"SUPPORTED": "passed"}.get(record.verdict, record.verdict.lower()) if record.ok else "failed"
     word = f"{record.verdict} (as marked)" if record.ok and record.expected else record.verdict
+    word += " (changed after evidence)" if record.history else ""
     return category, "" if config.stash.get(BAR, False) else wording.letter, (word, {colour: True})

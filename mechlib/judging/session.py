@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -15,8 +14,8 @@ import pytest
 
 from mechlib.evidence.sealed import refuse_unwritable
 from mechlib.judging.judge import keys
-from mechlib.verdicts.record import WORDS, Record
-from mechlib.verdicts.register import REGISTER, DamagedRegister, Judgement, Register
+from mechlib.verdicts.record import Record
+from mechlib.verdicts.register import ANSWERS, REGISTER, DamagedRegister, Judgement, Register
 
 if TYPE_CHECKING:
     from mechlib.report.content.evidence_files import EvidenceFiles
@@ -132,16 +131,26 @@ class Run:
         question = next(str(value) for name, value in report.user_properties if name == QUESTION)
         self._register(record, question)
         self.records.append(record)
+        if record.history:  # for whoever reads the report behind us
+            report.user_properties = [(RECORD, record.to_json()), (QUESTION, question)]
+            if report.failed:
+                report.longrepr = "\n".join([str(report.longrepr), *dict.fromkeys(record.history)])
         if self.path is not None:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(record.to_json() + "\n")
 
     def _register(self, record: Record, question: str) -> None:
-        """Holds the judgement against the register of bounds."""
-        if record.comparison is None or self.config.getoption("model"):
+        """Holds the judgement against the register of bounds, where it is one."""
+        if self.config.getoption("model"):
             return
-        bound = record.comparison.bound
-        entry = Judgement(record.id, bound, question, keys(record.evidence), record.comparison.word)
+        if record.comparison is None or record.verdict not in ANSWERS:
+            closed = "GATED" if record.verdict == "GATED" else ""  # an error, or missing weights, change no answer
+            record.history = self.register.history(record.id, closed)
+            return
+        if self.config.getoption("seed"):  # another resampling: what it says stands nowhere
+            record.history = self.register.history(record.id)
+            return
+        entry = Judgement(record.id, record.comparison.bound, question, keys(record.evidence), record.verdict)
         record.history, known = self.register.add(entry)
         if not known and (self.config.getoption("frozen") or self.register.unwritten):
             record.flags = [*record.flags, "NOT REGISTERED"]
@@ -149,7 +158,7 @@ class Run:
     @property
     def judged(self) -> int:
         """How many claims got an answer of their own."""
-        return sum(record.verdict in ("SUPPORTED", "REFUTED", "INCONCLUSIVE", "VOID") for record in self.records)
+        return sum(record.verdict in ANSWERS for record in self.records)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -164,32 +173,17 @@ class Run:
         if not self.records:
             return
         from mechlib.report.outputs.results import read_results
-        from mechlib.report.outputs.terminal import verdict_table
+        from mechlib.report.outputs.terminal import cautions, verdict_table
 
-        if not self.config.getoption("model"):
+        audit = bool(self.config.getoption("model"))
+        if not audit:
             terminalreporter.section("verdicts", sep="-")
             former = read_results(self.config.rootpath / "artifacts" / "report" / "results.json")
             terminalreporter.write_line(verdict_table(self.book, former, partial=self.partial))
-        for line in (*self._cautions(), *self._write()):
+        shifted, fresh = (self.config.getoption(name) for name in ("seed", "fresh"))
+        said = cautions(self.records, fresh, shifted, self.register.unwritten, audit)
+        for line in (*said, *self._write()):
             terminalreporter.write_line(line)
-
-    def _cautions(self) -> list[str]:
-        lines = []
-        unwritten = f"artifacts/register.jsonl cannot be written to ({self.register.unwritten}): make it writable"
-        unfiled = "artifacts/evidence/prompts is not what their tasks make: run `pytest` and commit it"
-        unknown = "artifacts/register.jsonl does not know this judgement: run `pytest` and commit it"
-        counted = Counter(flag for record in self.records for flag in record.flags if flag.isupper())
-        for flag, count in sorted(counted.items()):
-            cure = {
-                "OLDER INSTRUMENTS": "measured with an older version of the instruments: `pytest --fresh` settles it",
-                "NOT REGISTERED": unwritten if self.register.unwritten else unknown,
-                "PROMPTS NOT FILED": unfiled,
-            }.get(flag, "")
-            lines.append(f"{flag}: {count} of {len(self.records)} claims {cure}".rstrip())
-        if not self.judged and not self.config.getoption("model"):
-            words = Counter(record.verdict for record in self.records)
-            lines.append("no claim was judged: " + ", ".join(f"{words[word]} {word}" for word in WORDS if words[word]))
-        return lines
 
     @cached_property
     def evidence(self) -> EvidenceFiles:

@@ -30,17 +30,15 @@ class NotJudged(RuntimeError):
 
 
 def verify(root: Path, records: Path | None = None) -> list[str]:
-    """Everything that is wrong with the record at `root`, one line each; empty where it is whole.
-
-    records   one Record a line, as `pytest --report` writes; without it the claims are judged now (seconds)
-
-    Raises NotJudged.
-    """
+    """Everything that is wrong with the record at `root`, as `checked` finds it; empty where it is whole."""
     return checked(root, records)[0]
 
 
 def checked(root: Path, records: Path | None = None) -> tuple[list[str], list[str]]:
-    """What is wrong with the record at `root`, as `verify` says it, and words of caution beside it."""
+    """What is wrong with the record at `root`, one line each, and words of caution beside it. Raises NotJudged.
+
+    records   one Record a line, as `pytest --report` writes; without it the claims are judged now (seconds)
+    """
     folder = root / "artifacts" / "evidence"
     found = [*damaged(folder), *register(root)]
     judged = read_records(records) if records else judge_frozen(root)
@@ -187,14 +185,12 @@ def withdrawn(root: Path, judged: Sequence[Record]) -> Iterator[str]:
 
 
 def outdated(judged: Sequence[Record]) -> Iterator[str]:
-    """Claims on models that ship whose evidence was measured with other instruments than today's.
-
-    A Hub model's weights may be elsewhere, so there the flag stays a flag.
-    """
-    for record in judged:
-        hub = any(parent(model.name) in HUB for model in record.models)
-        if OLDER in record.flags and not hub:
-            yield f"{record.id} rests on {OLDER}: run `pytest --fresh` on it and commit the new stamps"
+    """One line on claims on models that ship which rest on other instruments; the Hub's weights may be elsewhere."""
+    shipped = (record for record in judged if not any(parent(model.name) in HUB for model in record.models))
+    found = [record.id for record in shipped if OLDER in record.flags]
+    if found:
+        many = f"{len(found)} claims, first {found[0]}, rest" if len(found) > 1 else f"{found[0]} rests"
+        yield f"{many} on {OLDER}: run `pytest --fresh` and commit the new stamps"
 
 
 def unfiled(judged: Sequence[Record]) -> Iterator[str]:
@@ -210,11 +206,19 @@ def unfiled(judged: Sequence[Record]) -> Iterator[str]:
 def orphans(folder: Path, judged: Sequence[Record]) -> Iterator[str]:
     """Evidence that no claim reads, neither for its model nor for a twin.
 
-    What a claim was judged on is not to be deleted: the claim comes back, or git keeps what was replaced.
+    What a claim was judged on is not to be deleted: the claim comes back, or git keeps what was replaced. Where a claim
+    ended in ERROR nobody knows what it would have read, and nothing is to be deleted before that is mended.
     """
+    unread = list(_unread(folder, judged))
+    if unread and any(record.verdict == "ERROR" for record in judged):
+        several = f"{len(unread)} of the files in artifacts/evidence"
+        unread = [f"{several} may be read by claims that ended in ERROR: mend these first, delete none"]
+    yield from unread
+
+
+def _unread(folder: Path, judged: Sequence[Record]) -> Iterator[str]:
     latest, ever = _judged_on(folder.parents[1] / REGISTER)
     read = {path for record in judged for path in (*record.evidence, *record.twin_evidence)}
-    unsure = " (or a claim that ended in ERROR would)" if any(record.verdict == "ERROR" for record in judged) else ""
     for path in _files(folder):
         name = path.relative_to(folder).as_posix()
         kind = path.relative_to(folder).parts[0]
@@ -222,7 +226,7 @@ def orphans(folder: Path, judged: Sequence[Record]) -> Iterator[str]:
             continue
         if files.first_line(path).get("schema", sealed.SCHEMA) != sealed.SCHEMA:
             continue  # `damaged` says what an older one is
-        said = f"artifacts/evidence/{name} is read by no claim{unsure}"
+        said = f"artifacts/evidence/{name} is read by no claim"
         if _key(path) in latest:
             yield f"{said}, and {latest[_key(path)]} was judged on it: bring back that claim as it measured"
         elif _key(path) in ever:
@@ -234,7 +238,7 @@ def orphans(folder: Path, judged: Sequence[Record]) -> Iterator[str]:
         wanted = {first.get(field) for first in named}
         for path in sorted((folder / kind).glob(f"*{ending}")):
             if path.stem not in wanted:
-                yield f"artifacts/evidence/{kind}/{path.name} is named by no evidence{unsure}: delete it"
+                yield f"artifacts/evidence/{kind}/{path.name} is named by no evidence: delete it"
 
 
 def _judged_on(path: Path) -> tuple[dict[str, str], dict[str, str]]:

@@ -113,6 +113,15 @@ class Estimate:
     def __float__(self) -> NoReturn:
         raise TypeError("an estimate is more than its number: compare it as it is, or read estimate.value")
 
+    def _not_calculated(self, other: object = None) -> NoReturn:
+        raise TypeError(
+            "estimates are not calculated with, for their intervals would not follow: did you mean difference(a, b), "
+            "ratio(a, b), or another bound?"
+        )
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _not_calculated
+    __neg__ = __abs__ = _not_calculated
+
     def held_against(self, bounds: tuple[Bound, ...]) -> Verdict:
         """The verdict of this interval on these bounds."""
         return decided(self, bounds, subject=self)

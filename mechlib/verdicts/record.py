@@ -193,6 +193,7 @@ class Record(Struct):
     flags       words of caution: "OLDER INSTRUMENTS", "no variation seen", ...
     history     lines about a bound, metric, split or n that changed after evidence, shown for good
     models      checkpoints that were read
+    measured    how many evidence files were measured for it in this run, `reproduced` how many came out as filed
     """
 
     id: str
@@ -225,6 +226,7 @@ class Record(Struct):
     models: list[ModelRead] = field(default_factory=list)
     seconds: float = 0.0
     measured: int = 0
+    reproduced: int = 0
 
     def to_json(self) -> str:
         """One line of JSON."""

@@ -1,8 +1,8 @@
 """The register of bounds: what was claimed when a claim was first judged, and every change since.
 
 `artifacts/register.jsonl` is committed. One line says: this claim, asked so, was held against this bound on
-this evidence. A line is never edited; a later judgement that asks otherwise is appended, and the report
-shows the difference beside the claim for good.
+this evidence, and ended with this word. A line is never edited; a later judgement that asks otherwise, or ends
+otherwise, is appended, and the report shows the difference beside the claim for good.
 
 Its first lines are those of the register before claims had ids without files and evidence its present keys, translated,
 each with the hash of the line that it stands for; that register is kept as it was in
@@ -20,10 +20,14 @@ from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
+from mechlib.verdicts.verdict import Outcome
+
 REGISTER = Path("artifacts") / "register.jsonl"
 BEFORE_ROOMS = Path("artifacts") / "register" / "before-rooms.jsonl"
 REFILED = Path("artifacts") / "refiled.jsonl"
 FORMER = Path("artifacts") / "bounds.jsonl"
+# The words that are filed: an ERROR is no answer, and neither is a claim that was not asked.
+ANSWERS: tuple[Outcome, ...] = ("SUPPORTED", "REFUTED", "INCONCLUSIVE", "VOID")
 # What became of the record once, and is never written again: sha256 and number of lines.
 FROZEN = {
     BEFORE_ROOMS: ("97e676fcf9325aea371f9419c98879f887e4d01a1ce5524313b75b464b704f8d", 1379),
@@ -42,6 +46,7 @@ class Judgement:
     """One line of the register.
 
     question  hashes what is compared; `evidence` lists keys of the files
+    verdict   the claim's final word, one of ANSWERS. Lines from before twins were heard have the comparison's
     was       the sha256 of the line that this one is translated from; "" of a line of its own
     """
 
@@ -53,9 +58,9 @@ class Judgement:
     was: str = ""
 
     @property
-    def asked(self) -> tuple[str, str, tuple[str, ...]]:
-        """What makes two judgements the same: another verdict on the same question is no other question."""
-        return self.bound, self.question, self.evidence
+    def said(self) -> tuple[str, str, tuple[str, ...], str]:
+        """What makes two judgements the same: what was asked, and the word that came out."""
+        return self.bound, self.question, self.evidence, self.verdict
 
     def line(self) -> str:
         """The judgement as a line of the register."""
@@ -96,9 +101,14 @@ class Register:
         return [judgement for judgements in self._known.values() for judgement in judgements]
 
     def add(self, judgement: Judgement) -> tuple[list[str], bool]:
-        """Files a judgement if it asks anything new; returns the history to show, and whether it was known."""
+        """Files a judgement if it says anything new; returns the history to show, and whether it was known.
+
+        Raises ValueError where the claim has no answer to be filed (ERROR, GATED, NOT RUN).
+        """
+        if judgement.verdict not in ANSWERS:
+            raise ValueError(f"{judgement.claim} ended {judgement.verdict}: the register has {', '.join(ANSWERS)} only")
         earlier = self._known.setdefault(judgement.claim, [])
-        known = bool(earlier) and earlier[-1].asked == judgement.asked
+        known = bool(earlier) and earlier[-1].said == judgement.said
         if not known:
             earlier.append(judgement)
             if self.writable:
@@ -107,6 +117,12 @@ class Register:
                 except OSError as error:
                     self.unwritten = error.strerror or str(error)
         return _history(earlier), known
+
+    def history(self, claim: str, word: str = "") -> list[str]:
+        """What is shown of the former judgements of a claim, which today ends in `word`, if in none of ANSWERS."""
+        earlier = self._known.get(claim, [])
+        former = [f"{word} now, it was {earlier[-1].verdict} at {earlier[-1].bound}"] if earlier and word else []
+        return [*_history(earlier), *former]
 
 
 def _history(judgements: list[Judgement]) -> list[str]:
@@ -119,6 +135,8 @@ def _history(judgements: list[Judgement]) -> list[str]:
         elif new.evidence != old.evidence:
             was = f"it was {old.verdict} at {old.bound}"
             lines.append(f"measured anew after a change of prompts, code or weights ({was})")
+        elif new.bound == old.bound and new.verdict != old.verdict:
+            lines.append(f"{old.verdict} -> {new.verdict} on the same question and evidence")
     return lines
 
 

@@ -7,11 +7,13 @@ It is true or it raises; it is never false. So `not`, `or`, `any` and `if` canno
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from numbers import Real
+from types import CodeType
 from typing import Any, Literal, Protocol
 
 # What a comparison can say, and what a claim can end with besides.
@@ -99,6 +101,9 @@ class Verdict:
 
     def __bool__(self) -> bool:
         judged = the_running_claim.get()
+        if judged is not None:
+            asking = sys._getframe(1)
+            judged.asked_in = (asking.f_code, asking.f_lineno)
         decides = self if judged is None else judged.deciding(self)
         if decides is None or decides.word == "SUPPORTED":
             return True
@@ -197,6 +202,7 @@ class JudgementInProgress:
     verdicts  all comparisons, in order, passing or not; a chain counts once
     gates     those that were given to `requires`
     asserted  the last one whose truth was asked for: the claim's assert
+    asked_in  the code and the line that asked for it
     """
 
     chained: bool = False
@@ -204,6 +210,7 @@ class JudgementInProgress:
     verdicts: list[Verdict] = field(default_factory=list)
     gates: list[Verdict] = field(default_factory=list)
     asserted: Verdict | None = None
+    asked_in: tuple[CodeType, int] | None = None
     _waiting: Verdict | None = field(default=None, repr=False)
     _chains: dict[Verdict, Verdict] = field(default_factory=dict, repr=False)
 

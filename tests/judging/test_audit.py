@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from mechlib.checkpoints import checkpoint
-from mechlib.judging.audit import ModelShape, audited, beside, names_a_shape
-from mechlib.judging.forecast import forecast
+from mechlib.judging.audit.asking import ModelShape, audited, beside, names_a_shape
+from mechlib.judging.audit.forecast import forecast
 from mechlib.verdicts.register import Judgement, Register
 from tests.helpers.house import build, records
 

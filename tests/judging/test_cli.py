@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import fnmatch
 import hashlib
 import json
@@ -364,11 +365,14 @@ def test_what_is_left_by_a_killed_run_is_found(sound):
     assert [line.partition(" was left")[1] for line in sound.verify()] == [" was left"]
 
 
-def test_a_claim_in_error_makes_orphans_uncertain(sound):
-    sound.records[0].verdict, sound.records[0].evidence = "ERROR", []
+def test_where_a_claim_ended_in_error_nothing_is_to_be_deleted(sound):
+    """What it would have read is whole: a cure that deletes it would lose it."""
+    sound.records[0].verdict, sound.records[0].evidence, sound.records[0].twin_evidence = "ERROR", [], []
     found = sound.verify()
     assert any("test_it ended in ERROR" in line for line in found)
-    assert any("or a claim that ended in ERROR would" in line for line in found)
+    assert not any("delete it" in line or "bring back" in line for line in found)
+    (said,) = [line for line in found if "may be read by claims" in line]
+    assert said.endswith(" may be read by claims that ended in ERROR: mend these first, delete none")
 
 
 def test_prompts_and_stamps_that_no_evidence_names_are_found(sound):
@@ -425,6 +429,13 @@ def test_older_instruments_are_found_on_models_that_ship_and_not_on_the_hubs(sou
         sound.records[0].flags, sound.records[0].models = ["OLDER INSTRUMENTS"], [ModelRead(model)]
         # REPORT.md lists the models, so that it is not what it was: only the line about instruments counts here.
         assert sum("rests on OLDER INSTRUMENTS" in line for line in sound.verify()) == found
+
+
+def test_older_instruments_of_many_claims_are_one_line(sound):
+    sound.records[0].flags = ["OLDER INSTRUMENTS"]
+    sound.records += [copy.copy(sound.records[0])] * 2
+    (said,) = [line for line in sound.verify() if "OLDER" in line]
+    assert said.startswith("3 claims, first toy.test_it, rest on OLDER INSTRUMENTS: run `pytest --fresh` and commit")
 
 
 def test_an_unreadable_register_is_found(sound):

@@ -135,12 +135,12 @@ def test_an_old_address_names_the_new_one_and_runs_nothing(talk, pytester, asked
     assert not (pytester.path / "records.jsonl").exists() and not (pytester.path / "artifacts").exists()
 
 
-def test_an_old_address_is_known_below_the_root_too_and_one_of_no_topic_is_pytests_own_affair(talk, pytester):
+def test_an_old_address_is_known_below_the_root_too_and_one_of_no_topic_names_those_there_are(talk, pytester):
     result = talk("--rootdir=.", f"{pytester.path}/claims/test_talk.py::test_one[mini-0]")
     result.stderr.fnmatch_lines(["*run `pytest claims/talk/test_first.py::test_one[[]mini-0]`"])
     result = talk("claims/test_nothing.py")
     assert result.ret == 4
-    result.stderr.fnmatch_lines(["*file or directory not found: claims/test_nothing.py*"])
+    result.stderr.fnmatch_lines(["ERROR: there is no claims/test_nothing.py: topics are claims/talk"])
 
 
 def test_an_old_address_with_backslashes_or_typed_inside_claims_is_known(talk, pytester, monkeypatch):

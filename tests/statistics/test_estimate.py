@@ -2,6 +2,7 @@
 
 import json
 import math
+import operator
 import random
 
 import numpy as np
@@ -438,3 +439,14 @@ def test_shares_have_scipys_intervals(n):
             assert tails.clopper_pearson(hits / n, n, level) == pytest.approx((theirs.low, theirs.high), abs=1e-9)
             theirs = stats.binomtest(hits, n).proportion_ci(1 - level, "wilson")
             assert tails.wilson(hits / n, n, level) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
+
+
+@pytest.mark.parametrize("calculate", [operator.add, operator.sub, operator.mul, operator.truediv])
+def test_estimates_are_not_calculated_with_and_the_error_names_difference_and_ratio(calculate):
+    estimate = between(0.45, 0.55)
+    for sides in ((estimate, between(0.1, 0.2)), (estimate, 0.5), (np.float64(0.5), estimate)):
+        with pytest.raises(TypeError, match=r"did you mean difference\(a, b\), ratio\(a, b\), or another bound"):
+            calculate(*sides)
+    for one in (operator.neg, abs):
+        with pytest.raises(TypeError, match="did you mean"):
+            one(estimate)

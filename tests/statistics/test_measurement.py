@@ -1,6 +1,7 @@
 """Measurements: one value a unit and column, checked where they are made."""
 
 import math
+import operator
 
 import numpy as np
 import pytest
@@ -139,3 +140,22 @@ def test_clusters_can_stand_as_strata():
 def test_values_that_are_a_number_are_counted():
     chosen = Measurement([1.0, 2.0, 1.0], units=("a", "b", "c"), of="number given").equal_to(1)
     assert chosen.yes_no and chosen.array.tolist() == [1, 0, 1] and chosen.of == "number given is 1"
+
+
+@pytest.mark.parametrize("compared", [operator.ge, operator.gt, operator.le, operator.lt])
+@pytest.mark.parametrize("bound", [0.1, np.float64(0.1), np.arange(2)])
+def test_a_measurement_is_never_compared_as_a_whole(compared, bound):
+    values = Measurement(np.arange(2.0), ("a", "b"))
+    for sides in ((values, bound), (bound, values)):
+        with pytest.raises(TypeError, match=r"has 2 values, one for each prompt.*did you mean mean\(measurement\) >= "):
+            compared(*sides)
+
+
+@pytest.mark.parametrize("calculate", [operator.add, operator.sub, operator.mul, operator.truediv])
+def test_measurements_are_not_calculated_with(calculate):
+    values = Measurement(np.arange(2.0), ("a", "b"))
+    for sides in ((values, values), (values, 0.5), (np.float64(0.5), values)):
+        with pytest.raises(TypeError, match=r"did you mean difference\(a, b\) of two"):
+            calculate(*sides)
+    with pytest.raises(TypeError, match="did you mean"):
+        abs(-values)

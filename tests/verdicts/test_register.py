@@ -222,6 +222,29 @@ def test_what_is_known_is_not_added_again_and_what_is_new_is_shown_for_good(tmp_
     assert Register(path).add(other) == (history, True)
 
 
+def test_another_word_on_the_same_question_is_filed_and_shown_and_the_old_line_stays_byte_for_byte(tmp_path):
+    """A claim that was SUPPORTED, filed before its twins were heard, and is VOID."""
+    path = tmp_path / "register.jsonl"
+    path.write_text(FIRST.line() + "\n")
+    void = replace(FIRST, verdict="VOID")
+    said = ["SUPPORTED -> VOID on the same question and evidence"]
+    assert Register(path).add(void) == (said, False)
+    assert path.read_text().splitlines() == [FIRST.line(), void.line()]
+    assert Register(path).add(void) == (said, True)
+
+
+@pytest.mark.parametrize("word", ["ERROR", "GATED", "NOT RUN", "silent"])
+def test_a_word_that_answers_nothing_is_never_filed_and_shows_what_stood_there(tmp_path, word):
+    path = tmp_path / "register.jsonl"
+    register = Register(path)
+    register.add(FIRST)
+    with pytest.raises(ValueError, match=f"toy.test_it.* ended {word}: the register has SUPPORTED, REFUTED"):
+        register.add(replace(FIRST, verdict=word))
+    assert Register(path).all == [FIRST]
+    assert register.history(FIRST.claim, word) == [f"{word} now, it was SUPPORTED at >= 0.5"]
+    assert register.history(FIRST.claim) == register.history("another", word) == []
+
+
 def test_a_translated_judgement_is_the_same_question_as_its_claim_asks_today(tmp_path):
     path = tmp_path / "register.jsonl"
     path.write_text(replace(FIRST, was="0" * 64).line() + "\n")

@@ -40,6 +40,7 @@ def headline(rows: Sequence[ClaimRow]) -> str:
         parts = [("controlled by both twins", twins["controlled"]), ("with twins that stayed silent", twins["silent"])]
         parts += [("opted out of twins, each with a reason", twins["opted out"]), ("without twins", twins["none"])]
         text += " Of the supported ones " + ", ".join(f"{n} {what}" for what, n in parts if n) + "."
+    text += _changed(records)
     marked = sum(1 for record in records if record.expected and record.verdict == record.expected)
     wrong = sum(1 for record in records if not record.ok)
     if marked:
@@ -47,6 +48,29 @@ def headline(rows: Sequence[ClaimRow]) -> str:
     if wrong:
         text += f" {wrong} came out otherwise than claimed or marked: not accounted for."
     return text
+
+
+# How lines of a history begin (mechlib.verdicts.register), and what is counted of them.
+_CHANGES = {
+    "bound ": "the bound",
+    "the compared expression": "the question",
+    "measured anew": "the evidence",
+    "": "the word",
+}
+
+
+def _changed(records: Sequence[Record]) -> str:
+    """How many verdicts have a history, and of what; "" where none has."""
+    changed = [record for record in records if record.history]
+    if not changed:
+        return ""
+    kinds = Counter(kind for record in changed for kind in {_kind(line) for line in record.history})
+    said = ", ".join(f"{what} of {kinds[kind]}" for kind, what in _CHANGES.items() if kinds[kind])
+    return f" {len(changed)} changed after evidence was seen ({said}), as is said beside each."
+
+
+def _kind(line: str) -> str:
+    return next(beginning for beginning in _CHANGES if line.startswith(beginning))
 
 
 # --- at a glance --------------------------------------------------------------------------------------------------

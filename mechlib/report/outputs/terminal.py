@@ -1,15 +1,23 @@
-"""The table of verdicts that a run prints."""
+"""The table of verdicts that a run prints, and what must stand below it: changes, what was not asked, counts."""
 
 from __future__ import annotations
 
+import re
 import shutil
 import textwrap
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 from mechlib.report.content.record_book import RecordBook
+from mechlib.report.content.summary import plural
 from mechlib.report.outputs.results import FormerResults, difference
-from mechlib.verdicts.record import WORDS
+from mechlib.verdicts.record import WORDS, Record
+from mechlib.verdicts.register import ANSWERS
 
 MOST_CHANGES = 20
+CHANGED = "*"  # behind the word, or the model, of a claim with a history
+_FETCH = re.compile(r"`mechlib fetch [^`]+`")
+_OTHERWISE = re.compile(r"([^ :]+\(.*\)) is not reproduced: ")
 
 
 def verdict_table(
@@ -18,7 +26,8 @@ def verdict_table(
     width: int | None = None,
     partial: bool = False,
 ) -> str:
-    """The terminal's table: claims as rows, models as columns, one word a cell; then counts, then what changed.
+    """The terminal's table: claims as rows, models as columns, one word a cell; then what changed after evidence, what
+    was not asked and why, counts, and what changed since the last report.
 
     `former` is an earlier results.json; a `partial` run does not report what it left out. Where the terminal is
     too narrow for the table each claim gets lines of its own. Plain text: words, no colours.
@@ -27,27 +36,66 @@ def verdict_table(
         width = shutil.get_terminal_size((100, 24)).columns
     cells = {model: len(model or "-") + 2 for model in book.models}
     for record in book.records:
-        cells[record.model] = max(cells[record.model], len(record.verdict) + 2)
+        cells[record.model] = max(cells[record.model], len(_word(record)) + 2)
     room = width - sum(cells.values())
     lines = _as_table(book, cells, room) if book.records and room >= 26 else _as_list(book, width)
+    lines += _titled("changed after evidence (*):", _histories(book), width)
+    lines += _titled("not asked:", list(_unasked(book)), width)
     lines += ["", *textwrap.wrap(book.headline, width)]
     changes = difference(former, book, whole=not partial) if former is not None else []
-    if changes:
-        lines += ["", "changed since the last report:", *(f"  {line}" for line in changes[:MOST_CHANGES])]
-    if len(changes) > MOST_CHANGES:
-        lines.append(f"  and {len(changes) - MOST_CHANGES} more")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_titled("changed since the last report:", changes, width)])
+
+
+def _titled(title: str, said: Sequence[str], width: int) -> list[str]:
+    """Lines below a title, the first of many; nothing where there are none."""
+    if not said:
+        return []
+    more = [f"and {len(said) - MOST_CHANGES} more"] if len(said) > MOST_CHANGES else []
+    wrapper = textwrap.TextWrapper(width, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
+    return ["", title, *(part for line in [*said[:MOST_CHANGES], *more] for part in wrapper.wrap(line))]
+
+
+def _word(record: Record) -> str:
+    return record.verdict + (CHANGED if record.history else "")
+
+
+def _histories(book: RecordBook) -> list[str]:
+    """One line for each claim and change: what it was before, on which models."""
+    said: dict[tuple[str, str], list[str]] = {}
+    for row in book.rows:
+        for record in row.records:
+            for line in dict.fromkeys(record.history):
+                said.setdefault((row.name, line), []).append(record.model)
+    return [f"{name}{_counted(models)}{line}" for (name, line), models in said.items()]
+
+
+def _counted(models: Sequence[str]) -> str:
+    """ " (mini-0, mini-1): "; claims without a model have none."""
+    named = ", ".join(model for model in models if model)
+    return f" ({named}): " if named else ": "
+
+
+def _unasked(book: RecordBook) -> Iterator[str]:
+    """One line a model and reason: what to fetch, or the numbers of the gate."""
+    for word in ("NOT RUN", "GATED"):
+        for model in book.models:
+            told = Counter(record.message for record in book.records if (record.verdict, record.model) == (word, model))
+            fetch = {found[0] if (found := _FETCH.search(message)) else "" for message in told}
+            if word == "NOT RUN" and len(told) > 1 and len(fetch) == 1 and "" not in fetch:
+                told = Counter({f"no evidence: run {fetch.pop()}, then `pytest -k {model}`": told.total()})
+            for message, count in told.items():
+                yield f"{word} {model or 'no one model'}, {plural(count, 'claim')}: {message}"
 
 
 def _as_table(book: RecordBook, cells: dict[str, int], room: int) -> list[str]:
-    room = min(room, 2 + max(len(row.name) for row in book.rows) + 2)
+    room = min(room, 2 + max(*(len(topic) for topic in book.topics), *(2 + len(row.name) for row in book.rows)))
     lines = []
     for topic, rows in book.topics.items():
         heads = (f"{model or '-':<{wide}}" for model, wide in cells.items())
         lines.append(f"{topic[: room - 2]:<{room}}" + "".join(heads))
         for row in rows:
             name, *rest = _folded(row.name, room - 4)
-            by_model = {record.model: record.verdict for record in row.records}
+            by_model = {record.model: _word(record) for record in row.records}
             words = (f"{by_model.get(model, ''):<{wide}}" for model, wide in cells.items())
             lines += [f"  {name:<{room - 2}}" + "".join(words), *(f"    {more}" for more in rest)]
     return [line.rstrip() for line in lines]
@@ -62,7 +110,8 @@ def _as_list(book: RecordBook, width: int) -> list[str]:
                 f"  {part}" if place == 0 else f"    {part}" for place, part in enumerate(_folded(row.name, width - 4))
             ]
             for word in WORDS:
-                models = [record.model or "-" for record in row.records if record.verdict == word]
+                named = [record for record in row.records if record.verdict == word]
+                models = [(record.model or "-") + CHANGED * bool(record.history) for record in named]
                 if models:
                     lines += textwrap.wrap(
                         f"{word:<13}{' '.join(models)}", width, initial_indent="    ", subsequent_indent=" " * 17
@@ -73,3 +122,52 @@ def _as_list(book: RecordBook, width: int) -> list[str]:
 def _folded(name: str, width: int) -> list[str]:
     """A long name in lines, broken after underscores."""
     return [line.replace("_ ", "_") for line in textwrap.wrap(name.replace("_", "_ "), max(width, 8))]
+
+
+# --- cautions -----------------------------------------------------------------------------------------------------
+
+
+def cautions(
+    records: Sequence[Record], fresh: bool = False, seed: int = 0, unwritten: str = "", audit: bool = False
+) -> Iterator[str]:
+    """What stands below the table, one line each: what --fresh and --seed came to, and what to beware of.
+
+    unwritten  why the register could not be written to; "" where it could
+    audit      of a run under --model, which says by itself where nothing could be asked
+    """
+    if fresh:
+        yield reproduction(records)
+    if seed:
+        yield (
+            f"resampling seed shifted by {seed}: a Monte-Carlo check; no evidence is measured "
+            "again, the register is not written"
+        )
+    unregistered = (
+        f"artifacts/register.jsonl cannot be written to ({unwritten}): make it writable"
+        if unwritten
+        else "artifacts/register.jsonl does not know this judgement: run `pytest` and commit it"
+    )
+    cures = {
+        "OLDER INSTRUMENTS": "measured with an older version of the instruments: `pytest --fresh` settles it",
+        "NOT REGISTERED": unregistered,
+        "PROMPTS NOT FILED": "artifacts/evidence/prompts is not what their tasks make: run `pytest` and commit it",
+    }
+    counted = Counter(flag for record in records for flag in record.flags if flag.isupper())
+    for flag, count in sorted(counted.items()):
+        yield f"{flag}: {count} of {len(records)} claims {cures.get(flag, '')}".rstrip()
+    if not audit and not any(record.verdict in ANSWERS for record in records):
+        words = Counter(record.verdict for record in records)
+        yield "no claim was judged: " + ", ".join(f"{words[word]} {word}" for word in WORDS if words[word])
+
+
+def reproduction(records: Sequence[Record]) -> str:
+    """How many evidence files came out again under --fresh, each counted once; and why others did not."""
+    read = {path for record in records for path in (*record.evidence, *record.twin_evidence)}
+    again, measured = (sum(getattr(record, name) for record in records) for name in ("reproduced", "measured"))
+    said = [text for record in records for text in (record.message, *(twin.reason for twin in record.twins))]
+    failed = {found[1] for text in said if (found := _OTHERWISE.search(text))}
+    lines = [f"--fresh: {again} of {again + len(failed)} evidence files reproduced"]
+    lines += [f"not {', '.join(sorted(failed))}"] if failed else []
+    lines += [f"{measured - again} measured for the first time"] if measured > again else []
+    lines += [f"{len(read) - measured} read only, for the weights are not here"] if len(read) > measured else []
+    return "; ".join(lines)

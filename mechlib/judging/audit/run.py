@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from tqdm import tqdm
 
-from mechlib.judging.audit import ANSWERS, AUDITED, BESIDE, beside
-from mechlib.judging.forecast import forecast
+from mechlib.judging.audit.asking import ANSWERS, AUDITED, BESIDE, beside
+from mechlib.judging.audit.forecast import forecast
 from mechlib.judging.session import NOTHING_JUDGED, record_of
 from mechlib.report.outputs.audit_table import NOT_ASKED, AuditRow, audit_table
 from mechlib.verdicts.register import Judgement

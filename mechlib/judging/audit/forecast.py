@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import fmean
 
 from mechlib.checkpoints import IncompleteModel, UnknownModel, WeightsMissing, checkpoint, file_name, memory
-from mechlib.judging.audit import ids_on_others
+from mechlib.judging.audit.asking import ids_on_others
 from mechlib.verdicts.register import Judgement
 
 Function = tuple[str, str]  # topic and name of an evidence function
