@@ -87,7 +87,7 @@ class _Pearson:
 
     def __call__(self, drawn: np.ndarray) -> np.ndarray:
         x, y, xx, yy, xy = (drawn @ self.columns / drawn.sum(axis=1, keepdims=True)).T
-        found: np.ndarray = (xy - x * y) / np.sqrt((xx - x * x) * (yy - y * y))
+        found: np.ndarray = (xy - x * y) / np.sqrt(_varying(xx - x * x, xx) * _varying(yy - y * y, yy))
         return found
 
 
@@ -109,9 +109,19 @@ class _Spearman:
             ranks.append((np.cumsum(tied, axis=1) - tied / 2)[:, place])  # mid-ranks, half a rank aside
         n = drawn.sum(axis=1)
         x, y = (rank - ((drawn * rank).sum(axis=1) / n)[:, None] for rank in ranks)
-        spread = np.sqrt((drawn * x * x).sum(axis=1) * (drawn * y * y).sum(axis=1))
+        wide = [
+            _varying((drawn * one * one).sum(axis=1), (drawn * rank * rank).sum(axis=1))
+            for one, rank in zip((x, y), ranks, strict=True)
+        ]
+        spread = np.sqrt(wide[0] * wide[1])
         found: np.ndarray = (drawn * x * y).sum(axis=1) / spread
         return found
+
+
+def _varying(variance: np.ndarray, square: np.ndarray) -> np.ndarray:
+    """The variance of each resample, NaN where it is only the rounding of squares: that correlates anyhow."""
+    found: np.ndarray = np.where(variance > ROUNDING * square, variance, np.nan)
+    return found
 
 
 def _jackknifed(
@@ -122,8 +132,7 @@ def _jackknifed(
     if count < FEWEST_CLUSTERS:
         raise TooFew(f"{count} {drawn.across} are too few to generalise over them: at least {FEWEST_CLUSTERS}")
     inside = 1 - ROUNDING  # of a perfect correlation Fisher's z is infinite
-    with np.errstate(invalid="ignore", divide="ignore"):
-        left = left_out(statistic, len(groups), groups)
+    left = left_out(statistic, len(groups), groups)
     if not np.isfinite(left).all():
         raise TooFew(
             f"without one of the {drawn.across} nothing varies: it alone carries the correlation; measure more"

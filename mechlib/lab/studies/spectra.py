@@ -100,7 +100,7 @@ def shares_in_waves(
         free_of = orthonormal(waves[:, best])
 
 
-def _without(basis: Float[np.ndarray, "n k"], columns: Float[np.ndarray, "n *rest"]) -> Float[np.ndarray, "n *rest"]:
+def _without(basis: Float[np.ndarray, "n k"], columns: Float[np.ndarray, "n ..."]) -> Float[np.ndarray, "n ..."]:
     """Columns less their projections onto an orthonormal basis."""
     flat = columns.reshape(len(columns), -1)
     found: np.ndarray = (flat - basis @ (basis.T @ flat)).reshape(columns.shape)
