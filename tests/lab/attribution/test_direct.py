@@ -67,5 +67,5 @@ def test_a_head_whose_output_is_turned_off_keeps_all_other_columns_of_a_last_lay
 
 def test_logits_that_are_capped_behind_the_unembedding_are_refused():
     model = native(output_logits_soft_cap=0.5)
-    with pytest.raises(ValueError, match="contributions miss the logit difference of toy by .*logits behind"):
+    with pytest.raises(ValueError, match=r"contributions miss the logit difference of toy by .*logits behind"):
         direct_logit_attribution(model, pairs(8))
