@@ -101,6 +101,11 @@ def differs(one: Tensor, other: Tensor) -> bool:
     return bool(((one - other).abs() > SAME * sizes(other)).any())
 
 
+def mlp_layers(model: Model) -> tuple[int, ...]:
+    """The layers that have an MLP, and its output as an activation: none of an attention-only model."""
+    return tuple(layer for layer, block in enumerate(model.blocks) if hasattr(block, "mlp"))
+
+
 def check_names(model: Model, names: Iterable[str]) -> None:
     """Nothing where the model has a hook of each name; NoSuchHook, with the nearest name, otherwise."""
     wanted = tuple(names)

@@ -11,7 +11,7 @@ from mechlib.lab.attribution.path_patching import attention_after_path_patching,
 from mechlib.lab.circuits.scorer import WITHIN, apart
 from mechlib.lab.hooks import SAME, NothingChanged, differs, keys_and_values, run, sizes
 from mechlib.lab.interventions.ablation import INTACT, under_ablation
-from mechlib.lab.interventions.contexts import patched
+from mechlib.lab.interventions.contexts import Site, patched
 from mechlib.lab.interventions.patching import restored_by_patching
 from mechlib.lab.interventions.sites import components, residual
 from mechlib.lab.models.loading import Model, load
@@ -49,6 +49,7 @@ def test_a_coordinate_is_measured_by_its_own_size():
 def with_column(model: Model, constant: float) -> Model:
     """A column of the stream holds a constant, as programs compiled into transformers have it, and nobody reads it."""
     with torch.no_grad():
+        model.embed.weight *= 0.5  # so that no change of it is as large as 1e-5 of the constant
         model.embed.weight[:, 0] = constant
         model.pos_embed.weight[:, 0] = 0
         for block in model.blocks:
@@ -76,6 +77,7 @@ def test_a_constant_that_nobody_reads_changes_no_number(columns):
         lambda model: lost_by_path_patching(model, prompts, heads("0.1"), ("1.2.k", "mlp 1")),
         lambda model: attention_after_path_patching(model, prompts, heads("0.1"), Head(1, 2), "k", "first token"),
         lambda model: restored_by_patching(model, prompts, residual(model), "all"),
+        lambda model: restored_by_patching(model, prompts, {"embeddings": Site("resid_pre", 0)}, "all"),
         lambda model: under_ablation(model, prompts, components(model), "zero", metric="logit difference"),
     ):
         wanted = measure(plain)

@@ -8,8 +8,7 @@ from torch import Tensor
 
 from mechlib.lab.attribution.attention import head_names
 from mechlib.lab.batching import Batch, batches, per_prompt, require_finite
-from mechlib.lab.hooks import run
-from mechlib.lab.interventions.contexts import mlp_layers
+from mechlib.lab.hooks import mlp_layers, run
 from mechlib.lab.metrics import logit_diff
 from mechlib.lab.models.loading import Model, checkpoint_of
 from mechlib.measurement import TOTAL, Measurement

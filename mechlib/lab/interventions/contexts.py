@@ -20,7 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mechlib.lab.batching import Batch
-from mechlib.lab.hooks import Edit, HookDidNotFire, NothingChanged, differs, run
+from mechlib.lab.hooks import Edit, HookDidNotFire, NothingChanged, differs, mlp_layers, run
 from mechlib.lab.interventions.reference import mean_activations, require_reference, resample_bank
 from mechlib.lab.models.loading import Model, checkpoint_of
 from mechlib.parts.heads import Head
@@ -248,11 +248,6 @@ def places(model: Model, where: Where) -> dict[str, tuple[int, ...] | None]:
     return found
 
 
-def mlp_layers(model: Model) -> tuple[int, ...]:
-    """The layers that have an MLP: none of an attention-only model."""
-    return tuple(layer for layer, block in enumerate(model.blocks) if hasattr(block, "mlp"))
-
-
 def _check_site(model: Model, site: Site) -> None:
     layers, heads, name = model.cfg.n_layers, model.cfg.n_heads, checkpoint_of(model).name
     if site.part not in _HOOKS:
@@ -260,16 +255,11 @@ def _check_site(model: Model, site: Site) -> None:
     if not 0 <= site.layer < layers:
         raise ValueError(f"{name} has no layer {site.layer}: it has 0 to {layers - 1}")
     if site.part == "mlp" and site.layer not in mlp_layers(model):
-        raise ValueError(f"{name} has no MLP in layer {site.layer}: {_with_mlps(model)}")
+        raise ValueError(f"{name} has no MLP in layer {site.layer}: it has attention only; leave MLPs out")
     if site.part == "head" and (site.head is None or not 0 <= site.head < heads):
         raise ValueError(f"{name} has no head {site.head}: layer {site.layer} has 0 to {heads - 1}")
     if site.part != "head" and site.head is not None:
         raise ValueError(f"{site.part} {site.layer} has no heads: leave the head out")
-
-
-def _with_mlps(model: Model) -> str:
-    own = mlp_layers(model)
-    return f"there are MLPs in {', '.join(map(str, own))}" if own else "it has attention only; leave MLPs out"
 
 
 _SILENT: WeakKeyDictionary[Model, set[str]] = WeakKeyDictionary()

@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mechlib.lab.interventions.contexts import Site, Where, mlp_layers
+from mechlib.lab.hooks import mlp_layers
+from mechlib.lab.interventions.contexts import Site, Where
 from mechlib.lab.models.loading import Model
 from mechlib.measurement import Measurement
 from mechlib.parts.heads import EmptySelection, Head, Heads, all_heads

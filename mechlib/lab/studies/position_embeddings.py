@@ -21,9 +21,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mechlib.lab.batching import Batch, batches, per_prompt
-from mechlib.lab.hooks import NothingChanged, differs, run
+from mechlib.lab.hooks import NothingChanged, differs, mlp_layers, run
 from mechlib.lab.interventions.ablation import INTACT
-from mechlib.lab.interventions.contexts import check_silent, mlp_layers
+from mechlib.lab.interventions.contexts import check_silent
 from mechlib.lab.metrics import logit_diff
 from mechlib.lab.models.loading import Model, checkpoint_of
 from mechlib.measurement import Measurement

@@ -8,8 +8,7 @@ import torch
 
 from mechlib.lab.batching import batches, per_prompt
 from mechlib.lab.behaviour import answers_correctly
-from mechlib.lab.hooks import run
-from mechlib.lab.interventions.contexts import mlp_layers
+from mechlib.lab.hooks import mlp_layers, run
 from mechlib.lab.models.loading import Model, checkpoint_of
 from mechlib.measurement import Measurement
 from mechlib.parts.heads import all_heads
