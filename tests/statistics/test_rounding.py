@@ -136,7 +136,7 @@ def test_a_distance_correlation_of_rows_that_one_row_tells_apart_is_a_number():
 # p-values
 
 
-@pytest.mark.parametrize("unit", [0.1, 1e-9, 1e300, 1 / 3])
+@pytest.mark.parametrize("unit", [0.1, 1e-9, 1e306, 1 / 3])
 @pytest.mark.parametrize("n", [3, 8, 12, 13, 20])
 def test_a_sign_flip_p_does_not_depend_on_the_unit(n, unit):
     """Of integers sums are exact, and so is p: also where they cancel, and in tenths would not."""
@@ -149,6 +149,10 @@ def test_a_sign_flip_p_does_not_depend_on_the_unit(n, unit):
         if n <= 12:
             sums = np.abs((1 - 2 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)) @ whole)
             assert sign_flip_p(whole * unit) == np.mean(sums >= abs(whole.sum()))
+
+
+def test_a_sum_beyond_all_floats_has_the_p_of_its_unit():
+    assert sign_flip_p([1e308] * 5) == sign_flip_p([1.0] * 5) == 2 / 32
 
 
 def test_a_sum_that_cancels_is_no_evidence():
