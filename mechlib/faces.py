@@ -81,6 +81,7 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
         "mechlib.lab.studies.right_wrong": (
             "activation_norms", "answers_exchanged", "right_against_wrong", "wrong_against_wrong",
         ),
+        "mechlib.lab.studies.spectra": ("periods_of_numbers", "spectrum"),
     },
 }  # fmt: skip
 

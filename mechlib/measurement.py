@@ -18,7 +18,21 @@ from mechlib.prompts.promptset import PromptSet
 
 # Names of columns that one instrument files and another file reads.
 TOTAL = "total"  # all that there is to restore, or to lose
+ROUNDING = 1e-12  # of a number: what two ways to compute it may differ by, so that none of them decides a verdict
 MODEL, EMPTY, CIRCUIT, WITHOUT, ALL = "model", "empty", "circuit", "without", "all"  # what a circuit is compared with
+
+
+def subtracted(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """First less second, where float64's rounding is all that tells them apart exactly 0: .1 + .2 less .3."""
+    off: np.ndarray = first - second
+    off[np.abs(off) <= 4 * np.finfo(np.float64).eps * np.maximum(np.abs(first), np.abs(second))] = 0.0
+    return off
+
+
+def reaches(values: np.ndarray | float, threshold: float) -> np.ndarray:
+    """Whether values are at least the threshold, or would be but for rounding: .3 less .1 reaches .2."""
+    near: np.ndarray = np.isclose(values, threshold, rtol=ROUNDING, atol=0.0)
+    return near | (np.asarray(values) >= threshold)
 
 
 def grid_column(how: str, direction: str, metric: str, corruption: str, part: str) -> str:
@@ -42,6 +56,7 @@ class Measurement:
     source    the evidence file's path relative to artifacts/evidence, attached likewise; "" in memory
     order     one key a row, by which rows are sorted before they are resampled, so that no interval depends on how they
               came; empty where units are sorted by their names
+    notes     what must stand beside every estimate of a column, as (column, sentence)
 
     Raises ValueError on NaN or infinity (naming the first bad unit), repeated units, lengths that differ.
     """
@@ -57,6 +72,7 @@ class Measurement:
     prompts: tuple[PromptSet, ...] = field(default=(), repr=False)
     source: str = ""
     order: tuple[str, ...] = field(default=(), repr=False)
+    notes: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         values = np.asarray(self.values, dtype=np.float64)
@@ -141,7 +157,12 @@ class Measurement:
         if missing:
             raise KeyError(f"no column {', '.join(missing)}: there are {', '.join(self.columns)}")
         keep = [self.columns.index(name) for name in names]
-        return self._with(self.values[:, keep], columns=tuple(names))
+        notes = tuple(note for note in self.notes if note[0] in names or note[0] not in self.columns)
+        return self._with(self.values[:, keep], columns=tuple(names), notes=notes)
+
+    def said_of(self, column: str) -> tuple[str, ...]:
+        """The notes on a column, and on those from which the columns were made, each with the name that it is about."""
+        return tuple(f"{name}: {said}" for name, said in self.notes if name == column or name not in self.columns)
 
     def without(self, which: Iterable[Head] | Sequence[str]) -> Measurement:
         """All columns but these."""
@@ -150,7 +171,9 @@ class Measurement:
 
     def less(self, first: str, second: str) -> Measurement:
         """One column minus another, unit by unit."""
-        return self.with_columns({f"{first} less {second}": self[first].array - self[second].array})
+        return self[(first, second)].with_columns(
+            {f"{first} less {second}": subtracted(self[first].array, self[second].array)}
+        )
 
     def with_columns(self, columns: Mapping[str, np.ndarray]) -> Measurement:
         """Other columns on the same units."""
@@ -200,7 +223,7 @@ class Measurement:
 
     def at_least(self, threshold: float) -> Measurement:
         """Yes or no for each value: whether it reaches `threshold`, for a proportion."""
-        return self._with((self.values >= threshold) * 1.0, yes_no=True, of=f"{self.of} of at least {threshold:g}")
+        return self._with(reaches(self.values, threshold) * 1.0, yes_no=True, of=f"{self.of} of at least {threshold:g}")
 
     def equal_to(self, value: float) -> Measurement:
         """Yes or no for each value: whether it is this one, for a proportion."""
@@ -208,13 +231,13 @@ class Measurement:
 
     def added_up(self, which: Iterable[Head] | Sequence[str], name: str = "value") -> Measurement:
         """Several columns added up, unit by unit, as one column. EmptySelection if none."""
-        values = self[which].values.sum(axis=1)
-        return self._with(values[:, None], columns=(name,), yes_no=False)
+        chosen = self[which]
+        return chosen._with(chosen.values.sum(axis=1)[:, None], columns=(name,), yes_no=False)
 
     def averaged(self, which: Iterable[Head] | Sequence[str], name: str = "value") -> Measurement:
         """Several columns averaged, unit by unit, as one column. EmptySelection if none."""
-        values = self[which].values.mean(axis=1)
-        return self._with(values[:, None], columns=(name,), yes_no=False)
+        chosen = self[which]
+        return chosen._with(chosen.values.mean(axis=1)[:, None], columns=(name,), yes_no=False)
 
     def interaction(self, joint: str, parts: Iterable[Head] | Sequence[str], intact: str | None = None) -> Measurement:
         """What ablating together loses less the sum of what each loses alone, unit by unit, as one column.
@@ -227,13 +250,14 @@ class Measurement:
 
         Raises KeyError where a column is missing, EmptySelection where there are no parts.
         """
-        together, alone = self[joint].array, self[parts].values
+        whole, each = self[joint], self[parts]
+        together, alone, notes = whole.array, each.values, (*whole.notes, *each.notes)
         if intact is not None:
-            whole = self[intact].array
-            together, alone = whole - together, whole[:, None] - alone
+            before = self[intact].array
+            together, alone = before - together, before[:, None] - alone
         values = together - alone.sum(axis=1)
         of = f"lost together less the sum of what {alone.shape[1]} lose alone" + (f": {self.of}" if self.of else "")
-        return self._with(values[:, None], columns=("interaction",), yes_no=False, of=of)
+        return self._with(values[:, None], columns=("interaction",), yes_no=False, of=of, notes=notes)
 
     def in_layer(self, layer: int) -> Measurement:
         """The columns that are heads of one layer. EmptySelection where there are none."""

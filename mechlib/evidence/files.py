@@ -44,6 +44,7 @@ def encode(provenance: dict[str, Any], measurement: Measurement, prompts: Iterab
         "yes_no": measurement.yes_no,
         "columns": list(measurement.columns),
         **said,
+        **({"notes": [list(note) for note in measurement.notes]} if measurement.notes else {}),
         "rows": len(measurement),
     }
     if own is None:
@@ -136,6 +137,7 @@ def _measurement(first: dict[str, Any], lines: list[Any], rows: Rows | None, nam
         order=rows.order if rows is not None else tuple(line[1] for line in lines) if first.get("sorted") else (),
         yes_no=first["yes_no"],
         of=first["of"],
+        notes=tuple((column, sentence) for column, sentence in first.get("notes", ())),
     )
 
 

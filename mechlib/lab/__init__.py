@@ -13,9 +13,9 @@
     circuits       circuit_scores, prune, grid, lost_by_part, lost_by_added_part, random_circuit_scores,
                    under_knockouts, greedy_knockout; network, the plain forward pass that they run on
     studies        generated, numbers_generated, numbers_given; attention_to_operand, number_structure,
-                   shares_of_each_digit; right_against_wrong, wrong_against_wrong, answers_exchanged, activation_norms;
-                   year_scores, difference_restored, difference_lost, difference_without, attention_to_start, by_noun;
-                   readers, under_other_positions, input_changed
+                   shares_of_each_digit, periods_of_numbers, spectrum; right_against_wrong, wrong_against_wrong,
+                   answers_exchanged, activation_norms; year_scores, difference_restored, difference_lost,
+                   difference_without, attention_to_start, by_noun; readers, under_other_positions, input_changed
 
 A measurement imports them inside itself, `from mechlib.lab import load, restored_by_patching`: torch is loaded only
 where something is measured.
@@ -105,5 +105,7 @@ if TYPE_CHECKING:
     from mechlib.lab.studies.right_wrong import answers_exchanged as answers_exchanged
     from mechlib.lab.studies.right_wrong import right_against_wrong as right_against_wrong
     from mechlib.lab.studies.right_wrong import wrong_against_wrong as wrong_against_wrong
+    from mechlib.lab.studies.spectra import periods_of_numbers as periods_of_numbers
+    from mechlib.lab.studies.spectra import spectrum as spectrum
 
 __getattr__, __dir__, __all__ = lazily("mechlib.lab", globals())

@@ -78,12 +78,32 @@ def run(
     return logits, kept
 
 
-SAME = 1e-5  # of the largest entry: the rounding of runs of other shapes stays below
+SAME = 1e-5  # of an entry's size: the rounding of runs of other shapes stays below, of single positions too
+TYPICAL = 2.0  # times the median entry at a position: the size of one that happens to be small
+BESIDE = 0.1  # of the largest entry at a position: the least size of all beside it, 8 units of float32's rounding there
+
+
+def sizes(activation: Float[Tensor, "batch pos *entry"]) -> Float[Tensor, "batch pos *entry"]:
+    """By entry, the size by which its rounding is told: the largest value of its coordinate in the batch.
+
+    Each coordinate has its own, so that beside a large one, a constant in a column say, changes of the others are seen.
+    But norms and matrices mix coordinates, and what is written to a small one carries the rounding of all that it is
+    the sum of: no size is below TYPICAL times the median and BESIDE times the largest entry at its position.
+    """
+    entries = activation.abs().flatten(2)
+    typical, largest = entries.median(-1, keepdim=True).values, entries.amax(-1, keepdim=True)
+    least = torch.maximum(TYPICAL * typical, BESIDE * largest)
+    return torch.maximum(entries.amax((0, 1), keepdim=True), least).view_as(activation)
 
 
 def differs(one: Tensor, other: Tensor) -> bool:
-    """Whether two activations differ by more than the rounding of runs of other shapes: 1e-5 of the largest entry."""
-    return bool((one - other).abs().max() > SAME * other.abs().max())
+    """Whether two activations, [batch pos ...], differ in an entry by more than rounding in runs of other shapes."""
+    return bool(((one - other).abs() > SAME * sizes(other)).any())
+
+
+def mlp_layers(model: Model) -> tuple[int, ...]:
+    """The layers that have an MLP, and its output as an activation: none of an attention-only model."""
+    return tuple(layer for layer, block in enumerate(model.blocks) if hasattr(block, "mlp"))
 
 
 def check_names(model: Model, names: Iterable[str]) -> None:

@@ -47,10 +47,13 @@ def correct(
     """1 where the most likely token at the last position is the answer, else 0.
 
     An answer of n tokens is read at the last n positions, as in `answer_log_prob`: each must be the most likely one.
-    Exact ties are broken towards the smaller id, as argmax does; float32 logits of a trained model do not tie.
+    A tie is no answer: where nothing is written all logits are the same, and the model prefers no token. Float32 logits
+    of a trained model do not tie.
     """
     wanted = answer.view(len(answer), -1)
-    return (logits[:, -wanted.shape[1] :].argmax(-1) == wanted).all(1).to(logits.dtype)
+    read = logits[:, -wanted.shape[1] :]
+    alone = (read >= read.gather(-1, wanted.unsqueeze(-1))).sum(-1) == 1  # the answer itself
+    return alone.all(1).to(logits.dtype)
 
 
 def loss_per_token(

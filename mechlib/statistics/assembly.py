@@ -42,7 +42,7 @@ def assembled(
                 df=found.df,
                 monte_carlo=found.monte_carlo[j],
                 method="constant" if alone else found.method,
-                notes=(note,) if alone else (),
+                notes=(*((note,) if alone else ()), *measured.said_of(name)),
                 simultaneous=len(columns) > 1,
                 distribution=distributions[j],
                 strip=strips[j] or (),

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from mechlib.measurement import Measurement
+from mechlib.measurement import ROUNDING, Measurement
 from mechlib.statistics.assembly import aligned, identity, sources_of
 from mechlib.statistics.estimate import Estimate, plural
 from mechlib.statistics.intervals.interval import FEWEST as FEWEST_CLUSTERS
@@ -29,23 +29,23 @@ def correlation(
     Independent units: BCa. Where units share clusters: Fisher's z with a jackknife over clusters, t on their number
     less one; with fixed clusters BCa on draws within them.
 
-    Raises ValueError where one does not vary, TooFew below twenty units or five clusters.
+    Raises ValueError where one does not vary, by more than rounding, TooFew below twenty units or five clusters, and
+    where one cluster carries all that varies.
     """
     if method not in ("pearson", "spearman"):
         raise ValueError(f"no correlation {method!r}: pearson or spearman")
     drawn, groups, x, y = paired(first, second, across)
     statistic = _Pearson(x, y) if method == "pearson" else _Spearman(x, y)
     noise, df, how = 0.0, None, "BCa" if drawn.drawn == "units" else "stratified BCa"
-    notes: tuple[str, ...] = ()
-    if drawn.drawn == "clusters":
-        (value, low, high, se), df, how = (
-            _jackknifed(statistic, groups, drawn),
-            int(groups.max()),
-            "jackknife over clusters",
-        )
-    elif abs(value := float(statistic(np.ones((1, len(x))))[0])) > 1 - 1e-12:  # in every resample as well
-        low, high, se, how = value, value, 0.0, "constant"
-        notes = (f"one is a function of the other on all {len(x)} {plural(first.unit)}",)
+    notes = (*first.said_of(first.columns[0]), *second.said_of(second.columns[0]))
+    value = float(statistic(np.ones((1, len(x))))[0])
+    if abs(value) > 1 - ROUNDING and not (drawn.drawn == "clusters" and groups.max() + 1 < FEWEST_CLUSTERS):
+        value = low = high = float(np.sign(value))  # in every resample as well, and without any cluster
+        se, how = 0.0, "constant"
+        notes += (f"one is a function of the other on all {len(x)} {plural(first.unit)}",)
+    elif drawn.drawn == "clusters":
+        low, high, se = _jackknifed(value, statistic, groups, drawn)
+        df, how = int(groups.max()), "jackknife over clusters"
     else:
         value, low, high, noise = bca_of(statistic, drawn.sizes)
         se = (high - low) / (2 * Z)
@@ -63,7 +63,7 @@ def paired(
     """
     second = aligned(second, first)
     for measured in (first, second):
-        if np.ptp(measured.array) == 0:
+        if np.ptp(measured.array) <= ROUNDING * np.abs(measured.array).max():
             raise ValueError(
                 f"{measured.of or 'one of two measurements'} is {measured.array[0]:g} everywhere: nothing correlates"
             )
@@ -87,7 +87,7 @@ class _Pearson:
 
     def __call__(self, drawn: np.ndarray) -> np.ndarray:
         x, y, xx, yy, xy = (drawn @ self.columns / drawn.sum(axis=1, keepdims=True)).T
-        found: np.ndarray = (xy - x * y) / np.sqrt((xx - x * x) * (yy - y * y))
+        found: np.ndarray = (xy - x * y) / np.sqrt(_varying(xx - x * x, xx) * _varying(yy - y * y, yy))
         return found
 
 
@@ -109,21 +109,35 @@ class _Spearman:
             ranks.append((np.cumsum(tied, axis=1) - tied / 2)[:, place])  # mid-ranks, half a rank aside
         n = drawn.sum(axis=1)
         x, y = (rank - ((drawn * rank).sum(axis=1) / n)[:, None] for rank in ranks)
-        spread = np.sqrt((drawn * x * x).sum(axis=1) * (drawn * y * y).sum(axis=1))
+        wide = [
+            _varying((drawn * one * one).sum(axis=1), (drawn * rank * rank).sum(axis=1))
+            for one, rank in zip((x, y), ranks, strict=True)
+        ]
+        spread = np.sqrt(wide[0] * wide[1])
         found: np.ndarray = (drawn * x * y).sum(axis=1) / spread
         return found
 
 
+def _varying(variance: np.ndarray, square: np.ndarray) -> np.ndarray:
+    """The variance of each resample, NaN where it is only the rounding of squares: that correlates anyhow."""
+    found: np.ndarray = np.where(variance > ROUNDING * square, variance, np.nan)
+    return found
+
+
 def _jackknifed(
-    statistic: _Pearson | _Spearman, groups: np.ndarray, drawn: Sample
-) -> tuple[float, float, float, float]:
-    """Value, ends and standard error from leaving out one cluster at a time, on Fisher's z scale."""
+    value: float, statistic: _Pearson | _Spearman, groups: np.ndarray, drawn: Sample
+) -> tuple[float, float, float]:
+    """Ends and standard error from leaving out one cluster at a time, on Fisher's z scale."""
     count = int(groups.max()) + 1
     if count < FEWEST_CLUSTERS:
         raise TooFew(f"{count} {drawn.across} are too few to generalise over them: at least {FEWEST_CLUSTERS}")
-    inside = 1 - 1e-12  # of a perfect correlation Fisher's z is infinite
-    value = float(statistic(np.ones((1, len(groups))))[0])
-    without = np.arctanh(np.clip(left_out(statistic, len(groups), groups), -inside, inside))
+    inside = 1 - ROUNDING  # of a perfect correlation Fisher's z is infinite
+    left = left_out(statistic, len(groups), groups)
+    if not np.isfinite(left).all():
+        raise TooFew(
+            f"without one of the {drawn.across} nothing varies: it alone carries the correlation; measure more"
+        )
+    without = np.arctanh(np.clip(left, -inside, inside))
     error = float(np.sqrt((count - 1) / count * ((without - without.mean()) ** 2).sum()))
     centre, reach = np.arctanh(np.clip(value, -inside, inside)), t_quantile(1 - LEVEL / 2, count - 1) * error
-    return value, float(np.tanh(centre - reach)), float(np.tanh(centre + reach)), error * (1 - value**2)
+    return float(np.tanh(centre - reach)), float(np.tanh(centre + reach)), error * (1 - value**2)

@@ -10,6 +10,7 @@ import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from mechlib.measurement import ROUNDING
 from mechlib.statistics.intervals.tails import POWER, clopper_pearson
 from mechlib.verdicts.verdict import Bound, Kind, Sign, Subject, Verdict, Word, bound_text
 
@@ -55,11 +56,16 @@ def word_of(estimate: Estimate, bounds: tuple[Bound, ...]) -> Word:
     """The word for one interval: inside all bounds, outside one of them, or neither."""
     guard = 2 * estimate.monte_carlo
     low, high = estimate.low - guard, estimate.high + guard
-    if all(_HOLDS[sign](low if sign[0] == ">" else high, bound) for sign, bound in bounds):
+    if all(_holds(sign, low if sign[0] == ">" else high, bound) for sign, bound in bounds):
         return "SUPPORTED"
-    if any(not _HOLDS[sign](high if sign[0] == ">" else low, bound) for sign, bound in bounds):
+    if any(not _holds(sign, high if sign[0] == ">" else low, bound) for sign, bound in bounds):
         return "REFUTED"
     return "INCONCLUSIVE"
+
+
+def _holds(sign: Sign, number: float, bound: float) -> bool:
+    """Whether a number lies on the claimed side; where only rounding tells it from the bound, it is the bound."""
+    return _HOLDS[sign](bound if math.isclose(number, bound, rel_tol=ROUNDING) else number, bound)
 
 
 def _n_to_decide(
@@ -121,7 +127,7 @@ def _remarks(
         found.append(f"{who} decides among {kind} of {len(members)}, simultaneous")
     if estimate.across == "trainings" and estimate.strip:
         values = [value for _, _, value in estimate.strip]
-        held = sum(all(_HOLDS[sign](value, bound) for sign, bound in bounds) for value in values)
+        held = sum(all(_holds(sign, value, bound) for sign, bound in bounds) for value in values)
         count = len(values)
         least = clopper_pearson(held / count, count)[0]
         found.append(f"in {held} of {count} trainings (at least {math.floor(100 * least + 0.5)} %)")

@@ -77,7 +77,9 @@ class _Squared:
 
 
 def _normalised(both: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    quotient: np.ndarray = both / np.sqrt(first * second)
+    """0 where one of the two does not vary, as the distance correlation is defined there."""
+    below = np.sqrt(np.maximum(0.0, first * second))
+    quotient: np.ndarray = np.divide(both, below, out=np.zeros_like(both), where=below > 0)
     return quotient
 
 

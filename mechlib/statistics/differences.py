@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mechlib.measurement import Measurement
+from mechlib.measurement import Measurement, subtracted
 from mechlib.statistics.assembly import aligned, assembled, columns_of_difference, with_sources
 from mechlib.statistics.estimate import Estimate, plural
 from mechlib.statistics.families import Family
@@ -33,7 +33,8 @@ def difference(first: Measurement, second: Measurement, across: str | None = Non
         )
     second = aligned(second, first)
     columns = columns_of_difference(first, second)
-    paired = replace(first, values=first.values - second.values, columns=columns, yes_no=False)
+    values, notes = subtracted(first.values, second.values), (*first.notes, *second.notes)
+    paired = replace(first, values=values, columns=columns, yes_no=False, notes=tuple(dict.fromkeys(notes)))
     drawn = sample(paired, across)
     both = first.yes_no and second.yes_no
     found = _of_paired_shares(paired, drawn, columns) if both else interval(drawn, columns)

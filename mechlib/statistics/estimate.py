@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, NoReturn
 
+from mechlib.measurement import ROUNDING
 from mechlib.statistics.deciding import decided
 from mechlib.statistics.intervals.tails import (
     LEVEL,
@@ -148,6 +149,8 @@ class Estimate:
         from the score test or the exact tail. Source: docs/STATISTICS.md, R12.
         """
         gap = self.value - bound if above else bound - self.value
+        if math.isclose(self.value, bound, rel_tol=ROUNDING):
+            gap = 0.0
         reach = self.value - self.low if above else self.high - self.value
         if gap <= 0:
             return float(gap < 0 or reach > 0)

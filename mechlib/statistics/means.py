@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mechlib.measurement import TOTAL, Measurement
 from mechlib.statistics.assembly import aligned, assembled, identity, strips_of, with_sources
 from mechlib.statistics.estimate import Estimate
@@ -50,7 +52,7 @@ def proportion(measured: Measurement, across: str | None = None) -> Estimate | F
             df=share.df,
             trials=share.trials,
             method=share.method,
-            notes=share.notes,
+            notes=(*share.notes, *measured.said_of(measured.columns[column])),
             strip=strips[column],
             simultaneous=family > 1,
             **identity(measured, drawn, measured.columns[column]),
@@ -78,6 +80,7 @@ def ratio(
     drawn = sample(measured, across, denominator)
     below = float(drawn.combined(drawn.base[:, None])[0]) if drawn.base is not None else 1.0
     found = interval(drawn, measured.columns)
+    measured = replace(measured, notes=(*measured.notes, *denominator.notes))
     made = assembled(measured, drawn, found, measured.values / below, measured.columns)
     return with_sources(made, measured, denominator)
 

@@ -10,6 +10,7 @@ from mechlib.statistics.intervals.tails import LEVEL
 
 def holm(levels: Sequence[float]) -> list[float]:
     """Adjusted p-values that keep the chance of any false positive. Source: Holm 1979."""
+    check_levels(levels)
     count = len(levels)
     adjusted, highest = [0.0] * count, 0.0
     for rank, index in enumerate(sorted(range(count), key=levels.__getitem__)):
@@ -20,12 +21,22 @@ def holm(levels: Sequence[float]) -> list[float]:
 
 def benjamini_hochberg(levels: Sequence[float]) -> list[float]:
     """Adjusted p-values that keep the share of false positives among positives. Source: Benjamini and Hochberg 1995."""
+    check_levels(levels)
     count = len(levels)
     adjusted, lowest = [0.0] * count, 1.0
     for rank, index in reversed(list(enumerate(sorted(range(count), key=levels.__getitem__), start=1))):
         lowest = min(lowest, count / rank * levels[index])
         adjusted[index] = lowest
     return adjusted
+
+
+def check_levels(levels: Sequence[float]) -> None:
+    """ValueError for what is no p-value: sorted among others, a NaN would end anywhere."""
+    for place, level in enumerate(levels):
+        if not 0 <= level <= 1:
+            raise ValueError(
+                f"p-value {place} is {level}: wanted is a number from 0 to 1; drop the comparison, or mend it"
+            )
 
 
 def adjusted(verdicts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mechlib.measurement import Measurement
+import numpy as np
+
+from mechlib.measurement import Measurement, reaches
 from mechlib.parts.circuits import Circuit
 from mechlib.parts.graphs import is_part
 from mechlib.parts.heads import DoubleDipping, Head, Selection, heads
 from mechlib.statistics.intervals.ordering import by_label_and_unit
+from mechlib.statistics.intervals.sample import means_of_runs
 
 
 def strongest(measured: Measurement, n: int = 1, but_not: Iterable[Head] | None = None) -> Selection:
@@ -30,7 +33,8 @@ def above(measured: Measurement, threshold: float, but_not: Iterable[Head] | Non
     An empty selection raises EmptySelection where it is used. Raises DoubleDipping as `strongest` does.
     """
     ranked = _ranked(measured, but_not)
-    return Selection(tuple(head for head, value in ranked if value >= threshold), _chosen_on(measured))
+    chosen = tuple(head for head, value in ranked if reaches(value, threshold))
+    return Selection(chosen, _chosen_on(measured))
 
 
 def strongest_circuit(scores: Measurement, k: int, signed: bool = False) -> Circuit:
@@ -69,7 +73,7 @@ def _ranked(measured: Measurement, but_not: Iterable[Head] | None) -> list[tuple
     if not columns:
         raise ValueError(f"no column is a head: there are {', '.join(measured.columns[:4])}")
     order = by_label_and_unit(("",) * len(measured), measured.sorted_by)
-    values = measured[columns].values[order].mean(axis=0)
+    values = means_of_runs(measured[columns].values[order], np.array([0]), (len(measured),))[0]
     passed_over = set(but_not or ())
     candidates = [
         (head, float(value))

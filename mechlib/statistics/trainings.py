@@ -29,7 +29,10 @@ def across_seeds(values: Iterable[Estimate | float]) -> Estimate:
     if len(set(labels)) < len(given):
         labels = [str(index) for index in range(len(given))]
     ordered, df = np.sort(numbers), len(numbers) - 1
-    value, se = float(ordered.mean()), float(ordered.std(ddof=1) / np.sqrt(len(ordered)))
+    value, se = (
+        float(np.clip(ordered.mean(), ordered[0], ordered[-1])),
+        float(ordered.std(ddof=1) / np.sqrt(len(ordered))),
+    )
     alike = bool(np.ptp(numbers) <= 1e-12 * np.abs(numbers).max())
     reach = 0.0 if alike else t_quantile(1 - LEVEL / 2, df) * se
     return Estimate(

@@ -50,6 +50,13 @@ def test_filing_what_was_read_changes_no_byte():
     assert store.encode({"key": "k"}, store.decode(data, "file")[1]) == data
 
 
+def test_notes_are_filed_with_the_values_and_where_there_are_none_nothing_is_said():
+    noted = FULL._with(notes=(("5.1", "it is dead, its W_O is zero: no effect"),))
+    assert decoded(noted).notes == noted.notes
+    assert decoded(noted)["total"].notes == ()
+    assert b"notes" not in store.encode({"key": "k"}, FULL)
+
+
 def test_every_line_of_a_file_is_json_with_one_line_a_unit():
     first, *rows = store.encode({"key": "k"}, FULL).decode().split("\n")[:-1]
     assert json.loads(first)["columns"] == ["5.1", "total"]

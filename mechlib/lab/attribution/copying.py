@@ -20,6 +20,7 @@ from mechlib.prompts.promptset import PromptSet
 
 TOP = 5  # as published
 SAME = 1e-4  # of the largest entry, or of the logits' spread: rounding leaves 1e-6
+ROUNDING = 1e-6  # of the largest logit that a vector of this length could have: what float32 may add to any
 
 
 def copy_scores(
@@ -35,7 +36,8 @@ def copy_scores(
     negative  turns the sign of the head's output: whether the head votes against the name that it sees
 
     The score is about a head's weights; whether the head ever looks at the name, it does not say. Five of the few
-    hundred words of a mini are more by chance than five of GPT-2's fifty thousand. On folded weights scores may differ
+    hundred words of a mini are more by chance than five of GPT-2's fifty thousand. A head that writes nothing copies no
+    name, and words with equal logits share their places. On folded weights scores may differ
     a little: value biases are then part of the output bias, which belongs to no head. Raises ValueError for a name that
     the prompt does not say, or that has several tokens, and for families that norm or scale what a head writes.
     Source: Wang et al. 2022, arXiv:2211.00593 (name movers above 95 %, the average head below 20 %).
@@ -100,9 +102,13 @@ def _output(
 def _among_top(
     model: Model, written: Float[Tensor, "batch d_model"], name: Int[Tensor, " batch"]
 ) -> Float[Tensor, " batch"]:
-    logits = model.ln_final(written.unsqueeze(1)).squeeze(1) @ model.W_U + model.b_U
-    higher = logits > logits.gather(1, name.unsqueeze(1))
-    return (higher.sum(1) < TOP).to(logits.dtype)
+    normed = model.ln_final(written.unsqueeze(1)).squeeze(1)
+    logits = normed @ model.W_U + model.b_U
+    own = logits.gather(1, name.unsqueeze(1))
+    rounding = ROUNDING * normed.norm(dim=-1, keepdim=True) * model.W_U.norm(dim=0).max()
+    # A head that writes nothing says no word: all are equal, or in the order of the biases. Equals share their places.
+    place = ((logits > own + rounding).sum(1) + (logits >= own - rounding).sum(1) + 1) / 2
+    return ((place <= TOP) & written.any(1)).to(logits.dtype)
 
 
 def _moved(model: Model, batch: Batch, head: Head, to: Word) -> Float[Tensor, "batch 2"]:

@@ -30,6 +30,7 @@ Diagonal = Literal["on top", "rank", "eigenvalues"]
 HeadInput = Literal["q", "k", "v"]
 
 CHANCE = "chance"
+ROUNDING = 1e-6  # of the product of two lengths: what float32 may make of nothing
 BLOCK_BYTES = 64 * 2**20  # of one block of the tokens-by-tokens matrix
 
 _DIAGONAL: dict[Diagonal, str] = {
@@ -47,10 +48,12 @@ def copying(
     Each token's embedding, normed as the head's layer does, goes through the head's values and output and through the
     gain and centring of the final norm to the logits.
 
-    "on top"       share of tokens whose own logit is the highest; by chance 1 / d_vocab
+    "on top"       share of tokens whose own logit is the highest, of equals an equal share; by chance 1 / d_vocab
     "rank"         the token's own rank, 1 on top, averaged over tokens; by chance (d_vocab + 1) / 2
     "eigenvalues"  sum of eigenvalues over the sum of their absolute values, of tokens by logits: 1 copies, -1 votes
-                   against what it sees, 0 by chance or where the head writes nothing
+                   against what it sees, 0 by chance
+
+    A head that writes nothing, or nothing that tokens read but rounding, has the scores of chance.
 
     after_first_mlp   heads of later layers read the embedding plus the first MLP's output for it alone, as many models
                       finish their embeddings there; heads of the first layer read the plain embedding
@@ -76,8 +79,8 @@ def copying(
         normed = block.ln1(read[min(head.layer, 1)])
         if block.ln1.bias is not None:
             normed = normed - block.ln1.bias
-        values = normed @ net.input_weights(block, "v")[head.head].T
-        return _diagonal(values, to_logits @ block.W_O[head.head].T, what)
+        values = _product(normed, net.input_weights(block, "v")[head.head])
+        return _diagonal(values, _product(to_logits, block.W_O[head.head]), what)
 
     return _census_row({str(head): score(head) for head in chosen}, of)
 
@@ -216,6 +219,13 @@ def _queries_and_keys(
     return queries[0], keys[0]
 
 
+def _product(left: Float[Tensor, "n d_model"], right: Float[Tensor, "d_head d_model"]) -> Float[Tensor, "n d_head"]:
+    """left @ right.T, with zeros in rows of nothing but rounding: their order would be an accident."""
+    made = left @ right.T
+    rounding = ROUNDING * left.norm(dim=-1, keepdim=True) * right.norm()
+    return made * (made.norm(dim=-1, keepdim=True) > rounding)
+
+
 def _diagonal(left: Float[Tensor, "n d_head"], right: Float[Tensor, "n d_head"], what: Diagonal) -> float:
     """How much the diagonal of left @ right.T, a matrix of tokens by tokens, stands out. It is never held whole."""
     if what == "eigenvalues":  # those of the small product, turned round, are all that are not zero
@@ -223,14 +233,14 @@ def _diagonal(left: Float[Tensor, "n d_head"], right: Float[Tensor, "n d_head"],
         size = found.abs().sum()
         return float(found.sum().real / size) if size > 0 else 0.0
     step = max(1, BLOCK_BYTES // (4 * len(right)))
-    ranks = []
+    ranks, top = [], []
     for start in range(0, len(left), step):
         block = left[start : start + step] @ right.T
         own = block.diagonal(start).unsqueeze(1)
-        # Equals share the places between them: a head that writes nothing puts no token on top.
-        ranks.append((1 + (block > own).sum(1) + (block >= own).sum(1)).cpu().double() / 2)
-    rank = torch.cat(ranks)
-    return float((rank == 1).double().mean() if what == "on top" else rank.mean())
+        higher, equal = (block > own).sum(1).cpu().double(), (block == own).sum(1).cpu().double()
+        ranks.append(higher + (1 + equal) / 2)  # equals share the places between them
+        top.append((higher == 0) / equal)
+    return float(torch.cat(top if what == "on top" else ranks).mean())
 
 
 def _folded(norm: Norm, weight: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_model"]:

@@ -35,7 +35,7 @@ def logit_lens(model: Model, prompts: PromptSet, what: LensValue = "logit differ
 
     "logit difference"   logit of the answer minus logit of the distractor
     "answer on top"      1 where the most likely token is the answer, else 0
-    "rank"               of the answer among all tokens: 1 is on top
+    "rank"               of the answer among all tokens: 1 is on top; equals share the places between them
     "log probability"    of the answer's token, in nats
     "entropy"            of the distribution over tokens, in nats: 0 is certain, log of the vocabulary's size is uniform
 
@@ -85,4 +85,5 @@ def _value(logits: Float[Tensor, "batch one d_vocab"], batch: Batch, what: LensV
     if what == "log probability":
         return answer_log_prob(logits, batch.answer.unsqueeze(1))
     last = logits[:, -1]
-    return 1.0 + (last > last.gather(1, batch.answer.unsqueeze(1))).sum(1)
+    own = last.gather(1, batch.answer.unsqueeze(1))
+    return ((last > own).sum(1) + (last >= own).sum(1) + 1) / 2

@@ -25,7 +25,7 @@ from mechlib.lab.batching import Batch, batches, per_prompt
 from mechlib.lab.forward.cache import run_with_cache
 from mechlib.lab.forward.families import Network, check_readers, network, queries_keys_values
 from mechlib.lab.forward.recording import first_difference, past_of, record, repeated_by_head
-from mechlib.lab.hooks import NothingChanged, differs
+from mechlib.lab.hooks import SAME, NothingChanged, sizes
 from mechlib.lab.interventions.ablation import INTACT
 from mechlib.lab.interventions.contexts import Where, places
 from mechlib.lab.interventions.patching import CLEAN, CORRUPTED, Side
@@ -114,7 +114,7 @@ def attention_after_path_patching(
     for batch in made:
         runs = _Runs(net, batch, patched_run)
         shifts = [runs.shifts(nodes, (reader,), through_mlps)[reader] for nodes in sent]
-        moved = moved or any(map(runs.moves, shifts))
+        moved = moved or any(map(runs.differ, sent))
         shifts.append(torch.zeros_like(shifts[0]))
         key = target_key(batch, target).unsqueeze(1)
         values.append(torch.cat([runs.attention(receiver, input, shift).gather(1, key) for shift in shifts], dim=1))
@@ -141,9 +141,8 @@ def _patched(
         runs = _Runs(net, batch, patched_run, only_last=tuple(receivers) == (LOGITS,))
         columns = []
         for nodes in sent:
-            shifts = runs.shifts(nodes, receivers, through_mlps)
-            moved = moved or any(map(runs.moves, shifts.values()))
-            columns.append(runs.difference(runs.end(shifts)))
+            columns.append(runs.difference(runs.end(runs.shifts(nodes, receivers, through_mlps))))
+        moved = moved or any(map(runs.differ, sent))
         own, other = runs.difference(runs.own.streams[-1][:, -1:]), runs.difference(runs.other.streams[-1][:, -1:])
         sign = 1 if patched_run == CLEAN else -1
         values.append(torch.stack([*((own - column) * sign for column in columns), (own - other) * sign], dim=1))
@@ -214,22 +213,34 @@ class _Runs:
             k = torch.cat([self.past[layer].keys[:, :, group : group + 1], k], dim=1)
         return (torch.einsum("bqhd,bkhd->bk", q, k) / net.d_head**0.5).softmax(-1)
 
-    def moves(self, shift: Shift) -> bool:
-        """Whether a shift is more than the rounding of two runs."""
-        embedded = self.own.streams[0][:, -self.length :]
-        return differs(embedded + shift, embedded)
+    def differ(self, senders: Senders) -> bool:
+        """Whether some sender says something else in the other run, by more than the rounding of two runs."""
+        for name, heads in map(_activation, senders):
+            off = self._less(name).abs() > SAME * sizes(self.own[name][:, -self.length :])
+            if bool((off if heads is None else off[:, :, heads]).any()):
+                return True
+        return False
 
     def _moved(self, node: str) -> Shift:
         """The output of a node in the other run less its output in this one, at the last `length` positions."""
-        if node == INPUT:
-            return self._less("blocks.0.hook_resid_pre")
-        if node.startswith("mlp"):
-            return self._less(f"blocks.{layer_of(node)}.hook_mlp_out")
-        layer, head = map(int, node.split("."))
-        return self._less(f"blocks.{layer}.attn.hook_z")[:, :, head] @ self.net.blocks[layer].W_O[head]
+        name, head = _activation(node)
+        return (
+            self._less(name)
+            if head is None
+            else self._less(name)[:, :, head] @ self.net.blocks[layer_of(node)].W_O[head]
+        )
 
     def _less(self, name: str) -> Tensor:
         return self.other[name][:, -self.length :] - self.own[name][:, -self.length :]
+
+
+def _activation(node: str) -> tuple[str, int | None]:
+    """The hook name of a node's output, and of a head its number there."""
+    if node == INPUT:
+        return "blocks.0.hook_resid_pre", None
+    if node.startswith("mlp"):
+        return f"blocks.{layer_of(node)}.hook_mlp_out", None
+    return f"blocks.{layer_of(node)}.attn.hook_z", int(node.split(".")[1])
 
 
 def node_of(reader: str) -> str:

@@ -16,6 +16,8 @@ from mechlib.lab.batching import Batch, batches, per_prompt, require_finite
 from mechlib.lab.circuits.bases import Base, Replacement, base_of_run, bases, corrupted_tokens
 from mechlib.lab.circuits.incremental_run import IncrementalRun, Start
 from mechlib.lab.forward.families import Network, forward, network
+from mechlib.lab.hooks import sizes
+from mechlib.lab.metrics import correct
 from mechlib.lab.models.loading import Model, checkpoint_of
 from mechlib.measurement import Measurement
 from mechlib.parts.circuits import Circuit
@@ -27,7 +29,7 @@ CircuitMetric = Literal["logit difference", "probability", "KL", "correct"]
 Mask: TypeAlias = Bool[Tensor, "target source"]
 Stream: TypeAlias = Float[Tensor, "batch d_model"]
 GROUP_BYTES = 2**28  # that the outputs of all nodes may take, in prompts that run together
-WITHIN = 1e-4  # by how much, as a share of its size, the stream may differ between two ways to compute it
+WITHIN = 1e-4  # by how much, as a share of its size, an entry of the stream may differ between two ways to compute it
 OF: Mapping[CircuitMetric, str] = {
     "logit difference": "logit of answer minus distractor",
     "probability": "probability of the answer",
@@ -221,8 +223,11 @@ def mask_of(graph: Graph, circuit: Iterable[str]) -> Bool[Tensor, "target source
 
 
 def apart(one: Stream, other: Stream) -> float:
-    """The largest difference of two residual streams, as a share of the largest entry of `other`, if that exceeds 1."""
-    return float((one - other).abs().max() / other.abs().max().clamp(min=1))
+    """The largest difference of two residual streams in an entry, as a share of its size in `other`, if that exceeds 1.
+
+    Sizes are those of `mechlib.lab.hooks.sizes`: a wrong entry beside a large constant one is seen.
+    """
+    return float(((one - other).abs() / sizes(other.unsqueeze(1))[:, 0].clamp(min=1)).max())
 
 
 def measured_by(net: Network, batch: Batch, metric: CircuitMetric, model: Stream) -> Callable[[Stream], Tensor]:
@@ -244,4 +249,4 @@ def measured_by(net: Network, batch: Batch, metric: CircuitMetric, model: Stream
     answer = batch.answer
     if metric == "probability":
         return lambda stream: net.unembed(stream).softmax(-1).gather(1, answer.unsqueeze(1)).squeeze(1)
-    return lambda stream: (net.unembed(stream).argmax(-1) == answer).to(stream.dtype)
+    return lambda stream: correct(net.unembed(stream).unsqueeze(1), answer)

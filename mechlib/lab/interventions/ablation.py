@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -13,7 +14,7 @@ from mechlib.lab.hooks import NothingChanged
 from mechlib.lab.interventions.contexts import ActivationSource, Positions, places
 from mechlib.lab.interventions.readout import ANSWERED, LOGIT_DIFFERENCE, REPEAT_LOSS, Readout
 from mechlib.lab.interventions.reference import mean_activations, require_reference, resample_bank
-from mechlib.lab.interventions.sites import Sites, matched_sample, named, one_row_each, union
+from mechlib.lab.interventions.sites import Sites, idle, matched_sample, named, one_row_each, union
 from mechlib.lab.interventions.sweep import sweep_each
 from mechlib.lab.models.loading import Model, checkpoint_of
 from mechlib.measurement import Measurement
@@ -49,19 +50,22 @@ def under_ablation(
     positions    the positions that are ablated: "all", one, or a tuple of several, negative from the end
     hooked       through hooks, at the library's own speed: for architectures that exact sweeps do not know
 
-    Raises ValueError where a reference is needed and missing, NothingChanged where a set changes no activation,
-    EmptySelection where there is no set or a set is empty, UnsupportedModel unless `hooked`.
+    A set that changes no activation, a dead head say, is its "intact" with a note; NothingChanged where none does.
+
+    Raises ValueError where a reference is needed and missing, EmptySelection where there is no set or a set is empty,
+    UnsupportedModel unless `hooked`.
     """
     readings = {"correct": ANSWERED, "logit difference": LOGIT_DIFFERENCE}
     what = {"correct": "most likely token is the answer", "logit difference": "logit of answer minus distractor"}
     if not isinstance(metric, Readout) and metric not in readings:
         raise ValueError(f"no metric {metric!r}: choose one of {', '.join(readings)}")
     readout, said = (metric, "metric") if isinstance(metric, Readout) else (readings[metric], what[metric])
-    made, columns, values = _swept_ablation(
+    made, columns, values, notes = _swept_ablation(
         model, prompts, sites, replacement, reference, readout, positions, seed, hooked
     )
     of = f"{said}, under {replacement} ablation"
-    return per_prompt(prompts, made, values, columns, of, unit, yes_no=metric == "correct")
+    found = per_prompt(prompts, made, values, columns, of, unit, yes_no=metric == "correct")
+    return replace(found, notes=notes)
 
 
 def loss_under_ablation(
@@ -81,12 +85,11 @@ def loss_under_ablation(
 
     Raises ValueError for prompts without a repeat of two tokens or more, and where a reference is needed and missing.
     """
-    made, columns, values = _swept_ablation(
+    made, columns, values, notes = _swept_ablation(
         model, prompts, sites, replacement, reference, REPEAT_LOSS, "all", seed, hooked
     )
-    return per_prompt(
-        prompts, made, values, columns, f"loss on the repeat under {replacement} ablation, in nats per token", unit
-    )
+    of = f"loss on the repeat under {replacement} ablation, in nats per token"
+    return replace(per_prompt(prompts, made, values, columns, of, unit), notes=notes)
 
 
 def _swept_ablation(
@@ -99,19 +102,19 @@ def _swept_ablation(
     positions: Positions,
     seed: int,
     hooked: bool,
-) -> tuple[tuple[Batch, ...], tuple[str, ...], list[Float[Tensor, "batch columns"]]]:
+) -> tuple[tuple[Batch, ...], tuple[str, ...], list[Float[Tensor, "batch columns"]], tuple[tuple[str, str], ...]]:
+    """The batches, the columns, their values by batch, and the notes on sets that change nothing."""
     every = named(sites)
     source = _ablation_source(model, replacement, reference, tuple(places(model, union(every))), seed)
     made = batches(model, prompts)
     found = sweep_each(model, made, tuple(every.values()), source or (lambda batch: None), positions, readout, hooked)
-    changed = torch.stack([one.changed for one in found]).any(0)
-    same = [name for name, moved in zip(every, changed.tolist(), strict=True) if not moved]
-    if same:
+    if not any(bool(one.changed.any()) for one in found):
         raise NothingChanged(
-            f"{replacement} ablation of {same[0]} at position {positions} of {checkpoint_of(model).name} changed no "
-            "activation: source and run agree there; choose positions at which they differ, or another source"
+            f"{replacement} ablation of {', '.join(every)} at position {positions} of {checkpoint_of(model).name} "
+            "changed no activation: source and run agree; choose positions at which they differ, or another source"
         )
-    return made, (*every, INTACT), [torch.cat([one.after, one.intact.unsqueeze(1)], dim=1) for one in found]
+    values = [torch.cat([one.after, one.intact.unsqueeze(1)], dim=1) for one in found]
+    return made, (*every, INTACT), values, idle(model, every, found)
 
 
 def _ablation_source(

@@ -20,7 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mechlib.lab.batching import Batch
-from mechlib.lab.hooks import Edit, HookDidNotFire, NothingChanged, differs, run
+from mechlib.lab.hooks import Edit, HookDidNotFire, NothingChanged, differs, mlp_layers, run
 from mechlib.lab.interventions.reference import mean_activations, require_reference, resample_bank
 from mechlib.lab.models.loading import Model, checkpoint_of
 from mechlib.parts.heads import Head
@@ -254,6 +254,8 @@ def _check_site(model: Model, site: Site) -> None:
         raise ValueError(f"no part {site.part!r}: choose one of {', '.join(_HOOKS)}")
     if not 0 <= site.layer < layers:
         raise ValueError(f"{name} has no layer {site.layer}: it has 0 to {layers - 1}")
+    if site.part == "mlp" and site.layer not in mlp_layers(model):
+        raise ValueError(f"{name} has no MLP in layer {site.layer}: it has attention only; leave MLPs out")
     if site.part == "head" and (site.head is None or not 0 <= site.head < heads):
         raise ValueError(f"{name} has no head {site.head}: layer {site.layer} has 0 to {heads - 1}")
     if site.part != "head" and site.head is not None:

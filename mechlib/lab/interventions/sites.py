@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from mechlib.lab.hooks import mlp_layers
 from mechlib.lab.interventions.contexts import Site, Where
 from mechlib.lab.models.loading import Model
 from mechlib.measurement import Measurement
@@ -52,17 +53,18 @@ class Swept:
 
 
 def components(model: Model) -> dict[str, Where]:
-    """Every head ("0.0", ...) and every MLP ("mlp 0", ...), each a set of its own: the places of a sweep."""
+    """Every head ("0.0", ...) and every MLP ("mlp 0", ...) there is, each a set of its own: the places of a sweep."""
     return {str(one): one for layer in layers(model).values() for one in _members(layer)}
 
 
 def layers(model: Model) -> dict[str, Where]:
-    """The heads of each layer together ("attention 0", ...) and its MLP ("mlp 0", ...)."""
-    heads = all_heads(model.cfg.n_layers, model.cfg.n_heads)
+    """The heads of each layer together ("attention 0", ...) and, where it has one, its MLP ("mlp 0", ...)."""
+    heads, mlps = all_heads(model.cfg.n_layers, model.cfg.n_heads), mlp_layers(model)
     found: dict[str, Where] = {}
     for layer in range(model.cfg.n_layers):
         found[f"attention {layer}"] = heads.in_layer(layer)
-        found[f"mlp {layer}"] = Site("mlp", layer)
+        if layer in mlps:
+            found[f"mlp {layer}"] = Site("mlp", layer)
     return found
 
 
@@ -89,6 +91,29 @@ def named(sites: Sites) -> dict[str, tuple[Head | Site, ...]]:
 def union(sites: Mapping[str, tuple[Head | Site, ...]]) -> tuple[Head | Site, ...]:
     """All places of all sets, each once."""
     return tuple(dict.fromkeys(one for members in sites.values() for one in members))
+
+
+def idle(
+    model: Model, sites: Mapping[str, tuple[Head | Site, ...]], swept: Sequence[Swept]
+) -> tuple[tuple[str, str], ...]:
+    """A note for each set whose replacement says nothing of the model, by its name: for `Measurement.notes`.
+
+    Its activations are those that replace them on every prompt, as those of a dead head are; or it is of heads whose
+    W_O is zero, so that nothing they say is read.
+    """
+    changed = torch.stack([one.changed for one in swept]).any(0).tolist()
+    found = []
+    for (name, members), moved in zip(sites.items(), changed, strict=True):
+        if not moved:
+            found.append((name, "replacing it changed no activation, as it is dead or says this anyway: no effect"))
+        elif all(isinstance(one, Head) and not bool(_writes(model, one).any()) for one in members):
+            found.append((name, "it is dead, its W_O is zero: no effect"))
+    return tuple(found)
+
+
+def _writes(model: Model, head: Head) -> Float[Tensor, "d_head d_model"]:
+    written: Tensor = model.blocks[head.layer].attn.W_O[head.head]
+    return written
 
 
 def _members(where: Where) -> tuple[Head | Site, ...]:

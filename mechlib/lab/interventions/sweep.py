@@ -25,7 +25,7 @@ from tqdm import tqdm
 from mechlib.lab.batching import Batch, require_finite
 from mechlib.lab.forward.cache import CachedRun, run_with_cache
 from mechlib.lab.forward.families import Network, network
-from mechlib.lab.hooks import SAME
+from mechlib.lab.hooks import SAME, sizes
 from mechlib.lab.interventions import through_hooks as hooked
 from mechlib.lab.interventions.contexts import Positions, Where, indices, places
 from mechlib.lab.interventions.readout import Read, Readout
@@ -192,8 +192,8 @@ class _Sweep:
         for name in self.names:
             old = base[name]
             off = (old if new is None else new[name] - old).abs()[:, list(at)]
-            largest = SAME * old.abs().max()  # as `hooks.differs` has it
-            by_head[name] = (_any(off > largest), _any(off > 0))
+            rounding = SAME * sizes(old)[:, list(at)]  # as `hooks.differs` has it
+            by_head[name] = (_any(off > rounding), _any(off > 0))
         found = [
             [
                 any(bool(by_head[name][which][list(heads or (0,))].any()) for name, heads in own.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -64,30 +65,37 @@ def _token(model: Model, number: int) -> int:
     return ids[0]
 
 
-def number_structure(model: Model, permutations: int = 1000, seed: int = 0) -> Measurement:
-    """The order in the embeddings of 0 to 99, and in these with the numbers' labels permuted: one row each.
+def number_structure(
+    model: Model, permutations: int = 1000, seed: int = 0, n: int = NUMBERS, periods: tuple[float, ...] = PERIODS
+) -> Measurement:
+    """The order in the embeddings of 0 to n - 1, and in these with the numbers' labels permuted: one row each.
 
     The first row is the true order, the others are the null. Both columns are shares between 0 and 1 of the embedding
     (all its dimensions together) without its quadratic trend in the number:
 
-    periods         the share of the power, without the mean, at periods 2, 5 and 10 of the discrete Fourier transform
-                    over the numbers (a cosine and a sine, or for period 2 one wave: 5 of 97 degrees of freedom, so
-                    about .05 by chance)
+    periods         the share of the power, without the mean, at these periods: of a cosine and a sine of each (or for
+                    period 2 one wave: 5 of 97 degrees of freedom, so about .05 by chance). Of numbers that go round
+                    these periods as often as 100 does, that is the power of the discrete Fourier transform. It leaks: a
+                    wave of another period less than 1 / n away in frequency has a share too (period 4.913 .65 at 5);
+                    `periods_of_numbers` tells such waves apart
     units and tens  the share of the variance that tens digit and units digit explain additively (two-way analysis of
                     variance: of their 18 degrees of freedom the trend has taken two, which leaves 16 of 97 degrees of
                     freedom, so about .165 by chance)
 
-    A number from weights alone: exact for this checkpoint. Raises ValueError where a number has several tokens.
+    Chances are those of 100 numbers. From weights alone: exact for this checkpoint. Raises ValueError where a number
+    has several tokens, for periods below 2 or above n, and below 20 numbers, which two digits would explain whole.
     Source: Nanda et al. 2023, arXiv:2301.05217, for periods; the two-way table is Fisher's.
     """
-    embedding = _embedding(model)
-    stream = np.random.default_rng(seed)
-    orders = [np.arange(NUMBERS), *(stream.permutation(NUMBERS) for _ in range(permutations))]
+    check_periods(periods, n)
+    if n < 20:
+        raise ValueError(f"{n} numbers: tens digit and units digit would explain all; give at least 20")
+    embedding = embedding_of_numbers(model, n)
+    names, orders = orders_of(n, permutations, seed)
+    waves, digits = wave_basis(n, periods), digit_basis(n)
     values = []
     for order in orders:
         left = without_trend(embedding[order])
-        values.append([share_of_periods(left), share_of_digits(left)])
-    names = ("in order", *(f"permutation {number}" for number in range(1, len(orders))))
+        values.append([share_in(left, waves), share_in(left, digits)])
     return Measurement(
         np.array(values),
         names,
@@ -103,7 +111,7 @@ def shares_of_each_digit(model: Model) -> Measurement:
     One row, columns "tens" and "units", which add up to the column "units and tens" of `number_structure`; by chance
     about .07 (the trend takes two of nine degrees of freedom) and .09.
     """
-    left = without_trend(_embedding(model))
+    left = without_trend(embedding_of_numbers(model, NUMBERS))
     table = (left - left.mean(axis=0)).reshape(10, 10, -1)  # tens units d_model
     tens, units = (10 * (table.mean(axis=axis) ** 2).sum() / (table**2).sum() for axis in (1, 0))
     of = "share of the number embedding, without its quadratic trend"
@@ -111,27 +119,78 @@ def shares_of_each_digit(model: Model) -> Measurement:
     return Measurement(values, ("in order",), unit="order of the numbers", columns=("tens", "units"), of=of)
 
 
-def _embedding(model: Model) -> Float[np.ndarray, "n d_model"]:
-    rows = torch.tensor([_token(model, number) for number in range(NUMBERS)], device=model.W_E.device)
-    return model.W_E.detach()[rows].cpu().double().numpy()
+def embedding_of_numbers(model: Model, n: int) -> Float[np.ndarray, "n d_model"]:
+    """The embeddings of 0 to n - 1. ValueError where one of these numbers is not one token."""
+    rows = torch.tensor([_token(model, number) for number in range(n)], device=model.W_E.device)
+    found: np.ndarray = model.W_E.detach()[rows].cpu().double().numpy()
+    return found
+
+
+def orders_of(n: int, permutations: int, seed: int) -> tuple[tuple[str, ...], list[Int[np.ndarray, " n"]]]:
+    """The true order and random ones, with their names."""
+    stream = np.random.default_rng(seed)
+    orders = [np.arange(n), *(stream.permutation(n) for _ in range(permutations))]
+    return ("in order", *(f"permutation {number}" for number in range(1, len(orders)))), orders
+
+
+def check_periods(periods: Sequence[float], n: int) -> None:
+    """ValueError for periods of which n numbers say nothing."""
+    for period in periods:
+        if not 2 <= period <= n:
+            raise ValueError(
+                f"period {period:g} in {n} numbers: two numbers at least make a wave, and all of them at most"
+            )
+    if not periods:
+        raise ValueError("no periods: name at least one, as in (2, 5, 10)")
 
 
 def without_trend(embedding: Float[np.ndarray, "n d_model"]) -> Float[np.ndarray, "n d_model"]:
     """Each dimension less the quadratic in n that fits it best (least squares)."""
-    n = np.arange(len(embedding)) / len(embedding)
-    basis, _ = np.linalg.qr(np.stack([np.ones_like(n), n, n**2], axis=1))
+    basis = trend(len(embedding))
     return embedding - basis @ (basis.T @ embedding)
 
 
-def share_of_periods(left: Float[np.ndarray, "n d_model"], periods: tuple[int, ...] = PERIODS) -> float:
-    """Power at these periods as a share of all but the mean's."""
-    power = (np.abs(np.fft.rfft(left, axis=0)) ** 2).sum(axis=1)
-    power[1 : (len(left) + 1) // 2] *= 2  # these have a mirror image each
-    return float(power[[len(left) // period for period in periods]].sum() / power[1:].sum())
+def trend(n: int) -> Float[np.ndarray, "n 3"]:
+    """Orthonormal columns that span all quadratics in the number."""
+    x = np.arange(n) / n
+    basis: np.ndarray = np.linalg.qr(np.stack([np.ones_like(x), x, x**2], axis=1))[0]
+    return basis
+
+
+def share_of_periods(left: Float[np.ndarray, "n d_model"], periods: Sequence[float] = PERIODS) -> float:
+    """Power at these periods as a share of all but the mean's, of any n and any periods."""
+    return share_in(left, wave_basis(len(left), periods))
 
 
 def share_of_digits(left: Float[np.ndarray, "n d_model"]) -> float:
-    """Variance explained by the tens digit and the units digit, additively, of 100 numbers in order."""
-    table = (left - left.mean(axis=0)).reshape(10, 10, -1)  # tens units d_model
-    explained = 10 * (table.mean(axis=1) ** 2).sum() + 10 * (table.mean(axis=0) ** 2).sum()
-    return float(explained / (table**2).sum())
+    """Variance explained by the tens digit (tens and hundreds together) and the units digit, additively."""
+    return share_in(left, digit_basis(len(left)))
+
+
+def share_in(left: Float[np.ndarray, "n d_model"], basis: Float[np.ndarray, "n k"]) -> float:
+    """The share of the variance that these orthonormal columns without mean explain, all dimensions together."""
+    return float(((basis.T @ left) ** 2).sum() / ((left - left.mean(axis=0)) ** 2).sum())
+
+
+def wave_basis(n: int, periods: Sequence[float]) -> Float[np.ndarray, "n k"]:
+    """Orthonormal columns without mean that span a cosine and a sine of each period."""
+    angles = [2 * np.pi * np.arange(n) / period for period in periods]
+    return orthonormal(_centred(np.stack([wave(angle) for angle in angles for wave in (np.cos, np.sin)], axis=1)))
+
+
+def digit_basis(n: int) -> Float[np.ndarray, "n k"]:
+    """Orthonormal columns without mean that span all sums of a function of the tens and one of the units."""
+    tens, units = np.divmod(np.arange(n), 10)
+    table = np.concatenate([np.eye(tens.max() + 1)[tens], np.eye(10)[units]], axis=1)
+    return orthonormal(_centred(table))
+
+
+def orthonormal(columns: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n rank"]:
+    """Orthonormal columns with the span of these, which may depend on each other."""
+    left, sizes, _ = np.linalg.svd(columns, full_matrices=False)
+    found: np.ndarray = left[:, sizes > 1e-9 * sizes[0]]
+    return found
+
+
+def _centred(columns: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
+    return columns - columns.mean(axis=0)

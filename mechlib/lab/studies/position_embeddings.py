@@ -21,7 +21,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mechlib.lab.batching import Batch, batches, per_prompt
-from mechlib.lab.hooks import NothingChanged, differs, run
+from mechlib.lab.hooks import NothingChanged, differs, mlp_layers, run
 from mechlib.lab.interventions.ablation import INTACT
 from mechlib.lab.interventions.contexts import check_silent
 from mechlib.lab.metrics import logit_diff
@@ -37,7 +37,8 @@ OUTPUT = "output"
 def readers(model: Model) -> dict[str, tuple[str, ...]]:
     """Sets of readers by name: each "mlp 0" and "attention 0", all "mlps", all "attentions", and those but the first
     ("later attentions")."""
-    mlps, attentions = (tuple(f"{kind} {n}" for n in range(model.cfg.n_layers)) for kind in ("mlp", "attention"))
+    mlps = tuple(f"mlp {layer}" for layer in mlp_layers(model))
+    attentions = tuple(f"attention {layer}" for layer in range(model.cfg.n_layers))
     joint = {"mlps": mlps, "attentions": attentions, "later attentions": attentions[1:]}
     return {name: (name,) for name in (*mlps, *attentions)} | {name: own for name, own in joint.items() if own}
 
@@ -133,9 +134,11 @@ def _hook(model: Model, reader: str) -> str:
     kind, _, number = reader.partition(" ")
     if reader == OUTPUT:
         return "ln_final.hook_in"
-    if kind not in ("mlp", "attention") or not number.isdigit() or int(number) >= model.cfg.n_layers:
+    layers = mlp_layers(model) if kind == "mlp" else range(model.cfg.n_layers)
+    if kind not in ("mlp", "attention") or not number.isdigit() or int(number) not in layers:
+        some = "'mlp 0' or " if mlp_layers(model) else ""
         raise ValueError(
-            f"{checkpoint_of(model).name} has no reader {reader!r}: write 'mlp 0' or 'attention 0', up to "
+            f"{checkpoint_of(model).name} has no reader {reader!r}: write {some}'attention 0', up to "
             f"{model.cfg.n_layers - 1}, or {OUTPUT!r}"
         )
     return f"blocks.{number}.{'ln2' if kind == 'mlp' else 'ln1'}.hook_in"

@@ -8,7 +8,7 @@ import torch
 
 from mechlib.lab.batching import batches, per_prompt
 from mechlib.lab.behaviour import answers_correctly
-from mechlib.lab.hooks import run
+from mechlib.lab.hooks import mlp_layers, run
 from mechlib.lab.models.loading import Model, checkpoint_of
 from mechlib.measurement import Measurement
 from mechlib.parts.heads import all_heads
@@ -74,7 +74,7 @@ def activation_norms(model: Model, prompts: PromptSet, unit: str = "") -> Measur
     """
     layers = range(model.cfg.n_layers)
     stream = [f"blocks.{layer}.hook_resid_post" for layer in layers]
-    mlps = [f"blocks.{layer}.hook_mlp_out" for layer in layers]
+    mlps = [f"blocks.{layer}.hook_mlp_out" for layer in mlp_layers(model)]
     heads = [f"blocks.{layer}.attn.hook_z" for layer in layers]
     made = batches(model, prompts)
     values = []
@@ -84,7 +84,7 @@ def activation_norms(model: Model, prompts: PromptSet, unit: str = "") -> Measur
         values.append(torch.cat([whole, *(kept[name][:, -1].norm(dim=-1) for name in heads)], dim=1))
     columns = (
         *(f"after layer {layer}" for layer in layers),
-        *(f"mlp {layer}" for layer in layers),
+        *(f"mlp {layer}" for layer in mlp_layers(model)),
         *map(str, all_heads(model.cfg.n_layers, model.cfg.n_heads)),
     )
     found = per_prompt(prompts, made, values, columns, "norm of the activation at the last position", unit)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from mechlib.measurement import Measurement
+from mechlib.measurement import ROUNDING, Measurement
 from mechlib.statistics.assembly import sources_of
 from mechlib.statistics.estimate import Estimate, plural
 from mechlib.statistics.intervals.resampling import RESAMPLES, SEED, TooFew
@@ -19,24 +20,53 @@ DRAWN = 200  # sets that a null has where so many exist; fewer are all there are
 
 
 def permutation_p(observed: float, null: Sequence[float] | np.ndarray) -> float:
-    """(b + 1) / (m + 1), with b of m null values at least as large as what was observed."""
-    values = np.asarray(null, dtype=np.float64)
-    return float((np.sum(values >= observed) + 1) / (len(values) + 1))
+    """(b + 1) / (m + 1), with b of m null values at least as large as what was observed, up to rounding.
+
+    Raises ValueError for a null that is empty, of several columns, or not finite, and for an observation that is not.
+    """
+    values = _sample(null, "a null")
+    if not np.isfinite(observed):
+        raise ValueError(f"{observed} was observed: no share of a null lies beyond it; find out where it arises")
+    return float(
+        (np.sum((values >= observed) | np.isclose(values, observed, rtol=ROUNDING, atol=0)) + 1) / (len(values) + 1)
+    )
 
 
 def sign_flip_p(differences: Sequence[float] | np.ndarray) -> float:
     """Two-sided p that paired differences are symmetric about zero: all sign flips up to 12 pairs, else 10,000.
 
+    Sums count as equal where rounding is all that tells them apart, so that the unit does not matter: .1 + .2 - .3 is
+    as much zero as 1 + 2 - 3.
+
+    Raises ValueError for no differences, for several columns of them, and for one that is not finite.
     Source: Fisher 1935; Phipson and Smyth 2010 for the count of the observed signs.
     """
-    values = np.sort(np.asarray(differences, dtype=np.float64))
-    n = len(values)
+    values = np.sort(_sample(differences, "a sample of differences"))
+    n, largest = len(values), float(np.abs(values).max())
+    values = values / (largest or 1.0)  # before they are added up: neither sum nor tolerance overflows
+    least = abs(math.fsum(values)) - ROUNDING * float(np.abs(values).sum())
     if n <= 12:
         signs = 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
-        extreme = np.abs(signs @ values) >= abs(values.sum()) * (1 - 1e-12)
-        return float(extreme.mean())  # the observed signs are among them
+        return float((np.abs(signs @ values) >= least).mean())  # the observed signs are among them
     signs = 1.0 - 2.0 * np.random.default_rng([SEED, n]).integers(0, 2, size=(RESAMPLES, n))
-    return permutation_p(abs(values.sum()) * (1 - 1e-12), np.abs(signs @ values))
+    return permutation_p(least, np.abs(signs @ values))
+
+
+def _sample(given: Sequence[float] | np.ndarray, what: str) -> np.ndarray:
+    """The numbers as a vector of float64. ValueError for what has no p."""
+    values = np.asarray(given, dtype=np.float64)
+    if values.ndim != 1:
+        raise ValueError(
+            f"{what} has {values.ndim} dimensions, {values.shape}: give one column, for which there is one p"
+        )
+    if not len(values):
+        raise ValueError(f"{what} is empty: nothing has a p-value; measure some")
+    if not np.isfinite(values).all():
+        bad = int(np.argmin(np.isfinite(values)))
+        raise ValueError(
+            f"{what} has {values[bad]} at place {bad}: wanted are finite numbers; find out where it arises"
+        )
+    return values
 
 
 def above_null(
@@ -97,7 +127,7 @@ def exceeding(own: Estimate, null: np.ndarray, share: float, exhaustive: bool, u
 
 def percentile_of(null: Sequence[float] | np.ndarray, share: float = PERCENTILE) -> float:
     """The percentile of a null, the 95th by default: the smallest value that such a share of its sets do not exceed."""
-    ordered = np.sort(np.asarray(null, dtype=np.float64))
+    ordered = np.sort(_sample(null, "a null"))
     return float(ordered[int(np.ceil(share * len(ordered) - 1e-9)) - 1])
 
 

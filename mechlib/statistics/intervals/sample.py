@@ -49,14 +49,19 @@ class Sample:
         return np.cumsum((0, *self.sizes[:-1]))
 
     def combined(self, values: np.ndarray) -> np.ndarray:
-        """Stratum means of values (rows x columns), added with their shares."""
-        means = np.add.reduceat(values, self.starts, axis=0) / np.array(self.sizes)[:, None]
-        combined: np.ndarray = np.array(self.shares) @ means
-        return combined
+        """Stratum means of values (rows x columns), added with their shares; of equal values exactly that value."""
+        means, shares = means_of_runs(values, self.starts, self.sizes), np.array(self.shares)
+        low = high = np.zeros(values.shape[1])  # shares of a sample add up to one: what they weigh lies between these
+        for sign in (1, -1):  # those of a second sample, which is taken from the first, to minus one
+            side = sign * means[sign * shares > 0]
+            if len(side):
+                low, high = low + side.min(axis=0), high + side.max(axis=0)
+        within: np.ndarray = np.clip(shares @ means, low, high)
+        return within
 
     def within(self, values: np.ndarray) -> np.ndarray:
         """Values (rows x columns) less the mean of their stratum."""
-        means = np.add.reduceat(values, self.starts, axis=0) / np.array(self.sizes)[:, None]
+        means = means_of_runs(values, self.starts, self.sizes)
         centred: np.ndarray = values - np.repeat(means, self.sizes, axis=0)
         return centred
 
@@ -77,11 +82,21 @@ def sample(measured: Measurement, across: str | None, base: Measurement | None =
     shares = (1 / len(sizes),) * len(sizes)
     if drawn == "clusters":
         starts = np.cumsum((0, *sizes[:-1]))
-        counted = np.array(sizes)
-        rows = np.add.reduceat(rows, starts, axis=0) / counted[:, None]
-        below = None if below is None else np.add.reduceat(below, starts) / counted
+        rows = means_of_runs(rows, starts, sizes)
+        below = None if below is None else means_of_runs(below[:, None], starts, sizes)[:, 0]
         sizes, shares = (len(sizes),), (1.0,)
     return Sample(rows, below, sizes, shares, drawn, len(measured), clusters, noun)
+
+
+def means_of_runs(values: np.ndarray, starts: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
+    """The mean of each run of consecutive rows (rows x columns): never outside of the run's values.
+
+    A sum of equal values rounds, and so would the mean: twenty times .1 over twenty is not .1.
+    """
+    means = np.add.reduceat(values, starts, axis=0) / np.array(sizes)[:, None]
+    lowest, highest = np.minimum.reduceat(values, starts, axis=0), np.maximum.reduceat(values, starts, axis=0)
+    within: np.ndarray = np.clip(means, lowest, highest)
+    return within
 
 
 def _across(measured: Measurement, across: str | None) -> tuple[Drawn, str]:

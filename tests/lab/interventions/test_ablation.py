@@ -234,8 +234,14 @@ def test_a_head_that_writes_nothing_is_named_and_not_called_harmless(tmp_path):
         network.transformer.h[1].attn.c_attn.bias[values] = 0
     network.save_pretrained(tmp_path / "mute")
     word_tokenizer().save_pretrained(tmp_path / "mute")
+    mute, prompts = load(str(tmp_path / "mute")), pairs(3)
+    found = under_ablation(mute, prompts, EVERY, "zero", metric="logit difference")
+    assert found.said_of("1.2") == (
+        "1.2: replacing it changed no activation, as it is dead or says this anyway: no effect",
+    )
+    assert (found["1.2"].array == found[INTACT].array).all()
     with pytest.raises(NothingChanged, match=r"zero ablation of 1\.2 at position all of .* changed no activation"):
-        under_ablation(load(str(tmp_path / "mute")), pairs(3), EVERY, "zero")
+        under_ablation(mute, prompts, heads("1.2"), "zero")
 
 
 def test_the_mean_at_bos_is_what_stands_there_anyway(gpt2):
