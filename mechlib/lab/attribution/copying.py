@@ -10,9 +10,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mechlib.lab.attribution.attention import Word, mention
-from mechlib.lab.attribution.direct import through_final_norm
+from mechlib.lab.attribution.direct import scale_hooks, through_final_norm
 from mechlib.lab.batching import Batch, batches, per_prompt
-from mechlib.lab.hooks import run
+from mechlib.lab.hooks import mlp_layers, run, sizes
 from mechlib.lab.models.loading import Model, checkpoint_of
 from mechlib.measurement import Measurement
 from mechlib.parts.heads import Head, all_heads
@@ -115,15 +115,13 @@ def _moved(model: Model, batch: Batch, head: Head, to: Word) -> Float[Tensor, "b
     position, rows = mention(batch, to), torch.arange(len(batch.rows), device=batch.tokens.device)
     name = batch.tokens[rows, position]
     block, last = f"blocks.{head.layer}.attn.", f"blocks.{model.cfg.n_layers - 1}.hook_resid_post"
-    scale = ("ln_final.hook_scale",) if model.cfg.normalization_type else ()
+    scale = scale_hooks(model)
     logits, kept = run(model, batch.tokens, keep=(f"{block}hook_pattern", f"{block}hook_z", last, *scale))
     attention = kept[f"{block}hook_pattern"][rows, head.head, -1, position]
     output = kept[f"{block}hook_z"][:, -1, head.head] @ model.blocks[head.layer].attn.W_O[head.head]
 
     def towards_name(part: Float[Tensor, "batch d_model"]) -> Float[Tensor, " batch"]:
         normed = through_final_norm(model, part)
-        if getattr(model.cfg, "rmsnorm_uses_offset", False):  # the gain of Gemma's norm is 1 + weight
-            normed = normed + part
         return ((normed / kept[scale[0]][:, -1] if scale else normed) * model.W_U.T[name]).sum(-1)
 
     _check_logit(model, name, towards_name(kept[last][:, -1]), logits[:, -1])
@@ -132,7 +130,7 @@ def _moved(model: Model, batch: Batch, head: Head, to: Word) -> Float[Tensor, "b
 
 def _require_plain_writes(model: Model, tokens: Int[Tensor, "batch pos"]) -> None:
     """ValueError where a layer's stream is not the one before it with what heads, their bias and the MLP write."""
-    with_mlp = [layer for layer, block in enumerate(model.blocks) if hasattr(block, "mlp")]
+    with_mlp = mlp_layers(model)
     layers = range(model.cfg.n_layers)
     parts = [
         f"blocks.{layer}.{part}" for layer in layers for part in ("hook_resid_pre", "hook_resid_post", "attn.hook_z")
@@ -142,11 +140,11 @@ def _require_plain_writes(model: Model, tokens: Int[Tensor, "batch pos"]) -> Non
         stream = kept[f"blocks.{layer}.hook_resid_post"]
         made = torch.einsum("bphd,hdm->bpm", kept[f"blocks.{layer}.attn.hook_z"], block.attn.W_O)
         made = made + kept[f"blocks.{layer}.hook_resid_pre"] + (0 if block.attn.b_O is None else block.attn.b_O)
-        off = (made + (kept[f"blocks.{layer}.hook_mlp_out"] if layer in with_mlp else 0) - stream).abs().max()
-        if not off <= SAME * stream.abs().max():
+        off = (made + (kept[f"blocks.{layer}.hook_mlp_out"] if layer in with_mlp else 0) - stream).abs()
+        if not (off <= SAME * sizes(stream)).all():
             raise ValueError(
                 f"{checkpoint_of(model).name} norms or scales what its heads write: put together from its parts, layer "
-                f"{layer}'s stream differs by {off:.2g}, so a head does not write the product of its weights"
+                f"{layer}'s stream differs by {off.max():.2g}, so a head does not write the product of its weights"
             )
 
 

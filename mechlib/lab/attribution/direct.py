@@ -43,6 +43,8 @@ def through_final_norm(model: Model, written: Float[Tensor, "... d_model"]) -> F
     if kind.startswith("LN") and not model.cfg.final_rms:
         written = written - written.mean(-1, keepdim=True)
     gain = getattr(model.ln_final, "weight", None) if kind else None
+    if gain is not None and getattr(model.cfg, "rmsnorm_uses_offset", False):
+        gain = 1 + gain  # as Gemma's norm has it
     return written if gain is None else written * gain
 
 

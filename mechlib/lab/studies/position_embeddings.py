@@ -21,7 +21,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mechlib.lab.batching import Batch, batches, per_prompt
-from mechlib.lab.hooks import NothingChanged, differs, mlp_layers, run
+from mechlib.lab.hooks import NothingChanged, differs, mlp_layers, run, sizes
 from mechlib.lab.interventions.ablation import INTACT
 from mechlib.lab.interventions.contexts import check_silent
 from mechlib.lab.metrics import logit_diff
@@ -175,11 +175,12 @@ def _embeddings(model: Model, batch: Batch) -> Float[Tensor, "pos d_model"]:
     rows, tokens = table[len(table) - model.cfg.n_ctx :], batch.tokens[:1]
     stream = run(model, tokens, keep=["blocks.0.hook_resid_pre"])[1]["blocks.0.hook_resid_pre"]
     words = model.W_E.detach()[tokens]
-    off = (words + rows[: tokens.shape[1]] - stream).abs().max() if words.shape == stream.shape else float("inf")
-    if not off <= 1e-4 * stream.abs().max():
+    summed = words.shape == stream.shape
+    off = (words + rows[: tokens.shape[1]] - stream).abs() if summed else torch.full_like(stream, float("inf"))
+    if not (off <= 1e-4 * sizes(stream)).all():
         raise ValueError(
             f"{checkpoint_of(model).name} begins its stream otherwise than with the tokens' embedding plus the "
-            f"positions' (it differs by {off:.2g}): choose a model that adds the two, as GPT-2 does"
+            f"positions' (it differs by {off.max():.2g}): choose a model that adds the two, as GPT-2 does"
         )
     return rows
 
