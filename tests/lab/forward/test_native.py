@@ -205,7 +205,7 @@ def test_a_bidirectional_model_is_refused_by_every_instrument_of_the_plain_forwa
 def test_a_setting_that_nobody_named_is_refused_by_its_logits():
     model = native(normalization_type="LN")
     model.original_model.layers[1].attn.original_component.scale = 1.0
-    with pytest.raises(UnsupportedModel, match=r"toy computes other logits .* by \d.* of their spread.* hooked=True"):
+    with pytest.raises(UnsupportedModel, match=r"toy computes other logits .* by up to \d.* hooked=True"):
         network(model)
 
 
