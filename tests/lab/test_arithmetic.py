@@ -13,7 +13,7 @@ from mechlib.lab.interventions.contexts import Site
 from mechlib.lab.interventions.patching import lost_by_patching, restored_by_patching
 from mechlib.parts.circuits import Circuit, circuit
 from mechlib.parts.heads import Head
-from tests.helpers.arithmetic import PROMPTS, REFERENCE, arithmetic
+from tests.lab.arithmetic import PROMPTS, REFERENCE, arithmetic
 
 HEADS = {"0.0": Head(0, 0), "0.1": Head(0, 1), "1.0": Head(1, 0), "1.1": Head(1, 1)}
 NODES = {**HEADS, "mlp 0": Site("mlp", 0), "mlp 1": Site("mlp", 1)}

@@ -16,9 +16,9 @@ from mechlib.lab.interventions.patching import restored_by_patching
 from mechlib.parts.circuits import Circuit, circuit_of
 from mechlib.parts.heads import Head, Heads, all_heads
 from mechlib.prompts.promptset import Prompt, PromptSet
-from tests.helpers.native import native
 from tests.helpers.tiny import WORDS, pairs
 from tests.helpers.wide import metric, slope, wide
+from tests.lab.forward.native import native
 
 VARIANTS = {
     "no norms": {},

@@ -26,7 +26,7 @@ from transformers import PreTrainedTokenizerFast
 
 from mechlib.lab.models.loading import Model
 from mechlib.prompts.promptset import Prompt, PromptSet
-from tests.helpers.native import native
+from tests.lab.forward.native import native
 
 N, S, DOUBLE, TOTAL, AGAIN = range(5)
 VOCABULARY = ("<unk>", "0", "2", "4", "6", "yes", "no")
