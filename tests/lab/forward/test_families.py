@@ -54,9 +54,10 @@ VARIANTS = {
 }
 REFUSED = {
     "inverse layers": GPT2Config(scale_attn_by_inverse_layer_idx=True, **GPT2),
-    "no scale": GPT2Config(scale_attn_weights=False, **GPT2),
     "dynamic rope": LlamaConfig(rope_parameters=DYNAMIC, **SHAPE),
-    "sliding": Qwen2Config(use_sliding_window=True, sliding_window=4, max_window_layers=0, **SHAPE),
+    "sliding": Qwen2Config(
+        use_sliding_window=True, sliding_window=4, max_window_layers=0, num_key_value_heads=4, **SHAPE
+    ),
     "phi3 sliding": Phi3Config(sliding_window=4, **PHI3),
     "phi3 longrope": Phi3Config(rope_parameters=LONG, **PHI3),
     "mistral": MistralConfig(num_key_value_heads=2, **SHAPE),
