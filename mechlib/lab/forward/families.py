@@ -169,7 +169,8 @@ def _check_same(model: Model, net: Network) -> None:
     ids = torch.linspace(0, len(net.W_E) - 1, min(8, model.cfg.n_ctx), device=net.W_E.device).round().long()
     with torch.no_grad():
         theirs, stream = model(ids.unsqueeze(0))[0], forward(net, ids.unsqueeze(0))[0][0]
-        off, added_up = (net.unembed(stream) - theirs).abs(), net.ln_final(stream).abs() @ net.W_U.abs().T
+        off, read = (net.unembed(stream) - theirs).abs(), net.ln_final(stream).abs()
+        added_up = torch.cat([read @ some.abs().T for some in net.W_U.split(4096)], dim=-1)  # a copy of all is large
     if not theirs.isfinite().all():
         return
     ordered = theirs.flatten().sort().values
