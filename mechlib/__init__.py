@@ -55,8 +55,10 @@ if TYPE_CHECKING:
     from mechlib.statistics import overlap as overlap
     from mechlib.statistics import partial_necessity as partial_necessity
     from mechlib.statistics import permutation_p as permutation_p
+    from mechlib.statistics import precision as precision
     from mechlib.statistics import proportion as proportion
     from mechlib.statistics import ratio as ratio
+    from mechlib.statistics import recall as recall
     from mechlib.statistics import share_kept as share_kept
     from mechlib.statistics import strongest as strongest
     from mechlib.statistics import strongest_circuit as strongest_circuit

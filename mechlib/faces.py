@@ -28,8 +28,8 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
         "mechlib.statistics": (
             "TooFew", "above", "above_null", "across_seeds", "agreement_of_halves", "circuit_above", "cmd",
             "correlation", "cpr", "difference", "distance_correlation", "equivalence", "exact", "faithfulness", "gap",
-            "independence", "mean", "minimality", "overlap", "partial_necessity", "permutation_p", "proportion",
-            "ratio", "share_kept", "strongest", "strongest_circuit", "sufficiency",
+            "independence", "mean", "minimality", "overlap", "partial_necessity", "permutation_p", "precision",
+            "proportion", "ratio", "recall", "share_kept", "strongest", "strongest_circuit", "sufficiency",
         ),
         "mechlib.statistics.circuits.grid": ("cells", "kept"),
         "mechlib.statistics.estimate": ("Estimate",),

@@ -48,17 +48,22 @@ class Edge(NamedTuple):
 
 @dataclass(frozen=True)
 class Graph:
-    """Every node and edge of a model of `n_layers` layers with `n_heads` heads; `parallel` blocks as in GPT-NeoX."""
+    """Every node and edge of a model of `n_layers` layers with `n_heads` heads.
+
+    parallel  whether MLPs read the stream that the heads of their layer read, as in GPT-NeoX
+    mlps      False for an attention-only model
+    """
 
     n_layers: int
     n_heads: int
     parallel: bool = False
+    mlps: bool = True
 
     @cached_property
     def sources(self) -> tuple[str, ...]:
         """What writes into the residual stream, in order: "input", then heads and MLP of each layer."""
         layers = range(self.n_layers)
-        return (INPUT, *(node for layer in layers for node in (*self._heads(layer), f"mlp {layer}")))
+        return (INPUT, *(node for layer in layers for node in (*self._heads(layer), *self._mlp(layer))))
 
     @cached_property
     def targets(self) -> tuple[tuple[str, str], ...]:
@@ -66,7 +71,10 @@ class Graph:
         found = [
             place
             for layer in range(self.n_layers)
-            for place in (*((head, port) for head in self._heads(layer) for port in "qkv"), (f"mlp {layer}", ""))
+            for place in (
+                *((head, port) for head in self._heads(layer) for port in "qkv"),
+                *((mlp, "") for mlp in self._mlp(layer)),
+            )
         ]
         return (*found, (LOGITS, ""))
 
@@ -88,7 +96,7 @@ class Graph:
             return len(self.sources)
         layer = layer_of(node)
         serial_mlp = node.startswith("mlp") and not self.parallel
-        return 1 + layer * (self.n_heads + 1) + (self.n_heads if serial_mlp else 0)
+        return 1 + layer * (self.n_heads + self.mlps) + (self.n_heads if serial_mlp else 0)
 
     def check(self, names: Iterable[str]) -> None:
         """Nothing where all are nodes or edges of this graph; ValueError with the nearest name otherwise."""
@@ -99,8 +107,8 @@ class Graph:
                 near = difflib.get_close_matches(name, known, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else "is it of another model?"
                 raise ValueError(
-                    f"{name!r} is no node or edge of a model of {self.n_layers} layers with {self.n_heads} heads: "
-                    f"{hint}"
+                    f"{name!r} is no node or edge of a model of {self.n_layers} layers with {self.n_heads} heads"
+                    f"{'' if self.mlps else ' and no MLPs'}: {hint}"
                 )
 
     @cached_property
@@ -109,6 +117,9 @@ class Graph:
 
     def _heads(self, layer: int) -> tuple[str, ...]:
         return tuple(f"{layer}.{head}" for head in range(self.n_heads))
+
+    def _mlp(self, layer: int) -> tuple[str, ...]:
+        return (f"mlp {layer}",) if self.mlps else ()
 
 
 def is_part(name: str) -> bool:

@@ -14,6 +14,7 @@ from mechlib.statistics.circuits.hypotheses import (
     sufficiency,
 )
 from mechlib.statistics.circuits.nulls import above_null, permutation_p, sign_flip_p
+from mechlib.statistics.circuits.recovery import precision, recall
 from mechlib.statistics.circuits.stability import agreement_of_halves, overlap
 from mechlib.statistics.correlations import correlation
 from mechlib.statistics.dependence import distance_correlation
@@ -26,6 +27,6 @@ from mechlib.statistics.trainings import across_seeds, exact
 __all__ = [
     "RatioRefused", "TooFew", "above", "above_null", "across_seeds", "agreement_of_halves", "circuit_above", "cmd",
     "correlation", "cpr", "difference", "distance_correlation", "equivalence", "exact", "faithfulness", "gap",
-    "independence", "mean", "minimality", "overlap", "partial_necessity", "permutation_p", "proportion", "ratio",
-    "set_seed_offset", "share_kept", "sign_flip_p", "strongest", "strongest_circuit", "sufficiency",
+    "independence", "mean", "minimality", "overlap", "partial_necessity", "permutation_p", "precision", "proportion",
+    "ratio", "recall", "set_seed_offset", "share_kept", "sign_flip_p", "strongest", "strongest_circuit", "sufficiency",
 ]  # fmt: skip

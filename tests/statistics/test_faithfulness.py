@@ -1,6 +1,7 @@
 """Curves by size: shares of what a model has, the areas CPR and CMD, their intervals."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -75,6 +76,39 @@ def test_a_share_of_nothing_is_refused():
             judged(replace(m, values=m.values[:, [1, 0, *range(2, 10)]]))
     with pytest.raises(KeyError, match="no column empty"):
         faithfulness(m.without(["empty"]))
+
+
+def error(m: Measurement, whole: np.ndarray) -> Measurement:
+    """The same circuits by an error: as much is missing to `whole` as was scored."""
+    return replace(m, values=whole[:, None] - m.values)
+
+
+@pytest.mark.parametrize("judged", [faithfulness, partial(cpr, whole=400), partial(cmd, whole=400)])
+def test_an_error_of_which_nothing_is_perfect_has_the_numbers_of_its_score(judged):
+    """KL is 0 for the model: shares are of the empty circuit's error, and nothing is divided by the model's."""
+    m = curve(KEPT)
+    perfect = error(m, m["model"].array)
+    assert not perfect["model"].array.any()
+    wanted, found = judged(m), judged(perfect, lower_is_better=True)
+    for one, other in zip(*([e] if isinstance(e, Estimate) else e for e in (wanted, found)), strict=True):
+        assert (other.value, *ends(other)) == pytest.approx((one.value, *ends(one)))
+    loss = error(m, m["model"].array + 0.7)  # the model's own loss is not 0
+    some = judged(loss, lower_is_better=True)
+    assert [e.value for e in ([some] if isinstance(some, Estimate) else some)] == pytest.approx(
+        [e.value for e in ([wanted] if isinstance(wanted, Estimate) else wanted)]
+    )
+
+
+def test_a_score_taken_for_an_error_is_refused_and_an_error_taken_for_a_score():
+    m = curve(np.array([0.8]), ("circuit",))
+    perfect = error(m, m["model"].array)
+    with pytest.raises(RatioRefused, match="of an error say lower_is_better=True"):
+        faithfulness(perfect)
+    with pytest.raises(RatioRefused, match="this is no error, leave lower_is_better out"):
+        faithfulness(m, lower_is_better=True)
+    with pytest.raises(RatioRefused, match=r"scores 0 on every row.*lower_is_better=True"):
+        share_kept(perfect)
+    assert gap(perfect).value == pytest.approx(gap(m).value)
 
 
 # Areas.

@@ -356,6 +356,18 @@ def test_a_circuit_is_partly_necessary_if_its_removal_costs_more_than_that_of_ot
     assert partial_necessity(nothing, others("without", np.full(200, middle), middle)).value == 0
 
 
+def test_necessity_by_an_error_is_necessity_by_its_score():
+    """The error is 5 less the score: what the removal costs is the same, and of the other sign."""
+    model = model_scores()
+    scored = scores(model=model, without=0.4 * model)
+    rest = others("without", draws(11).uniform(0, model.mean(), 200), model.mean())
+    error, errors = (replace(m, values=5 - m.values) for m in (scored, rest))
+    wanted, found = partial_necessity(scored, rest), partial_necessity(error, errors, lower_is_better=True)
+    assert 0.1 < wanted.value < 0.9
+    assert (found.value, found.low, found.high) == (wanted.value, wanted.low, wanted.high)
+    assert partial_necessity(error, errors).value == pytest.approx(1 - wanted.value)
+
+
 def test_random_circuits_of_other_prompts_are_refused():
     model = model_scores()
     with pytest.raises(ValueError, match=r"beside random circuit circuit 0: measure both on the same prompts"):

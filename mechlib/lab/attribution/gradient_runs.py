@@ -111,20 +111,23 @@ class RunPair:
         """For each edge of the graph, the output of its source (clean less corrupted) times the gradient of the input
         of its target alone, added up over prompts and positions. Raises BadGradient as `products` does."""
         net, graph, layers = self.net, self.net.graph, range(self.net.n_layers)
-        inputs = [one for layer in layers for one in (*recording.qkv[layer], recording.reads[layer])]
-        names = [f"layer {layer}" for layer in layers for _ in range(4)]
+        reads = recording.reads if net.has_mlps else ()
+        inputs = [one for layer in layers for one in (*recording.qkv[layer], *reads[layer : layer + 1])]
+        ports = 4 if net.has_mlps else 3
+        names = [f"layer {layer}" for layer in layers for _ in range(ports)]
         gradients = self._gradients(recording, [*inputs, recording.end], [*names, "the logits"], metric)
         written, found = self._written(recording), []
         for layer, block in enumerate(net.blocks):
-            *inputs, read = gradients[4 * layer : 4 * layer + 4]
+            own = gradients[ports * layer : ports * (layer + 1)]
             sources = written[: graph.before(f"{layer}.0")]
             seen = recording.streams[layer].detach()
             heads = [
                 _along(_to_stream(block.ln1, seen, gradient, net.input_weights(block, input)), sources)
-                for input, gradient in zip("qkv", inputs, strict=True)
+                for input, gradient in zip("qkv", own[:3], strict=True)
             ]
             found.append(torch.stack(heads, dim=1).flatten())
-            found.append(_along(read.unsqueeze(0), written[: graph.before(f"mlp {layer}")]).flatten())
+            for read in own[3:]:
+                found.append(_along(read.unsqueeze(0), written[: graph.before(f"mlp {layer}")]).flatten())
         return torch.cat([*found, _along(gradients[-1].unsqueeze(0), written).flatten()])
 
     def metric(self, end: Float[Tensor, "batch one d_model"], metric: LogitMetric | None) -> Float[Tensor, " batch"]:
@@ -151,7 +154,8 @@ class RunPair:
             length, first = recording.z[layer].shape[1], graph.before(f"{layer}.0")
             z = self.difference(f"blocks.{layer}.attn.hook_z", length)
             made[first : first + net.n_heads, :, -length:] = times_head_weights(z, block.W_O)
-            made[first + net.n_heads, :, -length:] = self.difference(f"blocks.{layer}.hook_mlp_out", length)
+            if net.has_mlps:
+                made[first + net.n_heads, :, -length:] = self.difference(f"blocks.{layer}.hook_mlp_out", length)
         return made
 
     def _gradients(

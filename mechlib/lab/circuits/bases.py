@@ -48,12 +48,12 @@ def bases(
 
 
 def base_names(net: Network) -> tuple[str, ...]:
-    """The hook names of a base's activations: embeddings, then each layer's heads, then each MLP."""
+    """The hook names of a base's activations: embeddings, then each layer's heads, then each MLP (if any)."""
     layers = range(net.n_layers)
     return (
         "blocks.0.hook_resid_pre",
         *(f"blocks.{layer}.attn.hook_z" for layer in layers),
-        *(f"blocks.{layer}.hook_mlp_out" for layer in layers),
+        *(f"blocks.{layer}.hook_mlp_out" for layer in layers if net.has_mlps),
     )
 
 
@@ -75,7 +75,8 @@ def written_in_base(
     for layer, block in enumerate(net.blocks):
         z = base[f"blocks.{layer}.attn.hook_z"]
         parts.append(torch.einsum("bphd,hdm->hbpm", z, block.W_O))
-        parts.append(base[f"blocks.{layer}.hook_mlp_out"].unsqueeze(0))
+        if net.has_mlps:
+            parts.append(base[f"blocks.{layer}.hook_mlp_out"].unsqueeze(0))
     return torch.cat(parts)
 
 

@@ -45,9 +45,12 @@ def circuit_scores(
     metric       at the last position: "logit difference" of answer and distractor, in logits; "probability" of the
                  answer; "KL" of the distribution from the model's, in nats, 0 for the model; "correct", 1 where the
                  answer is the most likely token. Of an answer of several tokens one is judged, by which it first
-                 differs from its distractor
+                 differs from its distractor. KL is an error: `faithfulness(..., lower_is_better=True)`
     direction    "noising" or "denoising", as this file says
     without      also each circuit's complement: "without", or "without NAME"
+
+    Scored at several positions of a text, each is a row: a causal model holds at a position what the text up to there
+    says. Give the rows of a text one cluster.
 
     Raises ValueError for parts that the model lacks (with the nearest name), circuits of nodes beside circuits of
     edges, prompts without corrupted text or reference where one is needed; UnsupportedModel; Inexact where the circuit

@@ -1,8 +1,8 @@
 """A model as plain tensors, and its forward pass as plain functions: sweeps, paths and circuits compute with these.
 
-`network(model)` takes the weights of a loaded model (raw or folded) of the GPT-2, GPT-NeoX, Llama or Qwen2 family, or
-of a native one without norms. The functions are differentiable, know nothing of hooks, and meet the hooked model to
-rounding; a test holds them against Hugging Face's forward pass.
+`network(model)` takes the weights of a loaded model (`mechlib.lab.forward.weights` says of which) and compares one run
+with the model's own. The functions are differentiable, know nothing of hooks, and meet the hooked model to rounding; a
+test holds them against Hugging Face's forward pass.
 
 Nodes read the residual stream through inputs of their own (a head has three: q, k and v), so that the stream can be
 changed as *one* reader sees it: path patching, circuits of edges and gradients by edge need nothing else.
@@ -11,7 +11,6 @@ changed as *one* reader sees it: path patching, circuits of edges and gradients 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 import torch
@@ -23,21 +22,13 @@ from mechlib.lab.forward.network import Activation as Activation
 from mechlib.lab.forward.network import Block as Block
 from mechlib.lab.forward.network import Network as Network
 from mechlib.lab.forward.network import Norm as Norm
+from mechlib.lab.forward.weights import INSTEAD, taken
+from mechlib.lab.forward.weights import UnsupportedModel as UnsupportedModel
 from mechlib.lab.models.loading import Model, checkpoint_of
 
-FAMILIES = ("GPT2LMHeadModel", "GPTNeoXForCausalLM", "LlamaForCausalLM", "Qwen2ForCausalLM")
-NATIVE = "TransformerLensNative"
-_ACTIVATIONS: Mapping[str, Activation] = {
-    "gelu": F.gelu,
-    "gelu_new": lambda x: F.gelu(x, approximate="tanh"),
-    "gelu_pytorch_tanh": lambda x: F.gelu(x, approximate="tanh"),
-    "silu": F.silu,
-    "relu": F.relu,
-}
-
-
-class UnsupportedModel(ValueError):
-    """The plain forward pass does not know this architecture."""
+# A run may differ from the model's own in the order of its sums: on the models of the record by less than 2e-6 of the
+# spread of the logits, and by less than 1e-6 of what a logit adds up.
+SAME_SHARE, ROUNDED = 1e-4, 1e-5
 
 
 def forward(
@@ -139,7 +130,7 @@ def check_readers(net: Network, names: Iterable[str]) -> None:
 
 
 def _check_hooks(net: Network, hooks: Iterable[str]) -> None:
-    parts = ("attn.hook_z", "hook_mlp_out", "hook_resid_pre", "hook_resid_post")
+    parts = ("attn.hook_z", *(("hook_mlp_out",) if net.has_mlps else ()), "hook_resid_pre", "hook_resid_post")
     known = {f"blocks.{layer}.{part}" for layer in range(net.n_layers) for part in parts}
     for name in hooks:
         if name not in known:
@@ -154,107 +145,39 @@ _NETWORKS: WeakKeyDictionary[Model, tuple[int, Network]] = WeakKeyDictionary()
 def network(model: Model) -> Network:
     """The model's weights as plain tensors; the same object while nobody writes to them.
 
-    Raises UnsupportedModel, naming the architecture, for others than GPT-2, GPT-NeoX, Llama, Qwen2 and native ones
-    without norms.
+    Raises UnsupportedModel, naming the architecture, for others than GPT-2, GPT-NeoX, Llama, Qwen2, Phi-3 and native
+    ones; naming the setting where the model has one that is not computed here; and with the difference where the
+    logits of one short prompt are not the model's own.
     """
     checkpoint_of(model)  # first of all that it is one
     written = sum(parameter._version for parameter in model.parameters())
     known = _NETWORKS.get(model)
     if known is None or known[0] != written:
-        _NETWORKS[model] = known = (written, _taken(model))
+        made = taken(model)
+        _check_same(model, made)
+        _NETWORKS[model] = known = (written, made)
     return known[1]
 
 
-def _taken(model: Model) -> Network:
-    name, cfg = checkpoint_of(model).name, model.cfg
-    unknown, act = _unknown(model), _ACTIVATIONS.get(str(cfg.act_fn))
-    if unknown or act is None:
-        raise UnsupportedModel(
-            f"{name} is a {unknown or f'model with {cfg.act_fn}'}: exact sweeps and circuits know GPT-2, GPT-NeoX, "
-            "Llama and Qwen2; sweep it through hooks with hooked=True, or use the interventions of mechlib.lab, which "
-            "take any model"
-        )
-    groups = int(getattr(cfg, "n_key_value_heads", None) or cfg.n_heads)
-    bias = getattr(model, "b_U", None)
-    rotary = _rotary(model) if cfg.positional_embedding_type == "rotary" else None
+def _check_same(model: Model, net: Network) -> None:
+    """UnsupportedModel unless a run on a few tokens, spread over the vocabulary, has the model's own logits.
+
+    They may differ by SAME_SHARE of the spread that all but the largest and smallest tenth of the logits have (programs
+    compiled into a transformer forbid words by logits of -1e12), and by ROUNDED of what each logit adds up, which may
+    cancel. Where the model computes NaN nothing is said here: the measurements refuse it, by prompt.
+    """
+    ids = torch.linspace(0, len(net.W_E) - 1, min(8, model.cfg.n_ctx), device=net.W_E.device).round().long()
     with torch.no_grad():
-        return Network(
-            name=name,
-            blocks=tuple(_block(model, layer) for layer in range(cfg.n_layers)),
-            W_E=model.W_E.detach(),
-            W_pos=model.pos_embed.weight.detach() if rotary is None else None,
-            rotary=rotary,
-            ln_final=_norm(cfg, model.ln_final),
-            W_U=model.W_U.T.detach().contiguous(),
-            b_U=bias.detach() if bias is not None and bool(bias.any()) else None,
-            n_heads=cfg.n_heads,
-            n_groups=groups,
-            d_head=cfg.d_head,
-            act=act,
-            parallel=bool(cfg.parallel_attn_mlp),
+        theirs, stream = model(ids.unsqueeze(0))[0], forward(net, ids.unsqueeze(0))[0][0]
+        off, read = (net.unembed(stream) - theirs).abs(), net.ln_final(stream).abs()
+        added_up = torch.cat([read @ some.abs().T for some in net.W_U.split(4096)], dim=-1)  # a copy of all is large
+    if not theirs.isfinite().all():
+        return
+    ordered = theirs.flatten().sort().values
+    tenth = len(ordered) // 10
+    spread = float(ordered[-1 - tenth] - ordered[tenth])
+    if not bool((off <= SAME_SHARE * spread + ROUNDED * added_up).all()):
+        raise UnsupportedModel(
+            f"{net.name} computes other logits than the plain forward pass, by up to {float(off.max()):.2g} where most "
+            f"lie within {spread:.2g}: it has a setting that is not known there; {INSTEAD}"
         )
-
-
-def _unknown(model: Model) -> str:
-    """The architecture, or the part of one, that the forward pass does not know; "" where it knows the whole model."""
-    cfg, theirs = model.cfg, getattr(model.original_model, "config", None)
-    architecture = str(getattr(cfg, "architecture", None) or "native")
-    plain = architecture == NATIVE and cfg.normalization_type is None and not cfg.attn_only
-    if architecture not in FAMILIES and not plain:
-        return f"{architecture} ({cfg.act_fn})"
-    rope = (getattr(theirs, "rope_parameters", None) or {}).get("rope_type", "default")
-    found = {
-        "attention scaled by layer": getattr(theirs, "scale_attn_by_inverse_layer_idx", False),
-        "attention of another scale": not getattr(theirs, "scale_attn_weights", True)
-        or (cfg.attn_scale > 0 and abs(cfg.attn_scale - cfg.d_head**0.5) > 1e-6),
-        "a sliding window": "sliding_attention" in (getattr(theirs, "layer_types", None) or ()),
-        f"{rope} rotary positions": rope in ("dynamic", "longrope"),  # they depend on the length of the prompt
-    }
-    odd = [what for what, there in found.items() if there]
-    return f"{architecture} with {odd[0]}" if odd else ""
-
-
-def _block(model: Model, layer: int) -> Block:
-    block, cfg = model.blocks[layer], model.cfg
-    attn, mlp = block.attn, block.mlp
-    joint = [_stacked(getattr(attn, f"W_{input}")) for input in "QKV"]
-    biases = [bias.detach().flatten() for input in "QKV" if (bias := getattr(attn, f"b_{input}", None)) is not None]
-    return Block(
-        ln1=_norm(cfg, block.ln1),
-        ln2=_norm(cfg, block.ln2),
-        qkv=torch.cat(joint).contiguous(),
-        b_qkv=torch.cat(biases) if biases else None,
-        W_O=attn.W_O.detach(),
-        b_O=_or_none(attn, "b_O"),
-        into=mlp.W_in.detach().T.contiguous(),
-        b_in=_or_none(mlp, "b_in"),
-        gate=mlp.W_gate.detach().T.contiguous() if cfg.gated_mlp else None,
-        out=mlp.W_out.detach().T.contiguous(),
-        b_out=_or_none(mlp, "b_out"),
-        b_gate=_or_none(mlp, "b_gate") if cfg.gated_mlp else None,
-    )
-
-
-def _stacked(weight: Float[Tensor, "heads d_model d_head"]) -> Float[Tensor, "qkv d_model"]:
-    return weight.detach().transpose(1, 2).flatten(0, 1)
-
-
-def _or_none(module: Any, name: str) -> Tensor | None:
-    found = getattr(module, name, None)
-    return None if found is None else found.detach()
-
-
-def _norm(cfg: Any, module: Any) -> Norm:
-    if cfg.normalization_type is None:
-        return Norm("none")
-    kind: Literal["LN", "RMS"] = "LN" if str(cfg.normalization_type).startswith("LN") else "RMS"
-    return Norm(kind, module.weight.detach(), _or_none(module, "bias"), float(cfg.eps))
-
-
-def _rotary(model: Model) -> tuple[Tensor, Tensor]:
-    """Cosines and sines for every position of the context, from the model's own module, whatever its scaling."""
-    inner = model.original_model
-    module = (inner.gpt_neox if hasattr(inner, "gpt_neox") else inner.model).rotary_emb
-    positions = torch.arange(model.cfg.n_ctx, device=model.cfg.device).unsqueeze(0)
-    cos, sin = getattr(module, "_original_component", module)(torch.zeros(1, device=model.cfg.device), positions)
-    return cos[0].detach(), sin[0].detach()

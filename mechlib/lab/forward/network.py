@@ -80,8 +80,8 @@ class Network:
     W_pos: Float[Tensor, "n_ctx d_model"] | None
     rotary: tuple[Float[Tensor, "n_ctx d_rotary"], Float[Tensor, "n_ctx d_rotary"]] | None
     ln_final: Norm
-    W_U: Float[Tensor, "d_vocab d_model"]
-    b_U: Float[Tensor, " d_vocab"] | None
+    W_U: Float[Tensor, "d_vocab_out d_model"]
+    b_U: Float[Tensor, " d_vocab_out"] | None
     n_heads: int
     n_groups: int
     d_head: int
@@ -96,7 +96,12 @@ class Network:
     @property
     def graph(self) -> Graph:
         """The nodes and edges of the model."""
-        return Graph(self.n_layers, self.n_heads, self.parallel)
+        return Graph(self.n_layers, self.n_heads, self.parallel, self.has_mlps)
+
+    @property
+    def has_mlps(self) -> bool:
+        """False for an attention-only model."""
+        return any(block.into is not None for block in self.blocks)
 
     def embed(
         self, tokens: Int[Tensor, "batch pos"], positions: Int[Tensor, "*rows pos"] | None = None
@@ -195,7 +200,7 @@ class Network:
         hidden = self.act(hidden) if block.gate is None else self.act(F.linear(x, block.gate, block.b_gate)) * hidden
         return F.linear(hidden, block.out, block.b_out)
 
-    def unembed(self, stream: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_vocab"]:
+    def unembed(self, stream: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_vocab_out"]:
         """Logits of the last residual stream."""
         return F.linear(self.ln_final(stream), self.W_U, self.b_U)
 

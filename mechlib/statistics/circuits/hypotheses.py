@@ -140,15 +140,18 @@ def sufficiency(scores: Measurement, others: Measurement) -> Estimate:
     return _share(beaten, scores, others, "random circuits that are less faithful")
 
 
-def partial_necessity(scores: Measurement, others: Measurement) -> Estimate:
+def partial_necessity(scores: Measurement, others: Measurement, lower_is_better: bool = False) -> Estimate:
     """The share of random circuits whose removal costs less than the circuit's: a smaller F(model) - F(without).
 
     scores  by prompt, columns "model" and "without"
     others  one row for each random circuit (of equal size), the same columns: means over the same prompts
+    lower_is_better  for errors (KL divergence, a loss): the cost is F(without) - F(model)
 
     A tie does not count. Raises as `sufficiency` does.
     """
     loss, losses, tie = _means_apart(scores, others, WITHOUT)
+    if lower_is_better:
+        loss, losses = -loss, -losses
     return _share(losses < loss - tie, scores, others, "random circuits whose removal costs less")
 
 

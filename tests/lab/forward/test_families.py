@@ -1,15 +1,29 @@
 """The plain forward pass: Hugging Face's own, for every family and variant that is not refused by name."""
 
+import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, GPT2Config, GPTNeoXConfig, LlamaConfig, MistralConfig, Qwen2Config
+from transformers import (
+    AutoModelForCausalLM,
+    GPT2Config,
+    GPTNeoXConfig,
+    LlamaConfig,
+    MistralConfig,
+    Phi3Config,
+    Qwen2Config,
+)
 
+from mechlib.lab.attribution.path_patching import lost_by_path_patching
+from mechlib.lab.circuits.faithfulness import circuit_scores
 from mechlib.lab.forward.families import UnsupportedModel, forward, network
 from mechlib.lab.hooks import run
 from mechlib.lab.interventions.contexts import Site, patched
+from mechlib.lab.interventions.patching import restored_by_patching
+from mechlib.lab.interventions.sites import components
 from mechlib.lab.models.loading import load
+from mechlib.parts.circuits import Circuit
 from mechlib.parts.heads import Head
-from tests.helpers.tiny import CONTEXT, FAMILIES, VOCABULARY, directory, random_model, word_tokenizer
+from tests.helpers.tiny import CONTEXT, FAMILIES, VOCABULARY, directory, pairs, random_model, word_tokenizer
 
 IDS = {"vocab_size": VOCABULARY, "bos_token_id": 0, "eos_token_id": 0}
 GPT2 = {**IDS, "n_layer": 2, "n_head": 4, "n_embd": 32, "n_positions": CONTEXT}
@@ -17,6 +31,10 @@ SHAPE = {"num_hidden_layers": 2, "num_attention_heads": 4, "hidden_size": 32, "i
 SHAPE |= {"max_position_embeddings": CONTEXT, **IDS}
 LINEAR = {"rope_type": "linear", "factor": 2.0, "rope_theta": 1e4}
 YARN = {"rope_type": "yarn", "factor": 2.0, "rope_theta": 1e4, "original_max_position_embeddings": 16}
+PHI3 = {**SHAPE, "pad_token_id": 1}
+PARTIAL = {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5}
+LONG = {"rope_type": "longrope", "rope_theta": 1e4, "partial_rotary_factor": 1.0}
+LONG |= {"short_factor": [1.0] * 4, "long_factor": [2.0] * 4, "original_max_position_embeddings": 16}
 DYNAMIC = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}
 VARIANTS = {
     "gpt2 relu": GPT2Config(activation_function="relu", **GPT2),
@@ -29,13 +47,19 @@ VARIANTS = {
     "llama wide heads": LlamaConfig(head_dim=16, num_key_value_heads=2, **SHAPE),
     "llama linear rope": LlamaConfig(rope_parameters=LINEAR, **SHAPE),
     "llama yarn": LlamaConfig(rope_parameters=YARN, **SHAPE),
+    "phi3": Phi3Config(**PHI3),
+    "phi3 groups": Phi3Config(num_key_value_heads=2, sliding_window=CONTEXT, tie_word_embeddings=True, **PHI3),
+    "phi3 rotary in part": Phi3Config(rope_parameters=PARTIAL, num_key_value_heads=1, **PHI3),
     "qwen2 untied": Qwen2Config(num_key_value_heads=4, tie_word_embeddings=False, **SHAPE),
 }
 REFUSED = {
     "inverse layers": GPT2Config(scale_attn_by_inverse_layer_idx=True, **GPT2),
-    "no scale": GPT2Config(scale_attn_weights=False, **GPT2),
     "dynamic rope": LlamaConfig(rope_parameters=DYNAMIC, **SHAPE),
-    "sliding": Qwen2Config(use_sliding_window=True, sliding_window=4, max_window_layers=0, **SHAPE),
+    "sliding": Qwen2Config(
+        use_sliding_window=True, sliding_window=4, max_window_layers=0, num_key_value_heads=4, **SHAPE
+    ),
+    "phi3 sliding": Phi3Config(sliding_window=4, **PHI3),
+    "phi3 longrope": Phi3Config(rope_parameters=LONG, **PHI3),
     "mistral": MistralConfig(num_key_value_heads=2, **SHAPE),
 }
 
@@ -112,10 +136,28 @@ def test_variants_of_a_family_are_hugging_faces_too(tmp_path, name):
     assert torch.allclose(ours, log_probs(hf, tokens), atol=3e-5)
 
 
+def test_a_phi3_is_measured_as_its_hooks_have_it(tmp_path):
+    """Fused matrices, raw and folded: circuits, sweeps and paths are those of the hooked model."""
+    hf, prompts = saved(tmp_path, VARIANTS["phi3 groups"]), pairs(6)
+    for folded in (False, True):
+        loaded = load(str(tmp_path), folded=folded)
+        ours = logits(network(loaded), words(length=CONTEXT)).log_softmax(-1)
+        assert torch.allclose(ours, log_probs(hf, words(length=CONTEXT)), atol=3e-5)
+        swept, hooked = (
+            restored_by_patching(loaded, prompts, components(loaded), "all", hooked=hooked) for hooked in (False, True)
+        )
+        np.testing.assert_allclose(swept.values, hooked.values, atol=3e-5)
+    graph = network(loaded).graph
+    scores = circuit_scores(loaded, prompts, Circuit(graph.edges) - ("mlp 0->logits",), "counterfactual")
+    lost = lost_by_path_patching(loaded, prompts, {"mlp 0": Site("mlp", 0)})
+    np.testing.assert_allclose(scores.less("model", "circuit").array, lost["mlp 0"].array, atol=3e-5)
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_the_forward_pass_does_not_know_is_refused_by_name(tmp_path, name):
     saved(tmp_path, REFUSED[name])
-    architecture = {"gpt2": "GPT2", "llama": "Llama", "qwen2": "Qwen2", "mistral": "Mistral"}[REFUSED[name].model_type]
+    architecture = {"gpt2": "GPT2", "llama": "Llama", "qwen2": "Qwen2", "mistral": "Mistral", "phi3": "Phi3"}
+    architecture = architecture[REFUSED[name].model_type]
     with pytest.raises(UnsupportedModel, match=f"is a {architecture}.*hooked=True"):
         network(load(str(tmp_path)))
 
