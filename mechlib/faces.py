@@ -70,6 +70,7 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
         "mechlib.lab.interventions.sites": ("components", "layers", "residual"),
         "mechlib.lab.metrics": ("answer_log_prob", "correct", "logit_diff", "loss_per_token"),
         "mechlib.lab.models.loading": ("checkpoint_of", "describe", "load"),
+        "mechlib.lab.models.native": ("save",),
         "mechlib.lab.models.tokens": ("tokens",),
         "mechlib.lab.studies.generation": ("generated", "numbers_generated", "numbers_given"),
         "mechlib.lab.studies.greater_than": (

@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mechlib.checkpoints import native
 from mechlib.checkpoints.reading import json_of
 
 VARIABLE = "MECHLIB_BOS"
@@ -37,8 +38,10 @@ def declared(folder: Path) -> Bos:
 
     In tokenizer_config.json, else in special_tokens_map.json, else what the post-processor of tokenizer.json puts
     first, else the default of the tokenizer's class where that is GPT-2's or GPT-NeoX's, whose directories leave it
-    out.
+    out. A native directory says it in config.json.
     """
+    if (own := native.configuration(folder)) is not None:
+        return Bos(own.get("bos") or "", "config.json")
     for name in ("tokenizer_config.json", "special_tokens_map.json"):
         if token := content(json_of(folder / name).get("bos_token")):
             return Bos(token, name)

@@ -11,7 +11,7 @@ import json
 import os
 from pathlib import Path
 
-from mechlib.checkpoints import planted
+from mechlib.checkpoints import native, planted
 from mechlib.checkpoints.checkpoint import Checkpoint, IncompleteModel, WeightsMissing
 from mechlib.checkpoints.reading import json_of, parsed
 from mechlib.checkpoints.tokenizer import telling
@@ -81,7 +81,16 @@ def _problems(model: Checkpoint, state: tuple[tuple[str, int, int], ...]) -> tup
             found.append(f"all tensors of {file.name} are named {wrapper}*: save {WRAPPERS[wrapper]}, not its wrapper")
         elif model.kind == "mini" and (said := _sum_on_card(model)) != (seen := file_hashes(model)[file.name]) and said:
             found.append(f"{file.name} is damaged: its sha256 begins {seen[:8]}, card.json says {said[:8]}")
-    return tuple(found)
+    return tuple(found or _problems_of_toy(model))
+
+
+def _problems_of_toy(model: Checkpoint) -> list[str]:
+    """What is wrong with files that are whole, where the directory is a native one."""
+    config = native.configuration(model.path)
+    if config is None:
+        return []
+    tensors, words = header(model.path / "model.safetensors") or {}, json_of(model.path / "tokenizer.json")
+    return native.problems(config, tensors, words)
 
 
 def _other_weights(folder: Path) -> list[str]:

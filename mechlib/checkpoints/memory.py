@@ -53,7 +53,7 @@ def _shape(model: Checkpoint) -> Shape:
 
     return Shape(
         parameters=sum(functools.reduce(lambda a, b: a * b, shape, 1) for shape in shapes),
-        layers=first("n_layer", "num_hidden_layers"),
-        width=first("n_embd", "hidden_size"),
-        vocabulary=first("vocab_size"),
+        layers=first("n_layer", "num_hidden_layers", "n_layers"),
+        width=first("n_embd", "hidden_size", "d_model"),
+        vocabulary=first("vocab_size", "d_vocab"),
     )

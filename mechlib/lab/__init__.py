@@ -1,6 +1,6 @@
 """The lab: instruments on a loaded model and a set of prompts, each returning one value, or vector, a prompt.
 
-    models         load, describe, checkpoint_of; batches, tokens, per_prompt, in_order, run
+    models         load, save, describe, checkpoint_of; batches, tokens, per_prompt, in_order, run
     behaviour      answers_correctly, logit_differences, answer_log_probs, repeat_loss
     metrics        logit_diff, answer_log_prob, correct, loss_per_token
     interventions  patched, zero_ablated, mean_ablated, resample_ablated, activations: a changed model, inside `with`
@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from mechlib.lab.models.loading import checkpoint_of as checkpoint_of
     from mechlib.lab.models.loading import describe as describe
     from mechlib.lab.models.loading import load as load
+    from mechlib.lab.models.native import save as save
     from mechlib.lab.models.tokens import tokens as tokens
     from mechlib.lab.studies.generation import generated as generated
     from mechlib.lab.studies.generation import numbers_generated as numbers_generated

@@ -13,6 +13,7 @@ from mechlib.lab.batching import Batch, batches, per_prompt
 from mechlib.lab.hooks import run
 from mechlib.lab.metrics import answer_log_prob, correct, logit_diff
 from mechlib.lab.models.loading import Model
+from mechlib.lab.models.outputs import require_words_in_logits
 from mechlib.measurement import Measurement
 from mechlib.prompts.promptset import PromptSet
 
@@ -81,6 +82,7 @@ def repeat_loss(model: Model, prompts: PromptSet, unit: str = "") -> Measurement
 
     Columns "repeat" and "first half". Raises ValueError for prompts that do not end in a repeated sequence.
     """
+    require_words_in_logits(model, "the loss")
     made = batches(model, prompts)
     values = []
     for batch in made:

@@ -169,7 +169,7 @@ def test_a_claim_that_is_not_the_records_is_found(written, otherwise):
     (block,) = [
         example.parsed
         for example in PAGE.parse(ROOT / "README.md").examples()
-        if example.region.evaluator is run_python and "@evidence" in example.parsed
+        if example.region.evaluator is run_python and "carriers(model)" in example.parsed
     ]
     check_it_is_the_records(block)
     assert written in block

@@ -13,6 +13,7 @@ from torch import Tensor
 from mechlib.lab.batching import Batch, batches, per_prompt
 from mechlib.lab.hooks import run
 from mechlib.lab.models.loading import Model
+from mechlib.lab.models.outputs import require_words_in_logits
 from mechlib.lab.models.tokens import bos_ids
 from mechlib.measurement import Measurement
 from mechlib.parts.heads import Head, all_heads
@@ -44,8 +45,7 @@ def attention_to(model: Model, prompts: PromptSet, target: Target, unit: str = "
     Raises ValueError for a prompt whose last token does not occur before, where a target asks for it, and for a prompt
     that does not say its answer or distractor as one token.
     """
-    if target not in get_args(Target):
-        raise ValueError(f"no target {target!r}: choose one of {', '.join(get_args(Target))}")
+    check_target(model, target)
     made = batches(model, prompts)
     values = [_on_target(_patterns(model, batch), batch, target, len(bos_ids(model))) for batch in made]
     return per_prompt(prompts, made, values, head_names(model), f"attention to the {target}", unit)
@@ -102,6 +102,14 @@ def _patterns(model: Model, batch: Batch) -> Float[Tensor, "batch layer head_ind
     names = [f"blocks.{layer}.attn.hook_pattern" for layer in range(model.cfg.n_layers)]
     kept = run(model, batch.tokens, keep=names)[1]
     return torch.stack([kept[name] for name in names], dim=1)
+
+
+def check_target(model: Model, target: Target) -> None:
+    """ValueError for a target that there is not, and for an answer that is no word of this model's texts."""
+    if target not in get_args(Target):
+        raise ValueError(f"no target {target!r}: choose one of {', '.join(get_args(Target))}")
+    if target in ("answer", "distractor", "first distractor"):
+        require_words_in_logits(model, f"attention to the {target}", every=False)
 
 
 def _on_target(

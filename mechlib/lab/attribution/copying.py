@@ -14,6 +14,7 @@ from mechlib.lab.attribution.direct import scale_hooks, through_final_norm
 from mechlib.lab.batching import Batch, batches, per_prompt
 from mechlib.lab.hooks import mlp_layers, run, sizes
 from mechlib.lab.models.loading import Model, checkpoint_of
+from mechlib.lab.models.outputs import require_words_in_logits
 from mechlib.measurement import Measurement
 from mechlib.parts.heads import Head, all_heads
 from mechlib.prompts.promptset import PromptSet
@@ -42,6 +43,7 @@ def copy_scores(
     the prompt does not say, or that has several tokens, and for families that norm or scale what a head writes.
     Source: Wang et al. 2022, arXiv:2211.00593 (name movers above 95 %, the average head below 20 %).
     """
+    require_words_in_logits(model, "a copying score", every=False)
     made = batches(model, prompts)
     _require_plain_writes(model, made[0].tokens[:1])
     values = [_copied(model, batch, of, -1.0 if negative else 1.0) for batch in made]
@@ -65,6 +67,7 @@ def attention_and_written(
     run's), and as `copy_scores` does.
     Source: Wang et al. 2022, arXiv:2211.00593, figure 3 (correlation above .81).
     """
+    require_words_in_logits(model, "what a head writes for a word", every=False)
     if head not in all_heads(model.cfg.n_layers, model.cfg.n_heads):
         raise ValueError(f"no head {head}: the model has {model.cfg.n_layers} layers of {model.cfg.n_heads} heads")
     made = batches(model, prompts)

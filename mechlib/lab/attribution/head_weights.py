@@ -23,6 +23,7 @@ from torch import Tensor
 
 from mechlib.lab.forward.families import Block, Network, Norm, network
 from mechlib.lab.models.loading import Model
+from mechlib.lab.models.outputs import require_words_in_logits
 from mechlib.measurement import Measurement
 from mechlib.parts.heads import EmptySelection, Head, all_heads
 
@@ -65,6 +66,7 @@ def copying(
     Source: Elhage et al. 2021, "Detecting copying behavior"; `mechlib.lab.attribution.copying.copy_scores` asks the
     same question on prompts.
     """
+    require_words_in_logits(model, "copying", every=False)
     net, chosen = _asked(model, heads)
     of = _said(what, "a token's own logit")
     if len(net.W_E) != len(net.W_U):

@@ -14,13 +14,13 @@ Sources: Wang et al. 2022, arXiv:2211.00593, appendix B; Goldowsky-Dill et al. 2
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechlib.lab.attribution.attention import Target, target_key
+from mechlib.lab.attribution.attention import Target, check_target, target_key
 from mechlib.lab.batching import Batch, batches, per_prompt
 from mechlib.lab.forward.cache import run_with_cache
 from mechlib.lab.forward.families import Network, check_readers, network, queries_keys_values
@@ -99,8 +99,7 @@ def attention_after_path_patching(
     and as `lost_by_path_patching` does. K-composition with a previous-token head shows as a fall of attention to the
     token "after previous occurrence" when the head's output to the key is replaced.
     """
-    if target not in get_args(Target):
-        raise ValueError(f"no target {target!r}: choose one of {', '.join(get_args(Target))}")
+    check_target(model, target)
     if not isinstance(receiver, Head):
         raise ValueError(f"receiver {receiver!r} is no head: write Head(1, 0)")
     if target == "previous token":

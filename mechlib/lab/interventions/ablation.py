@@ -17,6 +17,7 @@ from mechlib.lab.interventions.reference import mean_activations, require_refere
 from mechlib.lab.interventions.sites import Sites, idle, matched_sample, named, one_row_each, union
 from mechlib.lab.interventions.sweep import sweep_each
 from mechlib.lab.models.loading import Model, checkpoint_of
+from mechlib.lab.models.outputs import require_words_in_logits
 from mechlib.measurement import Measurement
 from mechlib.parts.heads import Heads
 from mechlib.prompts.promptset import PromptSet
@@ -85,6 +86,7 @@ def loss_under_ablation(
 
     Raises ValueError for prompts without a repeat of two tokens or more, and where a reference is needed and missing.
     """
+    require_words_in_logits(model, "the loss")
     made, columns, values, notes = _swept_ablation(
         model, prompts, sites, replacement, reference, REPEAT_LOSS, "all", seed, hooked
     )

@@ -28,6 +28,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
+from mechlib.checkpoints import native
 from mechlib.checkpoints.checkpoint import Checkpoint
 from mechlib.checkpoints.files import config_hashes, require_here, weight_hash
 from mechlib.checkpoints.memory import memory
@@ -37,6 +38,7 @@ from mechlib.checkpoints.tokenizer import read_tokenizer
 from mechlib.lab.models import planted_weights as planted
 from mechlib.lab.models.checks import check_tokenizer, check_weights
 from mechlib.lab.models.huggingface import cannot_wrap, check_same, logits_of, probe, trained
+from mechlib.lab.models.native import boot, write
 from mechlib.lab.models.twins import SEED, permuted, shuffled, untrained
 
 Model: TypeAlias = TransformerBridge
@@ -136,6 +138,8 @@ def _boot(described: Checkpoint, device: str, folded: bool) -> Model:
     planned = plan(described.parent)
     if planned is not None:
         return _boot_planted(described, planned, device, folded)
+    if native.configuration(described.path) is not None:
+        return _boot_native(described, device, folded)
     return _boot_directory(described, device, folded)
 
 
@@ -177,6 +181,13 @@ def _wrapped(described: Checkpoint, theirs: PreTrainedModel, tokenizer: PreTrain
     return model
 
 
+def _boot_native(described: Checkpoint, device: str, folded: bool) -> Model:
+    check_weights(described)
+    with _quiet(), torch.random.fork_rng(devices=[]):
+        model = boot(described, device, folded)
+    return describe(model, replace(described, processing="folded" if folded else "raw"))
+
+
 def _boot_planted(described: Checkpoint, planned: Plan, device: str, folded: bool) -> Model:
     if folded:
         raise ValueError(f"{described.name} has no norms to fold: load it raw")
@@ -201,18 +212,10 @@ def _boot_planted(described: Checkpoint, planned: Plan, device: str, folded: boo
         model = Model.boot_native(shape, device=device, model_name=described.parent)
     model._tokenizer = tokenizer  # given to boot_native, it would be read from disk again
     if described.twin != "untrained":
-        _write(model, planned, permuted=described.twin == "permuted")
+        weights = planted.weights(planned)
+        write(model, {name: shuffled(name, one) if described.twin else one for name, one in weights.items()})
     model.eval().requires_grad_(False)
     return describe(model, described)
-
-
-def _write(model: Model, planned: Plan, permuted: bool) -> None:
-    """The weights of a plan, into the modules that they are named after."""
-    with torch.no_grad():
-        for name, tensor in planted.weights(planned).items():
-            module, _, kind = name.rpartition(".")
-            parameter = getattr(model.get_submodule(module).original_component, kind)
-            parameter.copy_(shuffled(name, tensor) if permuted else tensor)
 
 
 @contextlib.contextmanager

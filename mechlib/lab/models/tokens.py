@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mechlib.checkpoints.bos import with_bos
 from mechlib.lab.models.loading import Model, checkpoint_of
+from mechlib.lab.models.outputs import output_id
 from mechlib.prompts.promptset import Prompt
 
 
@@ -72,6 +73,8 @@ def _continuation(model: Model, prompt: Prompt, word: str) -> list[int]:
     """The ids that a word adds behind the clean text and the glue between the two."""
     if not word:
         return []
+    if (own := output_id(model, prompt, word)) is not None:
+        return [own]
     text = f"{prompt.clean}{prompt.glue}{word}"
     before, whole = _encode(model, prompt.clean), _known_ids(model, text, _encode(model, text))
     if whole[: len(before)] != before or len(whole) == len(before):
