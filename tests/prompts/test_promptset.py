@@ -25,9 +25,9 @@ def test_what_the_model_sees_of_a_row_is_in_its_fingerprint(change):
 
 @pytest.mark.parametrize("change", KNOWN)
 def test_what_is_only_known_about_a_row_is_not(change):
-    changed = replace(ROWS[0], **change)
-    assert changed.fingerprint == ROWS[0].fingerprint
-    assert PromptSet("toy", "discovery", (changed, *ROWS[1:])).fingerprint == TOY.fingerprint
+    changed = tuple(replace(row, **change) for row in ROWS)
+    assert changed[0].fingerprint == ROWS[0].fingerprint
+    assert PromptSet("toy", "discovery", changed).fingerprint == TOY.fingerprint
 
 
 @pytest.mark.parametrize("change", [*SEEN, *KNOWN])
@@ -74,7 +74,7 @@ def test_sets_without_prompts_or_with_an_unknown_split_are_refused():
 
 def test_overlap_is_seen_whatever_the_corruption_is():
     others = tuple(replace(row, corrupted="another", distractor="y") for row in ROWS[3:])
-    other = PromptSet("toy", "confirmation", (*others, Prompt("new", "1")))
+    other = PromptSet("toy", "confirmation", (*others, Prompt("new", "1", cluster="t0")))
     assert len(TOY.members & other.members) == 2
 
 

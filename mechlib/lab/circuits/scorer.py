@@ -64,7 +64,7 @@ class CircuitScorer:
         self.prompts, self.replacement, self.direction = prompts, replacement, direction
         self.batches = batches(model, prompts)
         self.whole = mask_of(self.graph, self.graph.edges)
-        self._base = bases(model, self.net, replacement, reference, seed)
+        self._base = bases(model, self.net, prompts, replacement, reference, seed)
         self._check(checkpoint_of(model).name)
 
     def mask(self, parts: Iterable[str], kind: Kind) -> Mask:

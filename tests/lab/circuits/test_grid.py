@@ -31,9 +31,7 @@ def measured(gpt2):
 
 
 def unclustered(prompts, swap=False):
-    rows = (
-        replace(row, cluster="", **({"distractor": "w1", "corrupted": row.clean} if swap else {})) for row in prompts
-    )
+    rows = (replace(row, cluster="", **({"distractor": "w1", "corrupted": ""} if swap else {})) for row in prompts)
     return PromptSet("unclustered", prompts.split, tuple(rows))
 
 
