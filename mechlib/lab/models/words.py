@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
@@ -16,6 +17,7 @@ from mechlib.lab.models.loading import Model, checkpoint_of
 
 Span: TypeAlias = tuple[int, int]  # from a token's first character to behind its last
 
+JOINED = ("Mn", "Mc", "Me", "Cf")  # accents of their own, joiners
 _UNKNOWN: WeakKeyDictionary[Any, int | None] = WeakKeyDictionary()
 
 
@@ -102,9 +104,10 @@ def _unknown(tokenizer: Any, text: str, ids: Sequence[int], spans: Sequence[Span
 
 
 def _without_token(text: str, spans: Sequence[Span]) -> set[int]:
-    """The characters, white space aside, of which no token says anything."""
+    """The characters that no token stands for; white space aside, and marks that a normalizer joins to a letter."""
     seen = {place for start, end in spans for place in range(start, end)}
-    return {place for place, character in enumerate(text) if place not in seen and not character.isspace()}
+    lost = {place: character for place, character in enumerate(text) if place not in seen and not character.isspace()}
+    return {place for place, one in lost.items() if unicodedata.category(one) not in JOINED}
 
 
 def _words_at(text: str, places: set[int]) -> list[str]:

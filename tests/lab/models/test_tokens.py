@@ -86,6 +86,13 @@ def test_a_word_whose_id_lies_beyond_the_embedding_is_refused_with_the_word(tmp_
         batches(model, one(Prompt("w1 w2", "w35")))
 
 
+def test_an_accent_that_a_normalizer_joins_to_its_letter_is_no_lost_character(tmp_path):
+    tokenizer = word_tokenizer(IDS | {"\u00e9t\u00e9": len(IDS)})
+    tokenizer.backend_tokenizer.normalizer = normalizers.NFC()
+    model = saved(tmp_path / "model", tokenizer, VOCABULARY + 1)
+    assert tokens(model, "w1 e\u0301te\u0301").tolist() == [0, 4, len(IDS)]
+
+
 def test_a_text_of_no_tokens_is_one_line_where_nothing_stands_before_it(tmp_path):
     bare = saved(tmp_path / "bare", fast(models.WordLevel(IDS, unk_token="<unk>"), unk_token="<unk>"))
     with pytest.raises(ValueError, match=r"'' has no tokens, and .* puts none before it: there is nothing to run"):
