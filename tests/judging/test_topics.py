@@ -326,7 +326,7 @@ def test_a_pattern_that_fits_nothing_is_refused(talk, pytester):
 
 @pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x0c", "\x1c"])
 def test_a_character_that_only_looks_like_the_end_of_a_line_ends_none(house, pytester, separator):
-    """Pasted from a browser into a sentence: records are read a line each, and the next claim is cut where it stands."""
+    """Pasted from a browser into a sentence: records are read line by line, claims cut where they stand."""
     plain = CLAIM.removeprefix("\nfrom claims.talk.measurements import around\n").replace("is at", f"is{separator}at")
     claims = "".join(plain.format(name=name, level=0.8, mark="") for name in ("one", "two"))
     house(claims).assert_outcomes(passed=4)
