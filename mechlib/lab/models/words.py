@@ -105,9 +105,11 @@ def _unknown(tokenizer: Any, text: str, ids: Sequence[int], spans: Sequence[Span
 
 def _without_token(text: str, spans: Sequence[Span]) -> set[int]:
     """The characters that no token stands for; white space aside, and marks that a normalizer joins to a letter."""
-    seen = {place for start, end in spans for place in range(start, end)}
-    lost = {place: character for place, character in enumerate(text) if place not in seen and not character.isspace()}
-    return {place for place, one in lost.items() if unicodedata.category(one) not in JOINED}
+    lost, seen = set[int](), 0
+    for start, end in (*spans, (len(text), len(text))):
+        lost |= {place for place in range(seen, start) if not text[place].isspace()}
+        seen = max(seen, end)
+    return {place for place in lost if unicodedata.category(text[place]) not in JOINED}
 
 
 def _words_at(text: str, places: set[int]) -> list[str]:
