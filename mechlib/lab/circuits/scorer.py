@@ -16,6 +16,7 @@ from mechlib.lab.batching import Batch, batches, per_prompt, require_finite
 from mechlib.lab.circuits.bases import Base, Replacement, base_of_run, bases, corrupted_tokens
 from mechlib.lab.circuits.incremental_run import IncrementalRun, Start
 from mechlib.lab.forward.families import Network, forward, network
+from mechlib.lab.interventions.reference import Align
 from mechlib.lab.models.loading import Model, checkpoint_of
 from mechlib.measurement import Measurement
 from mechlib.parts.circuits import Circuit
@@ -56,6 +57,7 @@ class CircuitScorer:
         reference: PromptSet | None = None,
         direction: Direction = "noising",
         seed: int = 0,
+        align: Align = "end",
     ) -> None:
         if direction not in get_args(Direction):
             raise ValueError(f"no direction {direction!r}: choose one of {', '.join(get_args(Direction))}")
@@ -64,7 +66,7 @@ class CircuitScorer:
         self.prompts, self.replacement, self.direction = prompts, replacement, direction
         self.batches = batches(model, prompts)
         self.whole = mask_of(self.graph, self.graph.edges)
-        self._base = bases(model, self.net, prompts, replacement, reference, seed)
+        self._base = bases(model, self.net, prompts, replacement, reference, seed, align)
         self._check(checkpoint_of(model).name)
 
     def mask(self, parts: Iterable[str], kind: Kind) -> Mask:

@@ -6,6 +6,7 @@ import torch
 
 from mechlib.lab.batching import batches
 from mechlib.lab.circuits.faithfulness import circuit_scores
+from mechlib.lab.forward.families import network
 from mechlib.lab.interventions.ablation import under_ablation
 from mechlib.lab.interventions.contexts import mean_ablated, resample_ablated
 from mechlib.lab.interventions.reference import aligned_positions, mean_activations, resample_bank
@@ -61,6 +62,15 @@ def test_resamples_from_the_start_are_a_longer_prompts_first_words(gpt2):
     (own,) = written(gpt2, longer)
     found = resample_bank(gpt2, longer, [NAME], seed=0, align="start")(batch)[NAME][0]
     torch.testing.assert_close(found, own[:5], rtol=1e-5, atol=1e-5)
+
+
+def test_a_circuit_with_all_but_one_head_is_that_heads_ablation_from_either_end(gpt2):
+    rest = circuit(", ".join(node for node in network(gpt2).graph.nodes if node != "1.1"))
+    for align in ("end", "start"):
+        kept = circuit_scores(gpt2, TESTED, rest, "mean", REFERENCE, align=align)["circuit"].array
+        sites, how = {"1.1": Head(1, 1)}, {"metric": "logit difference", "align": align}
+        ablated = under_ablation(gpt2, TESTED, sites, "mean", REFERENCE, **how)["1.1"].array
+        np.testing.assert_allclose(kept, ablated, atol=1e-4)
 
 
 @pytest.mark.parametrize("replacement", ["mean", "resample"])

@@ -1,13 +1,18 @@
 """Texts become the ids that are run, or are refused in one line: unknown words, ids without an embedding, no text."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from transformer_lens.config import TransformerBridgeConfig
+from transformer_lens.model_bridge import TransformerBridge
 from transformers import PreTrainedTokenizerFast
 
+from mechlib.checkpoints.checkpoint import Checkpoint
 from mechlib.lab.batching import batches
 from mechlib.lab.behaviour import answer_log_probs, answers_correctly, logit_differences
-from mechlib.lab.models.loading import load
+from mechlib.lab.models.loading import describe, load
 from mechlib.lab.models.tokens import tokens
 from mechlib.lab.models.words import mentions
 from mechlib.prompts.promptset import Prompt, PromptSet
@@ -91,6 +96,20 @@ def test_an_accent_that_a_normalizer_joins_to_its_letter_is_no_lost_character(tm
     tokenizer.backend_tokenizer.normalizer = normalizers.NFC()
     model = saved(tmp_path / "model", tokenizer, VOCABULARY + 1)
     assert tokens(model, "w1 e\u0301te\u0301").tolist() == [0, 4, len(IDS)]
+
+
+def test_a_word_that_a_model_reads_and_never_says_is_no_answer():
+    shape = TransformerBridgeConfig(
+        d_model=8, d_head=4, n_heads=2, n_layers=1, n_ctx=8, d_mlp=8, d_vocab=VOCABULARY, d_vocab_out=10, act_fn="relu",
+        normalization_type=None, seed=0,
+    )  # fmt: skip
+    model = TransformerBridge.boot_native(shape, device="cpu")
+    model._tokenizer = word_tokenizer()
+    describe(model, Checkpoint("few", "local", Path("few"), "few"))
+    assert len(batches(model, one(Prompt("w30 w2", "w6", "", "w5")))) == 1
+    for row in (Prompt("w30 w2", "w7"), Prompt("w30 w2", "w6", "", "w7")):
+        with pytest.raises(ValueError, match=r"few never says 'w7' \[10\]: it says the ids 0 to 9"):
+            batches(model, one(row))
 
 
 def test_a_text_of_no_tokens_is_one_line_where_nothing_stands_before_it(tmp_path):
