@@ -51,7 +51,7 @@ def aligned_positions(length: int, n_bos: int, align: Align = "end") -> Int[Tens
     if align not in get_args(Align):
         raise ValueError(f"no alignment {align!r}: choose one of {', '.join(get_args(Align))}")
     numbers = (length - place if align == "end" else place + 1 - n_bos for place in range(n_bos, length))
-    return torch.tensor([*[0] * n_bos, *numbers])
+    return torch.tensor([*[0] * n_bos, *numbers], dtype=torch.long)
 
 
 class AlignedGroup(NamedTuple):
