@@ -52,7 +52,7 @@ def _against_wrong(model: Model, prompts: PromptSet, clean_is_right: bool) -> Pr
 def _answered(model: Model, prompts: PromptSet, ask: Callable[[Prompt], Prompt]) -> dict[Prompt, bool]:
     """Whether the model answers each of these questions, of which several rows may ask the same."""
     each = replace(prompts, rows=tuple(dict.fromkeys(map(ask, prompts))), settings=())
-    return dict(zip(each, answers_correctly(model, each).array.astype(bool), strict=True))
+    return dict(zip(each, answers_correctly(model, each).array.astype(bool).tolist(), strict=True))
 
 
 def asked_clean(row: Prompt) -> Prompt:
