@@ -83,6 +83,11 @@ def test_a_position_before_the_corruption_has_nothing_that_differs(gpt2):
         logit_differences(gpt2, at(1, corrupted="w1 w2 w9 w4 w5"))
 
 
+def test_positions_are_counted_behind_a_bos_that_the_text_brings(gpt2):
+    own = at(*POSITIONS, text=f"<bos> {TEXT}", corrupted=f"<bos> {CORRUPTED}")
+    np.testing.assert_array_equal(logit_differences(gpt2, own).values, logit_differences(gpt2, at(*POSITIONS)).values)
+
+
 @pytest.mark.parametrize("position", [5, -6])
 def test_a_position_that_the_text_lacks_is_refused(gpt2, position):
     with pytest.raises(

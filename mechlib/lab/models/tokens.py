@@ -122,9 +122,10 @@ class _Encoded(NamedTuple):
 
 
 def _encoded(model: Model, text: str) -> _Encoded:
-    spans = known_spans(model, text)
-    ids = _encode(model, text)
-    lead = len(ids) - len(spans) if spans else len(bos_ids(model))
+    spans = known_spans(model, text)  # first: it names what cannot be read
+    ids, lead = _encode(model, text), len(bos_ids(model))
+    if spans:
+        spans = spans[len(spans) + lead - len(ids) :]  # of a text that brings its own BOS, the words'
     words, padding = ids[lead:], _padding(model)
     first = len(list(takewhile(lambda one: one == padding, words)))
     stop = len(words) - len(list(takewhile(lambda one: one == padding, reversed(words[first:]))))
