@@ -94,6 +94,11 @@ class Measurement:
         for name in ("clusters", "strata", "order"):
             if getattr(self, name) and len(getattr(self, name)) != len(self.units):
                 raise ValueError(f"{len(getattr(self, name))} {name} for {len(self.units)} units: give one a unit")
+        if self.clusters and not all(self.clusters) and any(self.clusters):
+            raise ValueError(
+                f"{self.clusters.count('')} of {len(self.clusters)} units have no cluster: an interval is across "
+                "clusters or across units; name the cluster of every unit, or of none"
+            )
         bad = np.argwhere(~np.isfinite(values))
         if len(bad):
             row, column = bad[0]

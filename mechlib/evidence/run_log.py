@@ -40,7 +40,7 @@ def log(place: Store, question: Question, seconds: float, path: Path) -> None:
 def last_time(place: Store, question: Question) -> str:
     """How long this took before, as far as this machine's log of runs knows."""
     try:
-        lines = log_of(place).read_text(encoding="utf-8").splitlines()
+        lines = log_of(place).read_text(encoding="utf-8").split("\n")
     except OSError:
         return ""
     marker = json.dumps(question.text, ensure_ascii=False)

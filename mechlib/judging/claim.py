@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
+import io
 import re
 import textwrap
 from dataclasses import dataclass
@@ -246,7 +247,7 @@ def _definitions(file: str, modified: int) -> tuple[list[str], dict[tuple[str, i
     except SyntaxError:
         return [], {}
     found = {(node.name, _first_line(node)): node for node in body if isinstance(node, ast.FunctionDef)}
-    return text.splitlines(keepends=True), found
+    return list(io.StringIO(text)), found  # as Python counts lines: U+2028 ends none
 
 
 def _called(node: ast.Call) -> str:

@@ -264,7 +264,7 @@ def report(root: Path, judged: Sequence[Record]) -> Iterator[str]:
         return
     wanted = report_md(RecordBook(judged, root))
     if filed != wanted:
-        lines = zip(f"{filed}\n".splitlines(), f"{wanted}\n".splitlines(), strict=False)
+        lines = zip(filed.split("\n"), wanted.split("\n"), strict=False)
         first = next((number for number, (is_, should) in enumerate(lines, start=1) if is_ != should), None)
         where = f"from line {first} on" if first else "at its end"
         yield f"REPORT.md is not what the evidence says, {where}: {cure}"
@@ -291,7 +291,7 @@ def judge_frozen(root: Path) -> list[Record]:
 def read_records(path: Path) -> list[Record]:
     """The records in a file, one a line. Raises NotJudged where it is missing or damaged."""
     try:
-        return [Record.from_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return [Record.from_json(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
     except (OSError, ValueError, TypeError) as error:
         raise NotJudged(f"{path} holds no records ({error}): `pytest --frozen --records {path}` writes them") from error
 

@@ -18,8 +18,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mechlib.lab.models.loading import Model
-from mechlib.lab.models.tokens import Ids, ids_of
+from mechlib.lab.models.loading import Model, checkpoint_of
+from mechlib.lab.models.tokens import Ids, ids_of, is_causal
+from mechlib.lab.models.words import Span, mentions
 from mechlib.measurement import Measurement
 from mechlib.prompts.promptset import Prompt, PromptSet
 
@@ -39,6 +40,9 @@ class Batch:
     answers      the ids of each whole answer, shared tokens included; () where it is empty
     distractors  the ids of each whole distractor, shared tokens included; () where it is empty
     shared       how many tokens answer and distractor of each row share: the first of `answers`, the last of `tokens`
+    read         the position whose logits predict each answer, BOS counted; None where it is the last one of each row,
+                 as it always is in a causal model, which is run up to there
+    spans        where each token of each clean text, BOS aside, stands in it
     """
 
     rows: tuple[int, ...]
@@ -48,6 +52,8 @@ class Batch:
     answers: tuple[tuple[int, ...], ...]
     distractors: tuple[tuple[int, ...], ...]
     shared: int = 0
+    read: Int[Tensor, " batch"] | None = None
+    spans: tuple[tuple[Span, ...], ...] = ()
 
     @property
     def answer(self) -> Int[Tensor, " batch"]:
@@ -72,7 +78,29 @@ class Batch:
             corrupted=None if self.corrupted is None else self.corrupted[which],
             answers=self.answers[which],
             distractors=self.distractors[which],
+            read=None if self.read is None else self.read[which],
+            spans=self.spans[which],
         )
+
+    def at_read(self, logits: Float[Tensor, "batch pos words"]) -> Float[Tensor, "batch one words"]:
+        """The logits at the position that predicts each answer, of the logits of a whole run."""
+        if self.read is None:
+            return logits[:, -1:]
+        return logits[torch.arange(len(logits), device=logits.device), self.read.to(logits.device)].unsqueeze(1)
+
+    def mentions(self, row: int, word: str) -> list[int]:
+        """The positions, BOS counted, at which a row's clean text says a word: of each mention the last token.
+
+        The word is sought in the text, for where it begins one it may be another token. ValueError where the tokenizer
+        does not say where its tokens stand.
+        """
+        prompt, spans = self.prompts[row], self.spans[row]
+        if not spans:
+            raise ValueError(
+                f"the tokenizer does not say where the tokens of {prompt.clean!r} stand: save it as tokenizer.json"
+            )
+        lead = self.tokens.shape[1] - self.shared - len(spans)
+        return [lead + number for number in mentions(prompt.clean, spans, word, apart=prompt.glue.isspace())]
 
     def _deciding(self, ids: tuple[tuple[int, ...], ...], what: str) -> Int[Tensor, " batch"]:
         for prompt, own in zip(self.prompts, ids, strict=True):
@@ -81,14 +109,19 @@ class Batch:
         return torch.tensor([own[self.shared] for own in ids], device=self.tokens.device)
 
 
-def batches(model: Model, prompts: PromptSet, size: int | None = None, alone: bool = False) -> tuple[Batch, ...]:
+def batches(
+    model: Model, prompts: PromptSet, size: int | None = None, alone: bool = False, anywhere: bool = False
+) -> tuple[Batch, ...]:
     """All prompts as batches of equal token length, at most `size` each (default: what fits the memory budget).
 
-    alone   leave out corrupted texts and distractors: no answer is then begun for the model
+    alone     leave out corrupted texts and distractors: no answer is then begun for the model
+    anywhere  the caller reads by `Batch.at_read`: of a bidirectional model, any position
 
-    Raises ValueError, naming the prompt: where clean and corrupted differ in length (with both token lists); where
-    no token tells answer and distractor apart, as one begins with the whole of the other (with the ids); where the
-    vocabulary lacks a word; where a prompt with its answer is longer than the model's context.
+    Raises ValueError, naming the prompt: where two rows are the same tokens, answers and distractors included, whatever
+    their labels, clusters and spaces say (alone: the same clean tokens and answer, whatever their corruption); where
+    clean and corrupted differ in length (with both token lists) or are the same tokens; where no token tells answer
+    and distractor apart, as one begins with the whole of the other (with the ids); where the vocabulary lacks a word;
+    where a prompt with its answer is longer than the model's context.
     """
     groups: dict[tuple[int, bool, int], list[tuple[int, Prompt, Ids]]] = defaultdict(list)
     for row, prompt in enumerate(prompts):
@@ -96,9 +129,20 @@ def batches(model: Model, prompts: PromptSet, size: int | None = None, alone: bo
         groups[len(ids.clean), bool(ids.corrupted), ids.shared].append((row, prompt, ids))
     made = []
     for (length, *_), members in sorted(groups.items()):
+        _refuse_repeats(prompts, members)
+        if not anywhere:
+            _refuse_elsewhere(model, members)
         step = size or _fitting(model, length)
         made += [_batch(model, members[start : start + step]) for start in range(0, len(members), step)]
     return tuple(made)
+
+
+def require_causal(model: Model, what: str) -> None:
+    """ValueError for a bidirectional model, which sees the tokens that it would be asked for."""
+    if not is_causal(model):
+        raise ValueError(
+            f"{checkpoint_of(model).name} is bidirectional and sees what comes next: {what} is of causal models"
+        )
 
 
 def require_finite(batch: Batch, values: Float[Tensor, "batch ..."], name: str) -> None:
@@ -165,7 +209,36 @@ def _batch(model: Model, members: list[tuple[int, Prompt, Ids]]) -> Batch:
         answers=tuple(tuple(own.answer) for own in ids),
         distractors=tuple(tuple(own.distractor) for own in ids),
         shared=ids[0].shared,
+        read=torch.tensor([own.read for own in ids], device=device) if any(map(_elsewhere, ids)) else None,
+        spans=tuple(own.spans for own in ids),
     )
+
+
+def _elsewhere(ids: Ids) -> bool:
+    """Whether the prompt is read at another position than the last one that is run."""
+    return ids.read != len(ids.clean) - 1
+
+
+def _refuse_repeats(prompts: PromptSet, members: list[tuple[int, Prompt, Ids]]) -> None:
+    seen: dict[tuple[object, ...], Prompt] = {}
+    for _, prompt, ids in members:
+        run = (*map(tuple, (ids.clean, ids.corrupted, ids.answer, ids.distractor)), ids.read)
+        if run in seen:
+            raise ValueError(
+                f"{prompts.name} has {prompt.clean!r} twice, once as {seen[run].clean!r}: the same tokens {ids.clean} "
+                "and words; repeats would shrink the interval for free, take one of them"
+            )
+        seen[run] = prompt
+
+
+def _refuse_elsewhere(model: Model, members: list[tuple[int, Prompt, Ids]]) -> None:
+    for _, prompt, ids in members:
+        if _elsewhere(ids):
+            raise ValueError(
+                f"{prompt.clean!r} is to be read at position {prompt.read_position} of {checkpoint_of(model).name}, "
+                "which is bidirectional, and this measurement reads the last one: behaviour, and patching and ablation "
+                "with hooked=True, read any"
+            )
 
 
 def _fitting(model: Model, length: int) -> int:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechlib.lab.batching import Batch, batches, per_prompt
+from mechlib.lab.batching import Batch, batches, per_prompt, require_causal
 from mechlib.lab.hooks import run
 from mechlib.lab.metrics import answer_log_prob, correct, logit_diff
 from mechlib.lab.models.loading import Model
@@ -24,7 +24,7 @@ def answers_correctly(model: Model, prompts: PromptSet, unit: str = "") -> Measu
     Neither corrupted text nor distractor plays a part: tokens that an answer shares with its distractor are judged too.
     Raises ValueError for a prompt without an answer.
     """
-    made = batches(model, prompts, alone=True)
+    made = batches(model, prompts, alone=True, anywhere=True)
     values = [_teacher_forced(model, batch, correct) for batch in made]
     return per_prompt(prompts, made, values, ("value",), "most likely token is the answer", unit, yes_no=True)
 
@@ -36,11 +36,11 @@ def logit_differences(model: Model, prompts: PromptSet, unit: str = "") -> Measu
     Answers of several tokens: at the first token by which the two differ, behind the tokens that they share. Raises
     ValueError for a prompt without answer or distractor.
     """
-    made = batches(model, prompts)
+    made = batches(model, prompts, anywhere=True)
     both = all(batch.corrupted is not None for batch in made)
 
     def difference(batch: Batch, tokens: Tensor) -> Float[Tensor, " batch"]:
-        return logit_diff(run(model, tokens)[0], batch.answer, batch.distractor)
+        return logit_diff(batch.at_read(run(model, tokens)[0]), batch.answer, batch.distractor)
 
     values = []
     for batch in made:
@@ -52,7 +52,7 @@ def logit_differences(model: Model, prompts: PromptSet, unit: str = "") -> Measu
 
 def answer_log_probs(model: Model, prompts: PromptSet, unit: str = "") -> Measurement:
     """Log-probability of the whole answer after the prompt, teacher-forced, in nats; ValueError without an answer."""
-    made = batches(model, prompts, alone=True)
+    made = batches(model, prompts, alone=True, anywhere=True)
     values = [_teacher_forced(model, batch, answer_log_prob) for batch in made]
     return per_prompt(prompts, made, values, ("value",), "log-probability of the answer, in nats", unit)
 
@@ -73,16 +73,21 @@ def _teacher_forced(model: Model, batch: Batch, score: AnswerScore) -> Float[Ten
             raise ValueError(f"prompt {batch.prompts[own[0]].clean!r} has no answer: this metric needs one")
         answers = torch.tensor([batch.answers[row] for row in own], device=batch.tokens.device)
         tokens = torch.cat([batch.tokens[own], answers[:, :-1]], dim=1)
-        found[own] = score(run(model, tokens)[0], answers).unsqueeze(1)
+        logits = run(model, tokens)[0]
+        if batch.read is not None:  # of a bidirectional model: all answers are one token, all rows run together
+            logits = batch.at_read(logits)
+        found[own] = score(logits, answers).unsqueeze(1)
     return found
 
 
 def repeat_loss(model: Model, prompts: PromptSet, unit: str = "") -> Measurement:
     """Loss on the repeat, from its second token on, and on the sequence's first half, in nats per token.
 
-    Columns "repeat" and "first half". Raises ValueError for prompts that do not end in a repeated sequence.
+    Columns "repeat" and "first half". Raises ValueError for prompts that do not end in a repeated sequence, and for
+    bidirectional models.
     """
     require_words_in_logits(model, "the loss")
+    require_causal(model, "loss on what comes next")
     made = batches(model, prompts)
     values = []
     for batch in made:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,6 +16,10 @@ from typing import Literal, get_args
 
 Split = Literal["discovery", "confirmation", "reference"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+TEXTS = ("clean", "corrupted", "answer", "distractor")
+LAST = -1  # the position at which a prompt is read, unless it says another one
+UNSEEN = {"Cc", "Cs", "Zl", "Zp"}  # control characters, halves of a character, U+2028 and U+2029
+BLANK = "\ufeff\u200b"  # a byte order mark, a space of no width
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,12 @@ class Prompt:
     what else stands between text and answer ("" where the answer follows at once, as in `23+54=`).
     `cluster` names what a person wrote and many prompts share (a template); it is empty where prompts
     are independent draws. `labels` say what else is known about the row, for strips and tables.
+
+    `read_position` is the position whose logits predict the answer: a token of the clean text, counted from 0 without
+    BOS, or negative from the end. To read several, make a row of each, with the same text and cluster.
+
+    Raises ValueError, naming the field, for white space at the ends of a text or a word, for characters that nobody
+    sees (`\\r`, U+2028, U+FEFF, ...), and where the corrupted text is the clean one.
     """
 
     clean: str
@@ -34,6 +45,20 @@ class Prompt:
     cluster: str = ""
     labels: tuple[tuple[str, str], ...] = ()
     glue: str = " "
+    read_position: int = LAST
+
+    def __post_init__(self) -> None:
+        for name in TEXTS:
+            _refuse_unseen(name, text := getattr(self, name))
+            _refuse_white_ends(name, text)
+        _refuse_unseen("glue", self.glue)
+        if self.corrupted and self.corrupted == self.clean:
+            raise ValueError(
+                f"corrupted text of {self.clean!r} is the clean text: nothing differs between the two runs; "
+                "corrupt a word, or leave `corrupted` empty"
+            )
+        if type(self.read_position) is not int:
+            raise ValueError(f"read_position is {self.read_position!r}: give one whole number, a row for each position")
 
     @cached_property
     def fingerprint(self) -> str:
@@ -42,7 +67,8 @@ class Prompt:
         What is known about it besides (cluster, labels) is left out: it may be learned later. A field that comes to
         this class later counts only where it differs from its default, so that no row gets another name.
         """
-        return _digest([self.clean, self.corrupted, self.answer, self.distractor, self.glue])[:12]
+        seen: list[str | int] = [self.clean, self.corrupted, self.answer, self.distractor, self.glue]
+        return _digest(seen if self.read_position == LAST else [*seen, self.read_position])[:12]
 
     @cached_property
     def sort_key(self) -> str:
@@ -50,7 +76,7 @@ class Prompt:
 
         Of the fields that a row had when the first intervals were computed: these stay to the bit, whatever is added.
         """
-        named = {
+        named: dict[str, object] = {
             "answer": self.answer,
             "clean": self.clean,
             "cluster": self.cluster,
@@ -58,7 +84,9 @@ class Prompt:
             "distractor": self.distractor,
             "labels": self.labels,
         }
-        return _digest(named if self.glue == " " else named | {"glue": self.glue})[:12]
+        named |= {} if self.glue == " " else {"glue": self.glue}
+        named |= {} if self.read_position == LAST else {"read_position": self.read_position}
+        return _digest(named)[:12]
 
     def label(self, name: str) -> str:
         """The value of one label; `KeyError` names the labels there are."""
@@ -70,7 +98,10 @@ class Prompt:
 
 @dataclass(frozen=True)
 class PromptSet:
-    """Distinct prompts of one task and one split. Raises ValueError on repeats and on unknown splits.
+    """Distinct prompts of one task and one split.
+
+    Raises ValueError on repeats, on unknown splits, and where some rows have a cluster and others have none. Repeats
+    that only a tokenizer can see, as two spaces instead of one, are refused where the prompts are run.
 
     `unit` is what one row is called in the singular, where results are counted: "prompt", "pair", "sequence".
     """
@@ -92,6 +123,12 @@ class PromptSet:
                 f"{self.name} has {len(distinct)} distinct prompts among {len(self.rows)}: "
                 "repeats would shrink the interval for free"
             )
+        without = [row for row in self.rows if not row.cluster]
+        if 0 < len(without) < len(self.rows):
+            raise ValueError(
+                f"{len(without)} of {len(self.rows)} rows of {self.name} have no cluster, as {without[0].clean!r}: "
+                "an interval is across clusters or across rows; name the cluster of every row, or of none"
+            )
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -106,8 +143,9 @@ class PromptSet:
 
     @cached_property
     def members(self) -> frozenset[str]:
-        """Digests of the clean texts, by which overlap with another set is found, whatever the corruption."""
-        return frozenset(_digest(row.clean)[:16] for row in self.rows)
+        """Digests of the clean texts, by which overlap with another set is found, whatever the corruption, the read
+        position and the width of the spaces."""
+        return frozenset(_digest(" ".join(row.clean.split()))[:16] for row in self.rows)
 
     def take(self, n: int) -> PromptSet:
         """The first n prompts, as a set of their own."""
@@ -118,6 +156,27 @@ class PromptSet:
     def __repr__(self) -> str:
         settings = "".join(f", {key}={value!r}" for key, value in self.settings)
         return f"{self.name}({self.split}, n={len(self)}{settings})"
+
+
+def _refuse_unseen(name: str, text: str) -> None:
+    """ValueError for a character that shows nowhere and that a model reads: other control characters than `\\n` and
+    tab, line separators, a byte order mark, a zero-width space."""
+    unseen = [one for one in text if one in BLANK or (unicodedata.category(one) in UNSEEN and one not in "\n\t")]
+    if unseen:
+        raise ValueError(
+            f"{name} {text!r} holds {unseen[0]!r}, which nobody sees and the model reads: take it out, or open the "
+            'file with newline=None and encoding="utf-8-sig"'
+        )
+
+
+def _refuse_white_ends(name: str, text: str) -> None:
+    """ValueError for white space before or behind a text: the last position would be another one."""
+    if text == text.strip():
+        return
+    cure = "`glue` is the white space between text and answer: strip this"
+    if name in ("answer", "distractor"):
+        cure = "write it without; `glue` stands between text and answer"
+    raise ValueError(f"{name} {text!r} begins or ends in white space: {cure}")
 
 
 def _digest(value: object) -> str:

@@ -58,14 +58,15 @@ def distinct(
     """
     if not whole(n):
         raise ValueError(f"{n!r} prompts of {task} were asked for: ask for at least one, and for a whole number")
-    rows: dict[Prompt, None] = {}
+    rows: dict[str, Prompt] = {}  # by what the model sees of them
     misses = 0
     while len(rows) < n:
         before = len(rows)
-        rows[draw()] = None
+        drawn = draw()
+        rows.setdefault(drawn.fingerprint, drawn)
         misses = 0 if len(rows) > before else misses + 1
         if misses == PATIENCE:
             raise ValueError(
                 f"{task} has {len(rows)} distinct prompts, {n} asked for: repeats would shrink the interval for free"
             )
-    return PromptSet(task, split, tuple(rows), tuple(settings.items()), unit)
+    return PromptSet(task, split, tuple(rows.values()), tuple(settings.items()), unit)

@@ -18,7 +18,7 @@ from tests.helpers import toys
 root = toys.root
 
 ROWS = tuple(
-    Prompt(f"clean {row} é\u2028", str(row), cluster=f"t{row % 3}", labels=(("length", str(row % 2)), ("carry", "yes")))
+    Prompt(f"clean {row} é", str(row), cluster=f"t{row % 3}", labels=(("length", str(row % 2)), ("carry", "yes\u2028")))
     for row in range(12)
 )
 PROMPTS = PromptSet("toy", "confirmation", ROWS)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 from jaxtyping import TypeCheckError
-from tokenizers import Regex, Tokenizer, decoders, pre_tokenizers
-from tokenizers.models import WordLevel
+from tokenizers import Regex, Tokenizer, decoders, pre_tokenizers, trainers
+from tokenizers.models import BPE, WordLevel
 from transformers import (
     AutoModelForCausalLM,
     GPT2Config,
@@ -100,6 +100,27 @@ def digit_directory(path: Path, family: str) -> Path:
     """A Hugging Face directory with a tiny model that reads and writes numbers digit by digit."""
     digit_model(family).save_pretrained(path)
     digit_tokenizer().save_pretrained(path)
+    return path
+
+
+def byte_tokenizer(texts: tuple[str, ...], bos: str = "<bos>") -> PreTrainedTokenizerFast:
+    """Byte-level BPE of these texts, as GPT-2 and Llama 3 have it: the first word of a text is a token of its own."""
+    tokenizer = Tokenizer(BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=[bos], initial_alphabet=alphabet, show_progress=False, min_frequency=1
+    )
+    tokenizer.train_from_iterator([*texts, *texts], trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=bos, eos_token=bos)
+
+
+def byte_directory(path: Path, family: str, texts: tuple[str, ...]) -> Path:
+    """A Hugging Face directory with a tiny model that reads bytes, merged as in these texts."""
+    tokenizer = byte_tokenizer(texts)
+    random_model(family, vocabulary=len(tokenizer)).save_pretrained(path)
+    tokenizer.save_pretrained(path)
     return path
 
 

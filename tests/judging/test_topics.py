@@ -10,6 +10,7 @@ import pytest
 
 from mechlib.evidence.code_hash import EvidenceRefused
 from mechlib.evidence.question import topic_of
+from mechlib.judging.verify import read_records
 from mechlib.report.content import titles
 from tests.helpers.house import HEADER, build
 
@@ -318,3 +319,19 @@ def test_a_pattern_that_fits_nothing_is_refused(talk, pytester):
     result = talk()
     assert result.ret == 2
     result.stdout.fnmatch_lines(["*@refuted of test_one names gpt2-[*], which it is not about*"])
+
+
+# --- lines --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x0c", "\x1c"])
+def test_a_character_that_only_looks_like_the_end_of_a_line_ends_none(house, pytester, separator):
+    """Pasted from a browser into a sentence: records are read line by line, claims cut where they stand."""
+    plain = CLAIM.removeprefix("\nfrom claims.talk.measurements import around\n").replace("is at", f"is{separator}at")
+    claims = "".join(plain.format(name=name, level=0.8, mark="") for name in ("one", "two"))
+    house(claims).assert_outcomes(passed=4)
+    found = read_records(pytester.path / "records.jsonl")
+    assert [record.function for record in found] == ["test_one", "test_one", "test_two", "test_two"]
+    for record in found:
+        assert " ".join(record.sentence.split()) == "The level is at least a half."
+        assert record.code.startswith("@pytest.mark.parametrize(") and record.code.endswith(">= 0.5\n")

@@ -1,6 +1,7 @@
 """Prompts become token ids in batches of one length, and come back in their order."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -62,6 +63,24 @@ def test_one_thread_and_two_give_the_same_logits(model):
     finally:
         torch.set_num_threads(before)
     torch.testing.assert_close(model(batch.tokens), two, rtol=1e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("alone", [False, True])
+@pytest.mark.parametrize(
+    "change",
+    [{"clean": "w1  w2"}, {"clean": "w1\nw2", "labels": (("id", "2"),)}, {"corrupted": "w1  w4"}, {"glue": "  "}],
+)
+def test_rows_of_the_same_tokens_are_refused_whatever_their_spaces_and_labels(model, alone, change):
+    row = Prompt("w1 w2", "w3", "w1 w4", "w5", labels=(("id", "1"),))
+    with pytest.raises(ValueError, match=r"made up has .w1.+w2. twice, once as 'w1 w2': the same tokens \[0, 4, 5\]"):
+        batches(model, one(row, replace(row, **change)), alone=alone)
+
+
+def test_one_text_with_two_corruptions_is_two_rows_and_alone_it_is_one(model):
+    rows = one(Prompt("w1 w2", "w3", "w1 w4", "w5"), Prompt("w1 w2", "w3", "w1 w6", "w5"))
+    assert len(batches(model, rows)) == 1
+    with pytest.raises(ValueError, match="repeats would shrink the interval for free, take one of them"):
+        batches(model, rows, alone=True)
 
 
 def test_clean_and_corrupted_of_different_length_are_refused_with_both_token_lists(model):

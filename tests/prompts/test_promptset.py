@@ -12,7 +12,11 @@ ROWS = tuple(Prompt(f"when {i} then", str(i), f"if {i} then", "x", "t0", (("leng
 TOY = PromptSet("toy", "discovery", ROWS)
 
 
-SEEN = [{"clean": "other"}, {"answer": "other"}, {"corrupted": "other"}, {"distractor": "other"}, {"glue": ""}]
+SEEN = [
+    *({name: "other"} for name in ("clean", "answer", "corrupted", "distractor")),
+    {"glue": ""},
+    {"read_position": 0},
+]
 KNOWN = [{"cluster": "t1"}, {"cluster": ""}, {"labels": (("length", "4"),)}, {"labels": ()}]
 
 
@@ -25,9 +29,9 @@ def test_what_the_model_sees_of_a_row_is_in_its_fingerprint(change):
 
 @pytest.mark.parametrize("change", KNOWN)
 def test_what_is_only_known_about_a_row_is_not(change):
-    changed = replace(ROWS[0], **change)
-    assert changed.fingerprint == ROWS[0].fingerprint
-    assert PromptSet("toy", "discovery", (changed, *ROWS[1:])).fingerprint == TOY.fingerprint
+    changed = tuple(replace(row, **change) for row in ROWS)
+    assert changed[0].fingerprint == ROWS[0].fingerprint
+    assert PromptSet("toy", "discovery", changed).fingerprint == TOY.fingerprint
 
 
 @pytest.mark.parametrize("change", [*SEEN, *KNOWN])
@@ -74,7 +78,7 @@ def test_sets_without_prompts_or_with_an_unknown_split_are_refused():
 
 def test_overlap_is_seen_whatever_the_corruption_is():
     others = tuple(replace(row, corrupted="another", distractor="y") for row in ROWS[3:])
-    other = PromptSet("toy", "confirmation", (*others, Prompt("new", "1")))
+    other = PromptSet("toy", "confirmation", (*others, Prompt("new", "1", cluster="t0")))
     assert len(TOY.members & other.members) == 2
 
 
@@ -98,3 +102,63 @@ def test_prompts_cannot_be_changed():
         ROWS[0].clean = "other"
     with pytest.raises(FrozenInstanceError):
         TOY.split = "confirmation"
+
+
+TEXTS = ("clean", "corrupted", "answer", "distractor")
+LOOSE = (" one", "one ", "one\n", "\tone", "one\u00a0", "\u3000one")
+UNSEEN = ("\r", "\u2028", "\u2029", "\x85", "\ufeff", "\u200b", "\x00", "\x0c", "\ud800")
+
+
+@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("text", LOOSE)
+def test_white_space_at_the_ends_of_a_text_is_refused_with_its_name(name, text):
+    cure = "write it without; `glue`" if name in ("answer", "distractor") else "`glue` is the white space between"
+    with pytest.raises(ValueError) as refused:
+        replace(ROWS[0], **{name: text})
+    assert f"{name} {text!r} begins or ends in white space: {cure}" in str(refused.value)
+
+
+@pytest.mark.parametrize("name", (*TEXTS, "glue"))
+@pytest.mark.parametrize("character", UNSEEN)
+def test_a_character_that_nobody_sees_is_refused_anywhere(name, character):
+    for text in (f"a{character}b", f"{character}ab", f"ab{character}"):
+        with pytest.raises(ValueError) as refused:
+            replace(ROWS[0], **{name: text})
+        assert f"{name} {text!r} holds {character!r}, which nobody sees" in str(refused.value)
+        assert "\n" not in str(refused.value)
+
+
+def test_lines_and_tabs_within_a_text_are_part_of_it():
+    text = "2+3=5\n\tif x:\n 4+4="
+    assert Prompt(text, "8", glue="\n").clean == text
+
+
+def test_a_corrupted_text_that_is_the_clean_text_is_refused():
+    with pytest.raises(ValueError, match=r"corrupted text of 'when 0 then' is the clean text: .* corrupt a word"):
+        replace(ROWS[0], corrupted=ROWS[0].clean)
+
+
+def test_clusters_of_some_rows_only_are_refused():
+    for holed in (
+        (replace(ROWS[0], cluster=""), *ROWS[1:]),
+        (*(replace(row, cluster="") for row in ROWS[1:]), ROWS[0]),
+    ):
+        n = sum(not row.cluster for row in holed)
+        with pytest.raises(ValueError, match=f"{n} of 5 rows of toy have no cluster, as 'when [01] then'"):
+            PromptSet("toy", "discovery", holed)
+
+
+def test_a_prompt_that_is_read_at_its_end_is_the_prompt_that_says_nothing_of_it():
+    assert replace(ROWS[0], read_position=-1) == ROWS[0]
+    several = tuple(replace(ROWS[0], read_position=position) for position in (0, 1, -1))
+    assert len(PromptSet("toy", "discovery", several)) == 3
+    for several_at_once in ((0, 1), 1.0, None, True):
+        with pytest.raises(ValueError, match="give one whole number, a row for each position"):
+            replace(ROWS[0], read_position=several_at_once)
+
+
+def test_overlap_is_seen_whatever_the_width_of_spaces():
+    wide = PromptSet(
+        "toy", "confirmation", (Prompt("when  0\nthen", "1"), Prompt("when 1  then", "2", read_position=0))
+    )
+    assert len(TOY.members & wide.members) == 2

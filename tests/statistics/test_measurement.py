@@ -59,6 +59,7 @@ def test_a_value_that_is_no_number_is_refused_by_name(bad):
         ({"units": ("a", "a", "b")}, "repeated units"),
         ({"values": np.ones((3, 2)), "columns": ("x", "x")}, "repeated columns"),
         ({"clusters": ("t",)}, "1 clusters for 3 units"),
+        ({"clusters": ("t", "", "t")}, "1 of 3 units have no cluster"),
         ({"strata": ("s", "s")}, "2 strata for 3 units"),
         ({"values": [0, 1, 2], "yes_no": True}, "other than 0 and 1"),
         ({"values": np.empty((0, 1)), "units": ()}, "nothing was measured"),

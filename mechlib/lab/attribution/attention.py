@@ -42,8 +42,11 @@ def attention_to(model: Model, prompts: PromptSet, target: Target, unit: str = "
     "distractor"                  from the last token to the last mention of the distractor (the subject, as giver)
     "first distractor"            from the last token to the first mention of the distractor
 
+    Words are sought in the text, by the characters that tokens stand for; of a word of several tokens the last one is
+    looked at. The time before is told by tokens: a word that begins the text may be another one there.
+
     Raises ValueError for a prompt whose last token does not occur before, where a target asks for it, and for a prompt
-    that does not say its answer or distractor as one token.
+    that does not say its answer or distractor.
     """
     check_target(model, target)
     made = batches(model, prompts)
@@ -149,30 +152,31 @@ def _previous(batch: Batch) -> Int[Tensor, " batch"]:
 def mention(batch: Batch, word: Word = "answer", first: bool = False) -> Int[Tensor, " batch"]:
     """The position of each prompt's last mention of its answer or distractor, BOS counted; with `first`, of the first.
 
-    Raises ValueError, naming the prompt, where there is no such word, where it has several tokens, so that no single
-    position is meant, and where the prompt does not say it.
+    It is sought in the text, and its last token is meant where it has several. Raises ValueError, naming the prompt,
+    where there is no such word, and where the prompt does not say it.
     """
-    wanted = torch.tensor(_single(batch, word), device=batch.tokens.device).unsqueeze(1)
-    same = batch.tokens == wanted
-    for prompt, said in zip(batch.prompts, same.any(1).tolist(), strict=True):
-        if not said:
+    found = []
+    for row, prompt in enumerate(batch.prompts):
+        wanted = getattr(prompt, word)
+        if not wanted:
+            raise ValueError(f"prompt {prompt.fingerprint} ({prompt.clean!r}) has no {word}: this measure needs one")
+        places = batch.mentions(row, wanted)
+        if not places:
             raise ValueError(
-                f"{word} {getattr(prompt, word)!r} does not occur in {prompt.clean!r}: "
+                f"{word} {wanted!r} does not occur in {prompt.clean!r}: "
                 "nothing can attend to it or copy it; use prompts that say it"
             )
-    # argmax gives the first of equal entries, so for the last the positions themselves are compared.
-    found = same.long() if first else same * torch.arange(1, same.shape[1] + 1, device=same.device)
-    return found.argmax(1)
+        found.append(places[0] if first else places[-1])
+    return torch.tensor(found, device=batch.tokens.device)
 
 
-def _single(batch: Batch, word: Word) -> list[int]:
+def single(batch: Batch, word: Word) -> Int[Tensor, " batch"]:
+    """The one token that each answer or distractor is behind the prompt. ValueError where it has several or none."""
     ids = batch.answers if word == "answer" else batch.distractors
     for prompt, own in zip(batch.prompts, ids, strict=True):
-        if not own:
-            raise ValueError(f"prompt {prompt.fingerprint} ({prompt.clean!r}) has no {word}: this measure needs one")
-        if len(own) > 1:
+        if len(own) != 1:
             raise ValueError(
                 f"{word} {getattr(prompt, word)!r} of {prompt.clean!r} has {len(own)} tokens {list(own)}: "
-                "it stands at no single position; use words of one token"
+                "no single one stands for it; use words of one token"
             )
-    return [own[0] for own in ids]
+    return torch.tensor([own[0] for own in ids], device=batch.tokens.device)

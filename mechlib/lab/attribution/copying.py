@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mechlib.lab.attribution.attention import Word, mention
+from mechlib.lab.attribution.attention import Word, mention, single
 from mechlib.lab.attribution.direct import scale_hooks, through_final_norm
 from mechlib.lab.batching import Batch, batches, per_prompt
 from mechlib.lab.hooks import mlp_layers, run, sizes
@@ -79,7 +79,7 @@ def attention_and_written(
 
 def _copied(model: Model, batch: Batch, of: Word, sign: float) -> Float[Tensor, "batch heads"]:
     position, rows = mention(batch, of), torch.arange(len(batch.rows), device=batch.tokens.device)
-    name = batch.tokens[rows, position]
+    name = single(batch, of)  # as it is said: where a text begins with it, it may be another token
     streams = ("blocks.0.hook_resid_pre", "blocks.0.hook_resid_post")
     kept = run(model, batch.tokens, keep=streams)[1]
     columns = []
@@ -116,7 +116,7 @@ def _among_top(
 
 def _moved(model: Model, batch: Batch, head: Head, to: Word) -> Float[Tensor, "batch 2"]:
     position, rows = mention(batch, to), torch.arange(len(batch.rows), device=batch.tokens.device)
-    name = batch.tokens[rows, position]
+    name = single(batch, to)  # as it is said
     block, last = f"blocks.{head.layer}.attn.", f"blocks.{model.cfg.n_layers - 1}.hook_resid_post"
     scale = scale_hooks(model)
     logits, kept = run(model, batch.tokens, keep=(f"{block}hook_pattern", f"{block}hook_z", last, *scale))

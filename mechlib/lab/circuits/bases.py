@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mechlib.lab.batching import Batch
 from mechlib.lab.forward.families import Network, forward
-from mechlib.lab.interventions.reference import mean_activations, require_reference, resample_bank
+from mechlib.lab.interventions.reference import Align, mean_activations, require_reference, resample_bank
 from mechlib.lab.models.loading import Model
 from mechlib.prompts.promptset import PromptSet
 
@@ -25,12 +25,18 @@ Base: TypeAlias = Mapping[str, Tensor] | None  # activations by hook name, of `b
 
 
 def bases(
-    model: Model, net: Network, replacement: Replacement, reference: PromptSet | None, seed: int
+    model: Model,
+    net: Network,
+    prompts: PromptSet,
+    replacement: Replacement,
+    reference: PromptSet | None,
+    seed: int,
+    align: Align = "end",
 ) -> Callable[[Batch], Base]:
-    """The base of each batch, for this replacement; "resample" is drawn with `seed`.
+    """The base of each batch of the prompts, for this replacement; "resample" is drawn with `seed`.
 
-    Raises ValueError for an unknown replacement, for "mean" and "resample" without prompts of the reference split, and,
-    of a batch without corrupted texts, for "counterfactual".
+    Raises ValueError for an unknown replacement, for "mean" and "resample" without prompts of the reference split or
+    with one that is tested, and, of a batch without corrupted texts, for "counterfactual".
     """
     if replacement == "counterfactual":
         return lambda batch: base_of_run(net, corrupted_tokens(batch))
@@ -40,11 +46,11 @@ def bases(
         raise ValueError(f"no replacement {replacement!r}: choose one of {', '.join(get_args(Replacement))}")
     if reference is None:
         raise ValueError(f"{replacement} needs reference prompts: pass the task's split='reference'")
-    require_reference(reference)
+    require_reference(reference, prompts)
     names = base_names(net)
     if replacement == "mean":
-        return mean_activations(model, reference, names)
-    return resample_bank(model, reference, names, seed)
+        return mean_activations(model, reference, names, align)
+    return resample_bank(model, reference, names, seed, align)
 
 
 def base_names(net: Network) -> tuple[str, ...]:

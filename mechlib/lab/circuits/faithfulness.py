@@ -20,6 +20,7 @@ from collections.abc import Mapping
 
 from mechlib.lab.circuits.bases import Replacement
 from mechlib.lab.circuits.scorer import NO_CIRCUIT, CircuitMetric, CircuitScorer, Direction, kind_of
+from mechlib.lab.interventions.reference import Align
 from mechlib.lab.models.loading import Model
 from mechlib.measurement import CIRCUIT, EMPTY, MODEL, WITHOUT, Measurement
 from mechlib.parts.circuits import Circuit
@@ -37,6 +38,7 @@ def circuit_scores(
     without: bool = False,
     seed: int = 0,
     unit: str = "",
+    align: Align = "end",
 ) -> Measurement:
     """The metric on every prompt: "model", "empty", then each circuit under its name, or as "circuit" if it is one.
 
@@ -48,13 +50,14 @@ def circuit_scores(
                  differs from its distractor. KL is an error: `faithfulness(..., lower_is_better=True)`
     direction    "noising" or "denoising", as this file says
     without      also each circuit's complement: "without", or "without NAME"
+    align        where positions of prompts and reference prompts are counted from: "end", or "start" (behind BOS)
 
     Scored at several positions of a text, each is a row: a causal model holds at a position what the text up to there
     says. Give the rows of a text one cluster.
 
     Raises ValueError for parts that the model lacks (with the nearest name), circuits of nodes beside circuits of
-    edges, prompts without corrupted text or reference where one is needed; UnsupportedModel; Inexact where the circuit
-    of all edges is not the model.
+    edges, prompts without corrupted text or reference where one is needed, reference prompts that are tested;
+    UnsupportedModel; Inexact where the circuit of all edges is not the model.
     """
     if not isinstance(circuits, (Circuit, Mapping)):
         raise ValueError(f"{circuits!r} {NO_CIRCUIT}")
@@ -62,7 +65,7 @@ def circuit_scores(
     taken = {MODEL, EMPTY} & set(named)
     if taken:
         raise ValueError(f"a circuit named {taken.pop()!r}: that is a column of its own, choose another name")
-    scorer = CircuitScorer(model, prompts, replacement, reference, direction, seed)
+    scorer = CircuitScorer(model, prompts, replacement, reference, direction, seed, align)
     kind = kind_of(named.values())
     masks = {EMPTY: scorer.mask((), kind), **{name: scorer.mask(one, kind) for name, one in named.items()}}
     if without:

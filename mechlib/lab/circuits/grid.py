@@ -40,8 +40,8 @@ def grid(
 
     One row a cluster (template), its mean, where all prompts have clusters, so that intervals are across them; else one
     row a prompt, under the fingerprint that it has in the first set. Other arguments and errors as in `circuit_scores`;
-    ValueError also where the sets do not have the same clusters or, without clusters, the same clean texts in the same
-    order.
+    ValueError also where one set has clusters and another has none, where the sets do not have the same clusters or,
+    without clusters, the same clean texts in the same order.
     """
     if not (replacements and directions and metrics):
         raise ValueError("a grid without cells: give at least one of replacements, of directions and of metrics")
@@ -80,6 +80,12 @@ def _units_and_rows(prompts: Mapping[str, PromptSet]) -> tuple[tuple[str, ...], 
     if not prompts:
         raise ValueError("a grid without prompts: give at least one corruption, by name")
     first = next(iter(prompts))
+    for name, own in prompts.items():
+        if bool(own.rows[0].cluster) != bool(prompts[first].rows[0].cluster):
+            raise ValueError(
+                f"of {name!r} and {first!r} one has clusters and the other has none: name the clusters of both, or of "
+                "none"
+            )
     if not _clustered(prompts):
         for name, own in prompts.items():
             if [row.clean for row in own] != [row.clean for row in prompts[first]]:

@@ -17,6 +17,7 @@ from mechlib.lab.circuits.bases import Base, Replacement, base_of_run, bases, co
 from mechlib.lab.circuits.incremental_run import IncrementalRun, Start
 from mechlib.lab.forward.families import Network, forward, network
 from mechlib.lab.hooks import sizes
+from mechlib.lab.interventions.reference import Align
 from mechlib.lab.metrics import correct
 from mechlib.lab.models.loading import Model, checkpoint_of
 from mechlib.measurement import Measurement
@@ -58,6 +59,7 @@ class CircuitScorer:
         reference: PromptSet | None = None,
         direction: Direction = "noising",
         seed: int = 0,
+        align: Align = "end",
     ) -> None:
         if direction not in get_args(Direction):
             raise ValueError(f"no direction {direction!r}: choose one of {', '.join(get_args(Direction))}")
@@ -66,7 +68,7 @@ class CircuitScorer:
         self.prompts, self.replacement, self.direction = prompts, replacement, direction
         self.batches = batches(model, prompts)
         self.whole = mask_of(self.graph, self.graph.edges)
-        self._base = bases(model, self.net, replacement, reference, seed)
+        self._base = bases(model, self.net, prompts, replacement, reference, seed, align)
         self._check(checkpoint_of(model).name)
 
     def mask(self, parts: Iterable[str], kind: Kind) -> Mask:

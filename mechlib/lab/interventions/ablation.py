@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechlib.lab.batching import Batch, batches, per_prompt
+from mechlib.lab.batching import Batch, batches, per_prompt, require_causal
 from mechlib.lab.hooks import NothingChanged
 from mechlib.lab.interventions.contexts import ActivationSource, Positions, places
 from mechlib.lab.interventions.readout import ANSWERED, LOGIT_DIFFERENCE, REPEAT_LOSS, Readout
-from mechlib.lab.interventions.reference import mean_activations, require_reference, resample_bank
+from mechlib.lab.interventions.reference import Align, mean_activations, require_reference, resample_bank
 from mechlib.lab.interventions.sites import Sites, idle, matched_sample, named, one_row_each, union
 from mechlib.lab.interventions.sweep import sweep_each
 from mechlib.lab.models.loading import Model, checkpoint_of
@@ -38,6 +38,7 @@ def under_ablation(
     seed: int = 0,
     unit: str = "",
     hooked: bool = False,
+    align: Align = "end",
 ) -> Measurement:
     """The metric on every prompt with each set ablated: a column for each set, and a last one, "intact".
 
@@ -50,11 +51,12 @@ def under_ablation(
                  distractor, its first. Or a readout of one's own
     positions    the positions that are ablated: "all", one, or a tuple of several, negative from the end
     hooked       through hooks, at the library's own speed: for architectures that exact sweeps do not know
+    align        where positions of prompts and reference prompts are counted from: "end", or "start" (behind BOS)
 
     A set that changes no activation, a dead head say, is its "intact" with a note; NothingChanged where none does.
 
-    Raises ValueError where a reference is needed and missing, EmptySelection where there is no set or a set is empty,
-    UnsupportedModel unless `hooked`.
+    Raises ValueError where a reference is needed and missing, or has a tested prompt, EmptySelection where there is no
+    set or a set is empty, UnsupportedModel unless `hooked`.
     """
     readings = {"correct": ANSWERED, "logit difference": LOGIT_DIFFERENCE}
     what = {"correct": "most likely token is the answer", "logit difference": "logit of answer minus distractor"}
@@ -62,7 +64,7 @@ def under_ablation(
         raise ValueError(f"no metric {metric!r}: choose one of {', '.join(readings)}")
     readout, said = (metric, "metric") if isinstance(metric, Readout) else (readings[metric], what[metric])
     made, columns, values, notes = _swept_ablation(
-        model, prompts, sites, replacement, reference, readout, positions, seed, hooked
+        model, prompts, sites, replacement, reference, readout, positions, seed, hooked, align
     )
     of = f"{said}, under {replacement} ablation"
     found = per_prompt(prompts, made, values, columns, of, unit, yes_no=metric == "correct")
@@ -78,6 +80,7 @@ def loss_under_ablation(
     seed: int = 0,
     unit: str = "",
     hooked: bool = False,
+    align: Align = "end",
 ) -> Measurement:
     """Loss on the repeat of repeated sequences while sets of places are ablated at every position, in nats per token.
 
@@ -87,8 +90,9 @@ def loss_under_ablation(
     Raises ValueError for prompts without a repeat of two tokens or more, and where a reference is needed and missing.
     """
     require_words_in_logits(model, "the loss")
+    require_causal(model, "loss on what comes next")
     made, columns, values, notes = _swept_ablation(
-        model, prompts, sites, replacement, reference, REPEAT_LOSS, "all", seed, hooked
+        model, prompts, sites, replacement, reference, REPEAT_LOSS, "all", seed, hooked, align
     )
     of = f"loss on the repeat under {replacement} ablation, in nats per token"
     return replace(per_prompt(prompts, made, values, columns, of, unit), notes=notes)
@@ -104,11 +108,13 @@ def _swept_ablation(
     positions: Positions,
     seed: int,
     hooked: bool,
+    align: Align,
 ) -> tuple[tuple[Batch, ...], tuple[str, ...], list[Float[Tensor, "batch columns"]], tuple[tuple[str, str], ...]]:
     """The batches, the columns, their values by batch, and the notes on sets that change nothing."""
     every = named(sites)
-    source = _ablation_source(model, replacement, reference, tuple(places(model, union(every))), seed)
-    made = batches(model, prompts)
+    names = tuple(places(model, union(every)))
+    source = _ablation_source(model, prompts, replacement, reference, names, seed, align)
+    made = batches(model, prompts, anywhere=hooked)
     found = sweep_each(model, made, tuple(every.values()), source or (lambda batch: None), positions, readout, hooked)
     if not any(bool(one.changed.any()) for one in found):
         raise NothingChanged(
@@ -120,7 +126,13 @@ def _swept_ablation(
 
 
 def _ablation_source(
-    model: Model, replacement: Ablation, reference: PromptSet | None, names: tuple[str, ...], seed: int
+    model: Model,
+    prompts: PromptSet,
+    replacement: Ablation,
+    reference: PromptSet | None,
+    names: tuple[str, ...],
+    seed: int,
+    align: Align,
 ) -> ActivationSource | None:
     if replacement == "zero":
         return None
@@ -128,12 +140,10 @@ def _ablation_source(
         raise ValueError(f"no ablation {replacement!r}: choose zero, mean or resample")
     if reference is None:
         raise ValueError(f"{replacement} ablation needs reference prompts: pass the task's split='reference'")
-    require_reference(reference)
-    return (
-        mean_activations(model, reference, names)
-        if replacement == "mean"
-        else resample_bank(model, reference, names, seed)
-    )
+    require_reference(reference, prompts)
+    if replacement == "mean":
+        return mean_activations(model, reference, names, align)
+    return resample_bank(model, reference, names, seed, align)
 
 
 def under_ablation_of_random_sets(
@@ -146,6 +156,7 @@ def under_ablation_of_random_sets(
     n: int = 200,
     positions: Positions = "all",
     seed: int = 0,
+    align: Align = "end",
 ) -> Measurement:
     """The loss, on average over the prompts, by ablating each of up to `n` random sets of as many other heads.
 
@@ -154,7 +165,7 @@ def under_ablation_of_random_sets(
     Raises what `random_sets` and `under_ablation` raise.
     """
     sample = matched_sample(model, heads, n)
-    found = under_ablation(model, prompts, sample.sets, replacement, reference, metric, positions, seed)
+    found = under_ablation(model, prompts, sample.sets, replacement, reference, metric, positions, seed, align=align)
     mean_activations = found.values.mean(axis=0)
     return one_row_each(
         sample, {"lost": mean_activations[-1] - mean_activations[:-1]}, f"{found.of}, intact less ablated"

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from mechlib.lab.batching import Batch
 from mechlib.lab.hooks import Edit, HookDidNotFire, NothingChanged, differs, mlp_layers, run
-from mechlib.lab.interventions.reference import mean_activations, require_reference, resample_bank
+from mechlib.lab.interventions.reference import Align, mean_activations, require_reference, resample_bank
 from mechlib.lab.models.loading import Model, checkpoint_of
 from mechlib.parts.heads import Head
 from mechlib.prompts.promptset import PromptSet
@@ -70,33 +70,44 @@ def zero_ablated(model: Model | Edited, where: Where, positions: Positions = "al
 
 @contextmanager
 def mean_ablated(
-    model: Model | Edited, where: Where, reference: PromptSet, positions: Positions = "all"
+    model: Model | Edited,
+    where: Where,
+    reference: PromptSet,
+    positions: Positions = "all",
+    align: Align = "end",
 ) -> Iterator[Edited]:
     """The model with each place holding its mean over the reference prompts of the same cluster and position.
 
-    Positions are counted from the end, where prompts of one template align whatever stands before them; the BOS
-    position has a mean of its own. Prompts without clusters are all averaged together.
-    Raises ValueError where `reference` is of another split, and where a prompt is longer than all of its cluster.
+    Positions are counted from the end, where prompts of one template align whatever stands before them, or with `align`
+    from the "start"; the BOS position has a mean of its own. Prompts without clusters are all averaged together.
+    Raises ValueError where `reference` is of another split or has the prompt that is run, and where a prompt is longer
+    than all of its cluster.
     """
     require_reference(reference)
     edited = Edited(model, where, positions, source=None)
-    edited.source = mean_activations(edited.model, reference, tuple(edited.places))
+    edited.source = mean_activations(edited.model, reference, tuple(edited.places), align)
     yield from _checked(edited)
 
 
 @contextmanager
 def resample_ablated(
-    model: Model | Edited, where: Where, reference: PromptSet, seed: int = 0, positions: Positions = "all"
+    model: Model | Edited,
+    where: Where,
+    reference: PromptSet,
+    seed: int = 0,
+    positions: Positions = "all",
+    align: Align = "end",
 ) -> Iterator[Edited]:
     """The model with all these places holding their activations in one random reference prompt.
 
     It is drawn for each prompt among the reference prompts of the same cluster and token length, or else among the
-    longer ones of the cluster, aligned at the end; the draw depends on the seed and on the prompt, not on the batch.
+    longer ones of the cluster, aligned at the end, or with `align` at the "start"; the draw depends on the seed and on
+    the prompt, not on the batch.
     Raises ValueError as `mean_ablated` does.
     """
     require_reference(reference)
     edited = Edited(model, where, positions, source=None)
-    edited.source = resample_bank(edited.model, reference, tuple(edited.places), seed)
+    edited.source = resample_bank(edited.model, reference, tuple(edited.places), seed, align)
     yield from _checked(edited)
 
 

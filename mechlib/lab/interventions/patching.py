@@ -106,7 +106,7 @@ def _swept_patching(
     hooked: bool,
 ) -> tuple[tuple[Batch, ...], tuple[str, ...], list[Swept]]:
     """The batches, the names of the sets, and the sweep in which one run of each pair is patched from the other."""
-    every, made = named(sites), batches(model, prompts)
+    every, made = named(sites), batches(model, prompts, anywhere=hooked)
     patched = [batch if patched_run == CLEAN else _exchanged(batch) for batch in made]
     found = sweep_each(model, patched, tuple(every.values()), _corrupted, positions, readout, hooked)
     if not any(bool(one.changed.any()) for one in found):

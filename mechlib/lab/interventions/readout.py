@@ -23,7 +23,7 @@ class Readout:
 
     value   a function of the logits that are read, [batch read words], and the batch, that gives one number a prompt
     words   a function of the batch that gives the words whose logits are read, [batch words]; None for all words
-    whole   whether logits of every position are read, not of the last alone
+    whole   whether logits of every position are read, not of the last alone (bidirectional: of the prompt's own)
     """
 
     value: Callable[[Read, Batch], Float[Tensor, " batch"]]
@@ -32,7 +32,7 @@ class Readout:
 
     def of(self, logits: Float[Tensor, "batch pos d_vocab"], batch: Batch) -> Read:
         """The logits that this readout reads, of all logits of a run."""
-        logits = logits if self.whole else logits[:, -1:]
+        logits = logits if self.whole else batch.at_read(logits)
         return logits if self.words is None else logits.gather(-1, self.words(batch).unsqueeze(1))
 
 

@@ -1,9 +1,14 @@
-"""Tokens: texts as ids, the beginning of the sequence first where the model has one, unknown words refused."""
+"""Tokens: texts as ids, the beginning of the sequence first where the model has one, unknown words refused.
+
+A token that the tokenizer declares for padding is masked at both ends of a text: the text is run without it.
+A causal model sees nothing behind the position that is read, so a text is run up to there; the run is the same.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import takewhile
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Int
@@ -12,7 +17,8 @@ from torch import Tensor
 from mechlib.checkpoints.bos import with_bos
 from mechlib.lab.models.loading import Model, checkpoint_of
 from mechlib.lab.models.outputs import output_id
-from mechlib.prompts.promptset import Prompt
+from mechlib.lab.models.words import Span, known_spans
+from mechlib.prompts.promptset import LAST, Prompt
 
 
 def bos_ids(model: Model) -> list[int]:
@@ -23,7 +29,14 @@ def bos_ids(model: Model) -> list[int]:
 
 def tokens(model: Model, text: str) -> Int[Tensor, " pos"]:
     """The ids of a text, BOS first. Raises ValueError naming words that the vocabulary lacks, or a text too long."""
-    return torch.tensor(_known_ids(model, text, _encode(model, text)), device=model.cfg.device)
+    ids = _encoded(model, text).ids
+    _check_fits(model, repr(text), len(ids))
+    return torch.tensor(ids, device=model.cfg.device)
+
+
+def is_causal(model: Model) -> bool:
+    """Whether each position sees only itself and those before it."""
+    return getattr(model.cfg, "attention_dir", "causal") != "bidirectional"
 
 
 @dataclass(frozen=True)
@@ -32,6 +45,9 @@ class Ids:
 
     corrupted, distractor  empty where the prompt has none
     shared                 how many tokens answer and distractor share
+    read                   the position in `clean` whose logits predict the answer: the last one of a causal model
+    spans                  where each token of the clean text, BOS aside, stands in it; empty where the tokenizer does
+                           not say
     """
 
     clean: list[int]
@@ -39,65 +55,142 @@ class Ids:
     answer: list[int]
     distractor: list[int]
     shared: int
+    read: int
+    spans: tuple[Span, ...]
 
 
 def ids_of(model: Model, prompt: Prompt) -> Ids:
     """The token ids of a prompt, as `Batch` has them.
 
-    Raises ValueError where clean and corrupted differ in length, where no token tells answer and distractor apart,
-    where a word changes the tokens before it, and as `tokens` does.
+    Raises ValueError where clean and corrupted differ in length or in nothing, where no token tells answer and
+    distractor apart, where a word changes the tokens before it, where the text with all of its answer but the last
+    token is longer than the context, where a position is read that the text lacks, and as `tokens` does.
     """
-    clean = _known_ids(model, prompt.clean, _encode(model, prompt.clean))
-    corrupted = _known_ids(model, prompt.corrupted, _encode(model, prompt.corrupted)) if prompt.corrupted else []
-    if corrupted and len(corrupted) != len(clean):
+    clean = _encoded(model, prompt.clean)
+    corrupted = _encoded(model, prompt.corrupted) if prompt.corrupted else None
+    if corrupted and len(corrupted.ids) != len(clean.ids):
         raise ValueError(
-            f"clean and corrupted do not align: {prompt.clean!r} has {len(clean)} tokens {clean}, "
-            f"{prompt.corrupted!r} has {len(corrupted)} {corrupted}: replace words by words of as many tokens"
+            f"clean and corrupted do not align: {prompt.clean!r} has {len(clean.ids)} tokens {clean.ids}, "
+            f"{prompt.corrupted!r} has {len(corrupted.ids)} {corrupted.ids}: replace words by words of as many tokens"
         )
-    answer = _continuation(model, prompt, prompt.answer)
-    distractor = _continuation(model, prompt, prompt.distractor)
-    begun = [one for one, other in takewhile(lambda both: both[0] == both[1], zip(answer, distractor, strict=False))]
-    if begun and len(begun) in (len(answer), len(distractor)):
+    read, causal = _read_index(prompt, clean), is_causal(model)
+    stop = read + 1 if causal else len(clean.ids)
+    clean_ids, corrupted_ids = clean.ids[:stop], corrupted.ids[:stop] if corrupted else []
+    if clean_ids == corrupted_ids:
         raise ValueError(
-            f"answer {prompt.answer!r} {answer} and distractor {prompt.distractor!r} {distractor} of {prompt.clean!r} "
-            "begin alike and no token tells them apart: choose words of which neither begins with the other"
+            f"corrupted text {prompt.corrupted!r} has the tokens of {prompt.clean!r} as far as they are run, "
+            f"{clean_ids}: nothing differs between the two runs; corrupt another word"
         )
-    return Ids(clean + begun, corrupted and corrupted + begun, answer, distractor, len(begun))
+    text, before = clean.until(read), clean.ids[: read + 1]
+    words = (prompt.answer, prompt.distractor)
+    answer, distractor = (_continuation(model, prompt, text, before, word) for word in words)
+    begun = _shared(prompt, answer, distractor)
+    if not causal and max(len(answer), len(distractor)) > 1:
+        raise ValueError(
+            f"{checkpoint_of(model).name} is bidirectional and says one token at a time: answer {prompt.answer!r} "
+            f"{answer}, distractor {prompt.distractor!r} {distractor}; use words of one token"
+        )
+    _check_fits(model, f"{prompt.clean!r} and all of {prompt.answer!r} but its end", stop + max(len(answer) - 1, 0))
+    return Ids(
+        clean_ids + begun,
+        corrupted_ids and corrupted_ids + begun,
+        answer,
+        distractor,
+        len(begun),
+        stop + len(begun) - 1 if causal else read,
+        clean.spans[: stop - clean.lead],
+    )
 
 
 def _encode(model: Model, text: str) -> list[int]:
     return with_bos(bos_ids(model), model.tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
-def _continuation(model: Model, prompt: Prompt, word: str) -> list[int]:
-    """The ids that a word adds behind the clean text and the glue between the two."""
+class _Encoded(NamedTuple):
+    """A text as it is run: its ids, `lead` of which stand before its words, and where in the text each word's token is.
+
+    The text is cut behind its last token where padding follows.
+    """
+
+    text: str
+    ids: list[int]
+    lead: int
+    spans: tuple[Span, ...]
+
+    def until(self, index: int) -> str:
+        """The text up to the token at this index, inclusive."""
+        return self.text if index == len(self.ids) - 1 else self.text[: self.spans[index - self.lead][1]]
+
+
+def _encoded(model: Model, text: str) -> _Encoded:
+    spans = known_spans(model, text)  # first: it names what cannot be read
+    ids, lead = _encode(model, text), len(bos_ids(model))
+    if spans:
+        spans = spans[len(spans) + lead - len(ids) :]  # of a text that brings its own BOS, the words'
+    words, padding = ids[lead:], _padding(model)
+    first = len(list(takewhile(lambda one: one == padding, words)))
+    stop = len(words) - len(list(takewhile(lambda one: one == padding, reversed(words[first:]))))
+    if not lead and first == stop:
+        raise ValueError(
+            f"{text!r} has no tokens, and {checkpoint_of(model).name} puts none before it: there is nothing to run; "
+            "give a text, or a model with a BOS"
+        )
+    if stop < len(words) and spans:
+        text = text[: spans[stop][0]].rstrip()
+    return _Encoded(text, ids[:lead] + words[first:stop], lead, spans[first:stop])
+
+
+def _padding(model: Model) -> int | None:
+    """The id that the tokenizer declares for padding, unless it is another special token too, which may be meant."""
+    tokenizer = model.tokenizer
+    others = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id)
+    return None if tokenizer.pad_token_id in others else tokenizer.pad_token_id
+
+
+def _read_index(prompt: Prompt, clean: _Encoded) -> int:
+    """The index in the ids of the position that is read."""
+    n = len(clean.ids) - clean.lead
+    if prompt.read_position == LAST:
+        return len(clean.ids) - 1
+    if not -n <= prompt.read_position < n:
+        raise ValueError(
+            f"{prompt.clean!r} is to be read at position {prompt.read_position} and has {n} tokens without BOS: "
+            f"give one from {-n} to {n - 1}"
+        )
+    if not clean.spans:
+        raise ValueError(
+            f"{prompt.clean!r} is to be read at position {prompt.read_position}, and its tokenizer does not say where "
+            "tokens stand: save it as tokenizer.json"
+        )
+    return clean.lead + prompt.read_position % n
+
+
+def _shared(prompt: Prompt, answer: list[int], distractor: list[int]) -> list[int]:
+    """The tokens with which both words begin. ValueError where one begins with the whole of the other."""
+    begun = [one for one, other in takewhile(lambda both: both[0] == both[1], zip(answer, distractor, strict=False))]
+    if begun and len(begun) in (len(answer), len(distractor)):
+        raise ValueError(
+            f"answer {prompt.answer!r} {answer} and distractor {prompt.distractor!r} {distractor} of {prompt.clean!r} "
+            "begin alike and no token tells them apart: choose words of which neither begins with the other"
+        )
+    return begun
+
+
+def _continuation(model: Model, prompt: Prompt, text: str, before: list[int], word: str) -> list[int]:
+    """The ids that a word adds behind a text, whose ids are `before`, and the glue between the two."""
     if not word:
         return []
     if (own := output_id(model, prompt, word)) is not None:
         return [own]
-    text = f"{prompt.clean}{prompt.glue}{word}"
-    before, whole = _encode(model, prompt.clean), _known_ids(model, text, _encode(model, text))
+    whole = _encoded(model, f"{text}{prompt.glue}{word}").ids
     if whole[: len(before)] != before or len(whole) == len(before):
-        raise ValueError(f"{word!r} after {prompt.clean!r} changes the tokens before it: {before} becomes {whole}")
-    return whole[len(before) :]
+        raise ValueError(f"{word!r} after {text!r} changes the tokens before it: {before} becomes {whole}")
+    added, said = whole[len(before) :], getattr(model.cfg, "d_vocab_out", -1)
+    if 0 < said <= max(added):
+        raise ValueError(f"{checkpoint_of(model).name} never says {word!r} {added}: it says the ids 0 to {said - 1}")
+    return added
 
 
-def _known_ids(model: Model, text: str, ids: list[int]) -> list[int]:
-    tokenizer = model.tokenizer
-    unknown = tokenizer.unk_token_id
-    if unknown is not None and unknown in ids[len(bos_ids(model)) :]:
-        # Some tokenizers know a word behind a space only.
-        strange = [
-            word
-            for word in dict.fromkeys(text.split())
-            if unknown in tokenizer(f" {word}", add_special_tokens=False)["input_ids"]
-        ]
-        raise ValueError(
-            f"{checkpoint_of(model).name} does not know {', '.join(map(repr, strange))} in {text!r}: "
-            "use words of its vocabulary, or a task's style for other models"
-        )
-    if len(ids) > model.cfg.n_ctx:
-        raise ValueError(
-            f"{text!r} has {len(ids)} tokens, {checkpoint_of(model).name} reads {model.cfg.n_ctx}: shorten it"
-        )
-    return ids
+def _check_fits(model: Model, what: str, n: int) -> None:
+    if n > model.cfg.n_ctx:
+        raise ValueError(f"{what} has {n} tokens, {checkpoint_of(model).name} reads {model.cfg.n_ctx}: shorten it")

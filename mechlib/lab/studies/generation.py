@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from mechlib.lab.batching import Batch, batches, per_prompt
+from mechlib.lab.batching import Batch, batches, per_prompt, require_causal
 from mechlib.lab.behaviour import answers_correctly
 from mechlib.lab.hooks import run
 from mechlib.lab.models.loading import Model, checkpoint_of
@@ -80,6 +80,7 @@ def _texts(model: Model, batch: Batch, n_tokens: int) -> list[str]:
 def _continued(model: Model, batch: Batch, n_tokens: int) -> Int[Tensor, "batch n"]:
     """The most likely token after each prompt, the most likely one after that, and so on."""
     require_words_in_logits(model, "writing on")
+    require_causal(model, "writing on")
     length, room = batch.tokens.shape[1], model.cfg.n_ctx
     if not 1 <= n_tokens <= room + 1 - length:  # the last token is written, and never read
         raise ValueError(

@@ -25,8 +25,9 @@ def attention_to_operand(model: Model, prompts: PromptSet, operand: Literal["a",
     """Attention probability of every head from the last token to one operand, one column a head; between 0 and 1.
 
     The operands are the prompts' labels `a` and `b`. `a` is sought at its first mention, solved examples included, and
-    `b` at its last, so that they are told apart where both are the same number. Raises ValueError for a number of
-    several tokens, and for one that the prompt does not say; KeyError where a prompt lacks the label.
+    `b` at its last, so that they are told apart where both are the same number. They are sought in the text: a number
+    that begins it may be another token. Raises ValueError for a number of several tokens, and for one that the prompt
+    does not say; KeyError where a prompt lacks the label.
     """
     if operand not in ("a", "b"):
         raise ValueError(f"no operand {operand!r}: choose a or b")
@@ -44,11 +45,12 @@ def attention_to_operand(model: Model, prompts: PromptSet, operand: Literal["a",
 
 def _mentions(model: Model, batch: Batch, operand: str) -> Int[Tensor, " batch"]:
     found = []
-    for prompt, ids in zip(batch.prompts, batch.tokens.tolist(), strict=True):
-        number = _token(model, int(prompt.label(operand)))
-        places = [position for position, token in enumerate(ids) if token == number]
+    for row, prompt in enumerate(batch.prompts):
+        number = str(int(prompt.label(operand)))
+        _token(model, int(number))
+        places = batch.mentions(row, number)
         if not places:
-            raise ValueError(f"{prompt.label(operand)} does not occur in {prompt.clean!r}: nothing can attend to it")
+            raise ValueError(f"{number} does not occur in {prompt.clean!r}: nothing can attend to it")
         found.append(places[0] if operand == "a" else places[-1])
     return torch.tensor(found, device=batch.tokens.device)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -34,13 +35,10 @@ def wrong_against_wrong(model: Model, prompts: PromptSet) -> PromptSet:
 
 
 def _against_wrong(model: Model, prompts: PromptSet, clean_is_right: bool) -> PromptSet:
-    right = answers_correctly(model, prompts).array.astype(bool)
-    own = [asked_corrupted(row) for row in prompts]
-    each = replace(prompts, rows=tuple(dict.fromkeys(own)), settings=())
-    known = dict(zip(each, answers_correctly(model, each).array.astype(bool), strict=True))
+    right, other = _answered(model, prompts, asked_clean), _answered(model, prompts, asked_corrupted)
     kept: dict[str, Prompt] = {}
-    for row, is_right, question in zip(prompts, right, own, strict=True):
-        if is_right == clean_is_right and not known[question]:
+    for row in prompts:
+        if right[asked_clean(row)] == clean_is_right and not other[asked_corrupted(row)]:
             kept.setdefault(row.label("pair"), row)
     here = "right" if clean_is_right else "wrong"
     if not kept:
@@ -51,13 +49,24 @@ def _against_wrong(model: Model, prompts: PromptSet, clean_is_right: bool) -> Pr
     return replace(prompts, name=f"{prompts.name}, {here} against wrong", rows=tuple(kept.values()))
 
 
+def _answered(model: Model, prompts: PromptSet, ask: Callable[[Prompt], Prompt]) -> dict[Prompt, bool]:
+    """Whether the model answers each of these questions, of which several rows may ask the same."""
+    each = replace(prompts, rows=tuple(dict.fromkeys(map(ask, prompts))), settings=())
+    return dict(zip(each, answers_correctly(model, each).array.astype(bool).tolist(), strict=True))
+
+
+def asked_clean(row: Prompt) -> Prompt:
+    """The clean text as a question of its own."""
+    return Prompt(row.clean, row.answer, glue=row.glue, read_position=row.read_position)
+
+
 def asked_corrupted(row: Prompt) -> Prompt:
     """The corrupted text as a question of its own, with its own answer. ValueError where a row has none."""
     if not row.corrupted:
         raise ValueError(
             f"{row.clean!r} has no corrupted text: right against wrong needs one with an answer of its own"
         )
-    return Prompt(row.corrupted, row.distractor, glue=row.glue)
+    return Prompt(row.corrupted, row.distractor, glue=row.glue, read_position=row.read_position)
 
 
 def answers_exchanged(prompts: PromptSet) -> PromptSet:

@@ -248,10 +248,9 @@ def with_fiona(corrupt: str) -> PromptSet:
     return PromptSet("ioi", "confirmation", tuple(rows))
 
 
-def test_a_name_of_several_tokens_is_named_where_one_position_is_needed(pieces):
-    said = r"answer 'Fiona' of '.*Fiona.*' has 2 tokens \[\d+, \d+\]: it stands at no single position"
+def test_a_name_of_several_tokens_is_named_where_one_is_needed(pieces):
+    said = r"answer 'Fiona' of '.*Fiona.*' has 2 tokens \[\d+, \d+\]: no single one stands for it"
     for measure in (
-        lambda prompts: attention_to(pieces, prompts, "answer"),
         lambda prompts: copy_scores(pieces, prompts),
         lambda prompts: attention_and_written(pieces, prompts, Head(0, 0)),
     ):

@@ -1,9 +1,12 @@
 """Path patching is what hooks give when every other component is frozen, and what circuits lacking those edges give."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from mechlib.lab.attribution import path_patching
 from mechlib.lab.attribution.attention import attention_to
 from mechlib.lab.attribution.path_patching import (
     attention_after_path_patching,
@@ -219,7 +222,9 @@ def test_what_cannot_be_asked_is_refused(gpt2):
         attention_after_path_patching(gpt2, prompts, heads("0.1"), Head(1, 1), "k", "previous token")
 
 
-def test_a_path_along_which_nothing_differs_is_refused(gpt2):
-    same = PromptSet("same", "confirmation", (Prompt("w1 w2 w3 w1", "w2", "w1 w2 w3 w1", "w4"),))
+def test_a_path_along_which_nothing_differs_is_refused(gpt2, monkeypatch):
+    same = PromptSet("same", "confirmation", (Prompt("w1 w2 w3 w1", "w2", "", "w4"),))
+    (alone,) = batches(gpt2, same)
+    monkeypatch.setattr(path_patching, "batches", lambda *_: (replace(alone, corrupted=alone.tokens),))
     with pytest.raises(NothingChanged, match=r"clean and corrupted agree on all that 0\.1, mlp 0"):
         restored_by_path_patching(gpt2, same, {"0.1": Head(0, 1), "mlp 0": MLP})

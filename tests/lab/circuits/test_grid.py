@@ -31,9 +31,7 @@ def measured(gpt2):
 
 
 def unclustered(prompts, swap=False):
-    rows = (
-        replace(row, cluster="", **({"distractor": "w1", "corrupted": row.clean} if swap else {})) for row in prompts
-    )
+    rows = (replace(row, cluster="", **({"distractor": "w1", "corrupted": ""} if swap else {})) for row in prompts)
     return PromptSet("unclustered", prompts.split, tuple(rows))
 
 
@@ -90,6 +88,8 @@ def test_bad_input_is_one_clear_line(gpt2, measured):
         grid(gpt2, {"a": unclustered(ONE), "b": unclustered(OTHER)}, CIRCUIT)
     with pytest.raises(ValueError, match="'b' and 'a' do not have the same clusters"):
         grid(gpt2, {"a": ONE, "b": ONE.take(1)}, CIRCUIT)
+    with pytest.raises(ValueError, match="of 'b' and 'a' one has clusters and the other has none"):
+        grid(gpt2, {"a": ONE, "b": unclustered(ONE)}, CIRCUIT)
     with pytest.raises(ValueError, match="mean needs reference prompts"):
         grid(gpt2, {"a": ONE}, CIRCUIT)
     with pytest.raises(ValueError, match="'intact' is no cell of a grid"):

@@ -1,12 +1,15 @@
 """Pruning: the search written out edge by edge, circuits known by hand or planted, and what no search may keep."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
 from mechlib.checkpoints.planted import plan
-from mechlib.lab.circuits import pruning
+from mechlib.lab.batching import batches
+from mechlib.lab.circuits import pruning, scorer
 from mechlib.lab.circuits.faithfulness import circuit_scores
 from mechlib.lab.circuits.incremental_run import IncrementalRun
 from mechlib.lab.circuits.pruning import prune
@@ -145,9 +148,6 @@ def test_scores_are_what_was_measured_at_the_time(gpt2):
     np.testing.assert_allclose(prune(gpt2, PROMPTS, threshold=0.0)[edge].array, effect / whole, rtol=1e-3)
 
 
-ALIKE = PromptSet("alike", "discovery", (Prompt("w1 w2 w3 w1", "w2", "w1 w2 w3 w1", "w4"),))
-
-
 @pytest.mark.parametrize(
     ("asked", "line"),
     [
@@ -156,12 +156,19 @@ ALIKE = PromptSet("alike", "discovery", (Prompt("w1 w2 w3 w1", "w2", "w1 w2 w3 w
         ({"prompts": repeats(3, "discovery")}, "has no corrupted text"),
         ({"replacement": "mean"}, "mean needs reference prompts"),
         ({"kind": "heads"}, "no kind 'heads': choose one of nodes, edges|Type-check error"),
-        ({"prompts": ALIKE}, "replacing everything does not change the logit difference"),
     ],
 )
 def test_bad_input_is_one_clear_line(gpt2, asked, line):
     with pytest.raises(REFUSED, match=line):
         prune(gpt2, **{"prompts": PROMPTS, **asked})
+
+
+def test_prompts_on_which_replacing_everything_changes_nothing_are_refused(gpt2, monkeypatch):
+    alike = PromptSet("alike", "discovery", (Prompt("w1 w2 w3 w1", "w2", "", "w4"),))
+    (alone,) = batches(gpt2, alike)
+    monkeypatch.setattr(scorer, "batches", lambda *_: (replace(alone, corrupted=alone.tokens),))
+    with pytest.raises(ValueError, match="replacing everything does not change the logit difference"):
+        prune(gpt2, alike)
 
 
 def test_a_search_that_loses_its_way_is_noticed(gpt2, monkeypatch):
