@@ -44,7 +44,7 @@ def test_patching_by_layer_head_and_position_is_that_of_nnsight(tmp_path, direct
         with theirs.trace(into):
             logits = theirs.output.logits.save()
         before = metric(logits)
-        first = int((source != into).any(0).nonzero()[0])
+        first = int(torch.ne(source, into).any(0).nonzero()[0])
         for position in range(first, source.shape[1]):
             wanted = {}
             for head in all_heads(2, 4):
