@@ -10,7 +10,7 @@ import pytest
 from tests.helpers.house import build, records
 
 CLAIM = """
-@pytest.mark.parametrize("model", ["mini-0"])
+@pytest.mark.parametrize("model", ["mini-0", "mini-1"])
 def test_it(model):
     '''The level is at least a half.
 

@@ -73,10 +73,14 @@ def _last_parts(name: str, names: Sequence[str], taken: set[str], root: Path) ->
 
 
 def _means_a_model(short: str, root: Path) -> bool:
+    return _kind(short, root) not in ("local", "")
+
+
+def _kind(name: str, root: Path) -> str:
     try:
-        return checkpoint(short, root).kind != "local"
+        return checkpoint(name, root).kind
     except UnknownModel:
-        return False
+        return ""
 
 
 def readable_id(row: Iterable[Any], short: Mapping[str, str]) -> str:
@@ -109,7 +113,7 @@ def why_not_asked(claim: Claim, arguments: Mapping[str, Any], root: Path) -> str
     model = str(arguments["model"])
     if parent(model) in own:
         return ""
-    if len(own) == 1:
+    if len(own) == 1 and _kind(own[0], root) != "local":  # a model of one's own stands for the next that one trains
         return f"are about {own[0]} alone"
     if _TRAINED.search(claim.sentence):
         return "say what their own models were trained on"
