@@ -161,6 +161,15 @@ def test_what_a_claim_says_of_its_own_models_is_not_asked_of_another(why, house,
     assert f"NOT ASKED: 1 claim 1 {why}" in flat
 
 
+def test_a_claim_about_a_model_of_ones_own_is_asked_of_the_next(house, pytester):
+    build(pytester.path, LEVELS + claim("a", level(0.8, 0.9), models='["./first"]'))
+    for name in ("first", "mine"):
+        own_folder(pytester.path, name)
+    result = house(None, "--model=./mine")
+    assert result.ret == 0, printed(result)
+    assert list(records(pytester.path)) == ["test_a/mine"]
+
+
 def test_a_model_of_the_same_shape_is_asked_about_it_and_a_claims_own_model_everything(house, pytester):
     build(pytester.path, LEVELS + claim("a", level(0.8, 0.9), "The third layer does it, as it was trained."))
     for name in ("mini-0", "mini-1"):
