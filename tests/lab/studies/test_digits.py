@@ -114,9 +114,11 @@ def written(hugging_face, text: str, n: int) -> list[int]:
 
 
 def as_answer(text: str, tokens: list[int]) -> str:
-    """These tokens as text; nothing where they are special, or where that text after the prompt is read as others."""
+    """These tokens as text; nothing where they are special, where that text after the prompt is read as others, or
+    where it is no answer, for it ends in a space."""
     answer = digit_tokenizer().decode(tokens)
-    return answer if ids(text + answer) == [*ids(text), *tokens] and not {0, 1} & set(tokens) else ""
+    whole = ids(text + answer) == [*ids(text), *tokens] and not {0, 1} & set(tokens)
+    return answer if whole and answer == answer.rstrip() else ""
 
 
 def exchanged(tokens: list[int], at: int) -> list[int]:
@@ -133,7 +135,8 @@ def judged(hugging_face) -> tuple[PromptSet, list[float]]:
         for own in (whole[:n] for n in range(1, len(whole) + 1)):
             for n, tokens in enumerate([own, *(exchanged(own, at) for at in range(len(own)))]):
                 if answer := as_answer(prompt.clean, tokens):
-                    rows.append(Prompt(prompt.clean, answer, glue=""))
+                    glue = " " if answer.startswith(" ") else ""
+                    rows.append(Prompt(prompt.clean, answer.removeprefix(glue), glue=glue))
                     right.append(float(n == 0))
     return PromptSet("judged", "confirmation", tuple(rows)), right
 
@@ -156,7 +159,7 @@ def test_an_answer_is_not_made_easier_by_what_it_shares_with_its_distractor(mode
         for begun in "0123456789".replace(first, ""):
             second = PIECES[int(model(torch.tensor([ids(text + begun)]))[0, -1].argmax())]
             if second.isdigit():
-                rows.append(Prompt(text, begun + second, text, begun + ("2" if second == "1" else "1"), glue=""))
+                rows.append(Prompt(text, begun + second, "", begun + ("2" if second == "1" else "1"), glue=""))
     prompts = PromptSet("begun", "confirmation", tuple(rows))
     assert all(batch.shared == 1 for batch in batches(model, prompts))
     assert (logit_differences(model, prompts)["clean"].array > 0).all()
