@@ -80,7 +80,9 @@ def test_a_shifted_seed_files_no_word_and_calls_none_unregistered(house, pyteste
 LINE = "bound >= 0.50 -> >= 0.90 after evidence (it was SUPPORTED)"
 
 
-def test_a_change_after_evidence_is_said_in_the_terminal_in_the_line_the_table_the_failure_and_the_count(house, monkeypatch):
+def test_a_change_after_evidence_is_said_in_the_terminal_in_the_line_the_table_the_failure_and_the_count(
+    house, monkeypatch
+):
     monkeypatch.setenv("COLUMNS", "200")  # a line is not broken
     house(claim())
     result = house(claim(bound=0.9), "-v")

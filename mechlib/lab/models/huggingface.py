@@ -114,8 +114,8 @@ def check_same(
 ) -> None:
     """NotTheSameModel, with the setting where it is known, where logits are not those of Hugging Face's own model.
 
-    A difference counts from 1e-4 of the spread of the logits on: see SAME. A model that computes NaN or infinity is left
-    to what is measured on it, which names the prompt.
+    A difference counts from 1e-4 of the spread of the logits on: see SAME. A model that computes NaN or infinity is
+    left to what is measured on it, which names the prompt.
     """
     if not wanted.isfinite().all():
         return
