@@ -37,6 +37,10 @@ def checkpoint(name: str, root: Path | None = None) -> Checkpoint:
         known = (f"{plan.vocabulary[2]} {plan.vocabulary[last]}", (2, last))
         return Checkpoint(name, "planted", Path(base), base, twin, bos=planted.BOS, bos_source="its plan", known=known)
     path = Path(base).expanduser()
+    if twin is not None and Path(name).expanduser().is_dir():
+        raise UnknownModel(
+            f"{name!r} is a directory, and would be read as the {twin} twin of {base!r}: rename the directory"
+        )
     if path.is_dir():
         first = _first(declared(path))
         return Checkpoint(name, "local", path.resolve(), base, twin, bos=first.text, bos_source=first.source)

@@ -34,6 +34,9 @@ class Prompt:
     `read_position` is the position whose logits predict the answer: a token of the clean text, counted from 0 without
     BOS, or negative from the end. To read several, make a row of each, with the same text and cluster.
 
+    With `mask_padding` tokens that the tokenizer declares for padding, at either end of a text, are masked: the text is
+    run without them. Otherwise they are read, as any token is.
+
     Raises ValueError, naming the field, for white space at the ends of a text or a word, for characters that nobody
     sees (`\\r`, U+2028, U+FEFF, ...), and where the corrupted text is the clean one.
     """
@@ -46,6 +49,7 @@ class Prompt:
     labels: tuple[tuple[str, str], ...] = ()
     glue: str = " "
     read_position: int = LAST
+    mask_padding: bool = False
 
     def __post_init__(self) -> None:
         for name in TEXTS:
@@ -68,7 +72,8 @@ class Prompt:
         this class later counts only where it differs from its default, so that no row gets another name.
         """
         seen: list[str | int] = [self.clean, self.corrupted, self.answer, self.distractor, self.glue]
-        return _digest(seen if self.read_position == LAST else [*seen, self.read_position])[:12]
+        seen += [] if self.read_position == LAST else [self.read_position]
+        return _digest([*seen, "padding masked"] if self.mask_padding else seen)[:12]
 
     @cached_property
     def sort_key(self) -> str:
@@ -86,6 +91,7 @@ class Prompt:
         }
         named |= {} if self.glue == " " else {"glue": self.glue}
         named |= {} if self.read_position == LAST else {"read_position": self.read_position}
+        named |= {"mask_padding": True} if self.mask_padding else {}
         return _digest(named)[:12]
 
     def label(self, name: str) -> str:

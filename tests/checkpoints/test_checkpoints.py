@@ -175,6 +175,14 @@ def test_the_hashes_of_twins_differ_from_each_other_and_from_their_parent(root):
     assert all(one.startswith(hashes[0]) for one in hashes)
 
 
+def test_a_directory_that_is_named_like_a_twin_of_another_is_refused(tmp_path):
+    for name in ("toy", "toy@untrained"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(UnknownModel, match=r"is a directory, and would be read as the untrained twin of '.*toy'"):
+        checkpoint(str(tmp_path / "toy@untrained"))
+    assert checkpoint(str(tmp_path / "toy@permuted")).twin == "permuted"
+
+
 def test_a_local_directory_is_a_model_with_the_bos_that_its_tokenizer_declares(tmp_path):
     complete(tmp_path / "own")
     assert checkpoint(str(tmp_path / "own")).bos == ""

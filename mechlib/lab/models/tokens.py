@@ -1,6 +1,6 @@
 """Tokens: texts as ids, the beginning of the sequence first where the model has one, unknown words refused.
 
-A token that the tokenizer declares for padding is masked at both ends of a text: the text is run without it.
+Padding is read as any token is, unless a prompt says that it is masked: its text is then run without it.
 A causal model sees nothing behind the position that is read, so a text is run up to there; the run is the same.
 """
 
@@ -66,8 +66,9 @@ def ids_of(model: Model, prompt: Prompt) -> Ids:
     distractor apart, where a word changes the tokens before it, where the text with all of its answer but the last
     token is longer than the context, where a position is read that the text lacks, and as `tokens` does.
     """
-    clean = _encoded(model, prompt.clean)
-    corrupted = _encoded(model, prompt.corrupted) if prompt.corrupted else None
+    masked = prompt.mask_padding
+    clean = _encoded(model, prompt.clean, masked)
+    corrupted = _encoded(model, prompt.corrupted, masked) if prompt.corrupted else None
     if corrupted and len(corrupted.ids) != len(clean.ids):
         raise ValueError(
             f"clean and corrupted do not align: {prompt.clean!r} has {len(clean.ids)} tokens {clean.ids}, "
@@ -109,7 +110,7 @@ def _encode(model: Model, text: str) -> list[int]:
 class _Encoded(NamedTuple):
     """A text as it is run: its ids, `lead` of which stand before its words, and where in the text each word's token is.
 
-    The text is cut behind its last token where padding follows.
+    The text is cut behind its last token where masked padding follows.
     """
 
     text: str
@@ -122,14 +123,15 @@ class _Encoded(NamedTuple):
         return self.text if index == len(self.ids) - 1 else self.text[: self.spans[index - self.lead][1]]
 
 
-def _encoded(model: Model, text: str) -> _Encoded:
+def _encoded(model: Model, text: str, mask_padding: bool = False) -> _Encoded:
     spans = known_spans(model, text)  # first: it names what cannot be read
     ids, lead = _encode(model, text), len(bos_ids(model))
     if spans:
         spans = spans[len(spans) + lead - len(ids) :]  # of a text that brings its own BOS, the words'
-    words, padding = ids[lead:], _padding(model)
-    first = len(list(takewhile(lambda one: one == padding, words)))
-    stop = len(words) - len(list(takewhile(lambda one: one == padding, reversed(words[first:]))))
+    words, padding, first, stop = ids[lead:], _padding(model) if mask_padding else None, 0, len(ids) - lead
+    if padding is not None:
+        first = len(list(takewhile(lambda one: one == padding, words)))
+        stop -= len(list(takewhile(lambda one: one == padding, reversed(words[first:]))))
     if not lead and first == stop:
         raise ValueError(
             f"{text!r} has no tokens, and {checkpoint_of(model).name} puts none before it: there is nothing to run; "
@@ -140,11 +142,15 @@ def _encoded(model: Model, text: str) -> _Encoded:
     return _Encoded(text, ids[:lead] + words[first:stop], lead, spans[first:stop])
 
 
-def _padding(model: Model) -> int | None:
-    """The id that the tokenizer declares for padding, unless it is another special token too, which may be meant."""
-    tokenizer = model.tokenizer
-    others = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id)
-    return None if tokenizer.pad_token_id in others else tokenizer.pad_token_id
+def _padding(model: Model) -> int:
+    """The id that the tokenizer declares for padding. ValueError where it declares none."""
+    padding: int | None = model.tokenizer.pad_token_id
+    if padding is None:
+        raise ValueError(
+            f"padding is to be masked, and the tokenizer of {checkpoint_of(model).name} declares none: give it a "
+            "pad_token, or leave mask_padding out"
+        )
+    return padding
 
 
 def _read_index(prompt: Prompt, clean: _Encoded) -> int:
@@ -182,7 +188,7 @@ def _continuation(model: Model, prompt: Prompt, text: str, before: list[int], wo
         return []
     if (own := output_id(model, prompt, word)) is not None:
         return [own]
-    whole = _encoded(model, f"{text}{prompt.glue}{word}").ids
+    whole = _encoded(model, f"{text}{prompt.glue}{word}", prompt.mask_padding).ids
     if whole[: len(before)] != before or len(whole) == len(before):
         raise ValueError(f"{word!r} after {text!r} changes the tokens before it: {before} becomes {whole}")
     added, said = whole[len(before) :], getattr(model.cfg, "d_vocab_out", -1)

@@ -103,7 +103,7 @@ def test_padding_is_left_out_of_means(tmp_path):
     tokenizer.save_pretrained(path)
     model = load(str(path))
     texts = ("w3 w4 w5 <pad> <pad>", "<pad> w6 w7 w8 w9", "w10 w11 w12 w13 w14")
-    padded = PromptSet("texts", "reference", tuple(Prompt(text, "w1") for text in texts))
+    padded = PromptSet("texts", "reference", tuple(Prompt(text, "w1", mask_padding=True) for text in texts))
     (batch,) = batches(model, TESTED)
     for align in ("end", "start"):
         own, plain = (mean_activations(model, rows, [NAME], align)(batch)[NAME] for rows in (padded, REFERENCE))

@@ -49,6 +49,13 @@ def test_a_tensor_that_is_missing_is_named_and_never_filled_at_random(tmp_path, 
         load(f"{path}{twin}")
 
 
+def test_an_unembedding_of_the_files_is_used_whatever_config_says_about_tying(tmp_path):
+    path = directory(tmp_path / "m", "llama")
+    own = load(str(path))(PROMPT)
+    edit_json(path / "config.json", tie_word_embeddings=True)
+    torch.testing.assert_close(load(str(path))(PROMPT), own, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("twin", WITH_TWIN)
 @pytest.mark.parametrize(
     ("layers", "said"),

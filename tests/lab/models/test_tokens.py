@@ -1,5 +1,6 @@
 """Texts become the ids that are run, or are refused in one line: unknown words, ids without an embedding, no text."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from mechlib.checkpoints.checkpoint import Checkpoint
 from mechlib.lab.batching import batches
 from mechlib.lab.behaviour import answer_log_probs, answers_correctly, logit_differences
 from mechlib.lab.models.loading import describe, load
-from mechlib.lab.models.tokens import tokens
+from mechlib.lab.models.tokens import ids_of, tokens
 from mechlib.lab.models.words import mentions
 from mechlib.prompts.promptset import Prompt, PromptSet
 from tests.helpers.tiny import CONTEXT, VOCABULARY, WORDS, directory, random_model, word_tokenizer
@@ -172,16 +173,24 @@ def test_padding_is_masked_as_hugging_face_masks_it(padded, text, mask):
     with torch.no_grad():
         logits = random_model("gpt2")(ids, attention_mask=seen, position_ids=positions).logits
     last = logits[0, max(place for place, one in enumerate(mask) if one)]
-    found = logit_differences(padded, one(Prompt(text, "w3", "", "w4"))).array[0]
+    found = logit_differences(padded, one(Prompt(text, "w3", "", "w4", mask_padding=True))).array[0]
     assert found == pytest.approx(float(last[IDS["w3"]] - last[IDS["w4"]]), abs=1e-4)
     assert found == pytest.approx(logit_differences(padded, one(Prompt("w1 w2", "w3", "", "w4"))).array[0], abs=1e-5)
 
 
-def test_padding_within_a_text_and_padding_that_is_not_declared_are_words(padded, tmp_path):
+def test_padding_is_read_as_it_stands_unless_a_prompt_says_that_it_is_masked(padded):
+    typed = Prompt("<pad> w1 w2 <pad>", "w3", "", "w4")
+    assert tokens(padded, typed.clean).tolist() == ids_of(padded, typed).clean == [0, 1, 4, 5, 1]
+    masked = replace(typed, mask_padding=True)
+    assert ids_of(padded, masked).clean == [0, 4, 5] and masked.fingerprint != typed.fingerprint
+    within = Prompt("w1 <pad> w2", "w3", "", "w4", mask_padding=True)
+    assert ids_of(padded, within).clean == [0, 4, 1, 5], "within a text it is a word"
+
+
+def test_padding_that_is_not_declared_cannot_be_masked(tmp_path):
     plain = load(str(directory(tmp_path / "model", "gpt2")))
-    assert tokens(padded, "w1 <pad> w2").tolist() == [0, 4, 1, 5]
-    assert tokens(padded, "w1 w2 <pad>").tolist() == [0, 4, 5]
-    assert tokens(plain, "w1 w2 <pad>").tolist() == [0, 4, 5, 1]
+    with pytest.raises(ValueError, match=r"padding is to be masked, and the tokenizer of .* declares none"):
+        ids_of(plain, Prompt("w1 w2 <pad>", "w3", "", "w4", mask_padding=True))
 
 
 def test_a_word_is_found_where_tokens_begin_and_end_with_it():
