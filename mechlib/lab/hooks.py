@@ -44,8 +44,10 @@ def run(
     edits  hook name to a function of the activation that returns its replacement, of the same shape
     past   keys and values of earlier positions (`keys_and_values`); `tokens` are then the positions after them
 
-    Raises NoSuchHook for a name the model lacks, HookDidNotFire where one does not fire exactly once.
+    Raises NoSuchHook for a name the model lacks, HookDidNotFire where one does not fire exactly once, ValueError for a
+    model that drops activations at random.
     """
+    _require_no_dropout(model)
     edits, keep = dict(edits or {}), tuple(keep)
     check_names(model, (*edits, *keep))
     kept: dict[str, Tensor] = {}
@@ -104,6 +106,13 @@ def differs(one: Tensor, other: Tensor) -> bool:
 def mlp_layers(model: Model) -> tuple[int, ...]:
     """The layers that have an MLP, and its output as an activation: none of an attention-only model."""
     return tuple(layer for layer, block in enumerate(model.blocks) if hasattr(block, "mlp"))
+
+
+def _require_no_dropout(model: Model) -> None:
+    if model.training and any(isinstance(part, torch.nn.Dropout) and part.p > 0 for part in model.modules()):
+        raise ValueError(
+            f"{checkpoint_of(model).name} is in training, where dropout changes every run: call eval() on it first"
+        )
 
 
 def check_names(model: Model, names: Iterable[str]) -> None:

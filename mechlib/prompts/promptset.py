@@ -12,14 +12,16 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 Split = Literal["discovery", "confirmation", "reference"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 TEXTS = ("clean", "corrupted", "answer", "distractor")
 LAST = -1  # the position at which a prompt is read, unless it says another one
-UNSEEN = {"Cc", "Cs", "Zl", "Zp"}  # control characters, halves of a character, U+2028 and U+2029
-BLANK = "\ufeff\u200b"  # a byte order mark, a space of no width
+# Control characters, formatting (soft hyphens, marks of direction, U+FEFF), halves of a character, line separators, and
+# spaces that look like another one.
+UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"}
+SEEN = " \n\t\u200c\u200d\u3000"  # of these: what writing systems need
 
 
 @dataclass(frozen=True)
@@ -164,14 +166,16 @@ class PromptSet:
         return f"{self.name}({self.split}, n={len(self)}{settings})"
 
 
-def _refuse_unseen(name: str, text: str) -> None:
-    """ValueError for a character that shows nowhere and that a model reads: other control characters than `\\n` and
-    tab, line separators, a byte order mark, a zero-width space."""
-    unseen = [one for one in text if one in BLANK or (unicodedata.category(one) in UNSEEN and one not in "\n\t")]
+def _refuse_unseen(name: str, text: Any) -> None:
+    """ValueError for what is no text, and for a character that shows nowhere, or as another, and that a model reads:
+    control characters but `\\n` and tab, line separators, formatting as a byte order mark, no-break spaces."""
+    if not isinstance(text, str):
+        raise ValueError(f"{name} is {text!r}: give a text, or leave it out")
+    unseen = [one for one in text if unicodedata.category(one) in UNSEEN and one not in SEEN]
     if unseen:
         raise ValueError(
-            f"{name} {text!r} holds {unseen[0]!r}, which nobody sees and the model reads: take it out, or open the "
-            'file with newline=None and encoding="utf-8-sig"'
+            f"{name} {text!r} holds {unseen[0]!r}, which nobody sees and the model reads: take it out, write a plain "
+            'space, or open the file with newline=None and encoding="utf-8-sig"'
         )
 
 

@@ -105,8 +105,30 @@ def test_prompts_cannot_be_changed():
 
 
 TEXTS = ("clean", "corrupted", "answer", "distractor")
-LOOSE = (" one", "one ", "one\n", "\tone", "one\u00a0", "\u3000one")
-UNSEEN = ("\r", "\u2028", "\u2029", "\x85", "\ufeff", "\u200b", "\x00", "\x0c", "\ud800")
+LOOSE = (" one", "one ", "one\n", "\tone", "\u3000one")
+UNSEEN = (
+    "\r",
+    "\u2028",
+    "\u2029",
+    "\x85",
+    "\ufeff",
+    "\u200b",
+    "\xa0",
+    "\xad",
+    "\u2009",
+    "\u2060",
+    "\u202e",
+    "\U000e0041",
+    "\x00",
+    "\x0c",
+    "\ud800",
+)
+
+
+@pytest.mark.parametrize("text", [None, b"one", 1])
+def test_what_is_no_text_is_refused_with_its_name(text):
+    with pytest.raises(ValueError, match=f"answer is {text!r}: give a text, or leave it out"):
+        replace(ROWS[0], answer=text)
 
 
 @pytest.mark.parametrize("name", TEXTS)

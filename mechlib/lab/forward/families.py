@@ -24,6 +24,7 @@ from mechlib.lab.forward.network import Network as Network
 from mechlib.lab.forward.network import Norm as Norm
 from mechlib.lab.forward.weights import INSTEAD, taken
 from mechlib.lab.forward.weights import UnsupportedModel as UnsupportedModel
+from mechlib.lab.models.checks import weights_now
 from mechlib.lab.models.loading import Model, checkpoint_of
 
 # A run may differ from the model's own in the order of its sums: on the models of the record by less than 2e-6 of the
@@ -139,7 +140,7 @@ def _check_hooks(net: Network, hooks: Iterable[str]) -> None:
 
 # --- weights ------------------------------------------------------------------------------------------------------
 
-_NETWORKS: WeakKeyDictionary[Model, tuple[int, Network]] = WeakKeyDictionary()
+_NETWORKS: WeakKeyDictionary[Model, tuple[tuple[object, ...], Network]] = WeakKeyDictionary()
 
 
 def network(model: Model) -> Network:
@@ -150,7 +151,7 @@ def network(model: Model) -> Network:
     logits of one short prompt are not the model's own.
     """
     checkpoint_of(model)  # first of all that it is one
-    written = sum(parameter._version for parameter in model.parameters())
+    written = weights_now(model)
     known = _NETWORKS.get(model)
     if known is None or known[0] != written:
         made = taken(model)

@@ -228,7 +228,7 @@ def indices(positions: Positions, length: int) -> list[int]:
         if positions != "all":
             raise ValueError(f'no positions {positions!r}: give "all", one number, or a tuple of numbers')
         return list(range(length))
-    wanted = (positions,) if isinstance(positions, int) else positions
+    wanted = (positions,) if isinstance(positions, int) and not isinstance(positions, bool) else positions
     if not isinstance(wanted, Iterable) or not (wanted := tuple(wanted)):
         raise ValueError(f'no positions in {positions!r}: give "all", one number, or a tuple of numbers')
     outside = [position for position in wanted if not -length <= position < length]
@@ -250,7 +250,7 @@ def places(model: Model, where: Where) -> dict[str, tuple[int, ...] | None]:
                 f"{site!r} is no place: give heads('0.3, 1.2'), the .heads of a circuit, or Site('mlp', 1)"
             )
     found: dict[str, tuple[int, ...] | None] = {}
-    for site in sites:
+    for site in dict.fromkeys(sites):  # a place that is named twice is one
         _check_site(model, site)
         if site.head is None:
             found[site.hook] = None

@@ -1,12 +1,15 @@
-"""Checks at loading: no weight is damaged, and the tokenizer belongs to the model."""
+"""Checks of a model: no weight is damaged, the tokenizer belongs to it, nobody wrote to the weights since."""
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from mechlib.checkpoints.bos import asked_for
@@ -68,3 +71,28 @@ def _place(path: Path) -> str:
 
 def _plain_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+def weights_now(model: torch.nn.Module) -> tuple[object, ...]:
+    """What is another where somebody wrote to a model's weights in between, or put it elsewhere or into training.
+
+    torch counts writes, but not those through `.data`: so each matrix also gives one number, which depends on every
+    entry and on its place.
+    """
+    weights = [parameter.detach() for parameter in model.parameters()]
+    with torch.no_grad():
+        numbers = torch.stack([_weighed(weight) for weight in weights]).cpu() if weights else torch.zeros(0)
+    counted = sum(parameter._version for parameter in model.parameters())
+    kinds = frozenset((weight.dtype, weight.device) for weight in weights)
+    return counted, kinds, any(module.training for module in model.modules()), numbers.numpy().tobytes()
+
+
+def _weighed(weight: Tensor) -> Float[Tensor, ""]:
+    rows = weight.reshape(-1, weight.shape[-1] if weight.ndim else 1).float()
+    columns = _weighing(rows.shape[1], rows.device)
+    return _weighing(rows.shape[0], rows.device) @ (rows @ columns)
+
+
+@functools.lru_cache(maxsize=64)
+def _weighing(n: int, device: torch.device) -> Float[Tensor, " n"]:
+    return torch.arange(1, n + 1, device=device, dtype=torch.float64).mul(2.3).cos().float()

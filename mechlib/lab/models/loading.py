@@ -36,7 +36,7 @@ from mechlib.checkpoints.planted import BOS, UNK, Plan, plan
 from mechlib.checkpoints.resolve import checkpoint
 from mechlib.checkpoints.tokenizer import read_tokenizer
 from mechlib.lab.models import planted_weights as planted
-from mechlib.lab.models.checks import check_tokenizer, check_weights
+from mechlib.lab.models.checks import check_tokenizer, check_weights, weights_now
 from mechlib.lab.models.huggingface import cannot_wrap, check_same, logits_of, probe, trained
 from mechlib.lab.models.native import boot, write
 from mechlib.lab.models.twins import SEED, permuted, shuffled, untrained
@@ -49,7 +49,7 @@ LOADED_BYTES = 4 * 2**30  # that loaded models kept for the next measurement may
 _MAKE = {None: trained, "untrained": untrained, "permuted": permuted}
 
 _DESCRIBED: WeakKeyDictionary[Model, Checkpoint] = WeakKeyDictionary()
-_LOADED: OrderedDict[tuple[object, ...], tuple[Model, int]] = OrderedDict()
+_LOADED: OrderedDict[tuple[object, ...], tuple[Model, tuple[object, ...]]] = OrderedDict()
 _THREADS = torch.get_num_threads()
 
 
@@ -75,12 +75,12 @@ def load(name: str, device: str | None = None, folded: bool = False) -> Model:
     torch.set_num_threads(_threads(memory(described).parameters))
     if key in _LOADED:
         model, written = _LOADED.pop(key)
-        if written == _writes(model):
+        if written == weights_now(model):
             model.reset_hooks()
             _LOADED[key] = (model, written)
             return model
     model = _boot(described, device, folded)
-    _LOADED[key] = (model, _writes(model))
+    _LOADED[key] = (model, weights_now(model))
     _forget_oldest()
     return model
 
@@ -119,11 +119,6 @@ def _device(asked: str | None) -> str:
 def _threads(parameters: int) -> int:
     """One for small models and for xdist's workers: sums then have one order, so evidence is the same to the bit."""
     return 1 if parameters < SMALL or "PYTEST_XDIST_WORKER" in os.environ else _THREADS
-
-
-def _writes(model: Model) -> int:
-    """Counts in-place changes of the weights since they were made."""
-    return sum(parameter._version for parameter in model.parameters())
 
 
 def _forget_oldest() -> None:

@@ -195,6 +195,13 @@ def test_columns_are_those_of_exact_patching_and_the_total_is_exact(model):
         np.testing.assert_allclose(error.values, (rough.values - whole.values)[:, :-1], atol=3e-5)
 
 
+def test_a_place_that_is_named_twice_counts_once(model):
+    prompts, site = pairs(4), Site("mlp", 1)
+    once, twice = ({"x": (Head(0, 1), site)}, {"x": (Head(0, 1), site, Head(0, 1), site)})
+    for measure in (attribution_patching, restored_by_patching, lost_by_patching):
+        np.testing.assert_array_equal(measure(model, prompts, twice).values, measure(model, prompts, once).values)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_error_vanishes_with_the_square_of_what_is_changed(family, tmp_path):
     errors = {}

@@ -123,6 +123,36 @@ def test_a_model_that_somebody_wrote_to_is_loaded_afresh(tmp_path, tokens):
     assert torch.equal(load(path)(tokens), before)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda model: next(iter(model.parameters())).data.mul_(1.01),  # which torch does not count
+        lambda model: next(iter(model.parameters())).data.copy_(
+            next(iter(model.parameters())).detach().flip(0).clone()
+        ),
+        lambda model: model.train(),
+        lambda model: model.to(torch.float64),
+        lambda model: model.add_hook("blocks.0.hook_resid_post", lambda activation, hook: 0 * activation),
+    ],
+    ids=["through data", "rows exchanged", "training", "double", "a hook"],
+)
+def test_what_was_done_to_a_loaded_model_does_not_come_with_the_next_load(tmp_path, tokens, change):
+    path = directory(tmp_path / "m", "gpt2")
+    edit_json(path / "config.json", resid_pdrop=0.5)
+    model = load(str(path))
+    before = run(model, tokens)[0].clone()
+    change(model)
+    torch.testing.assert_close(run(load(str(path)), tokens)[0], before, rtol=0, atol=0)
+
+
+def test_a_model_in_training_is_not_run_where_dropout_changes_every_run(tmp_path, tokens):
+    path = directory(tmp_path / "m", "gpt2")
+    edit_json(path / "config.json", resid_pdrop=0.5)
+    model = load(str(path)).train()
+    with pytest.raises(ValueError, match=r"is in training, where dropout changes every run: call eval\(\)"):
+        run(model, tokens)
+
+
 @pytest.mark.parametrize("twin", ["", "@untrained"])
 def test_a_model_whose_configuration_was_edited_is_another_model(tmp_path, tokens, twin):
     path = directory(tmp_path / "m", "gpt2")
