@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -175,7 +176,7 @@ def as_audited(record: Record, short: Mapping[str, str]) -> Record:
         return text.replace(path, short.get(path, path))
 
     record.model = called(path)
-    record.message = called(record.message)
+    record.message = called(record.message).replace("run `pytest", f"run `pytest --model={shlex.quote(path)}")
     record.twins = [
         msgspec.structs.replace(twin, model=called(twin.model), reason=called(twin.reason)) for twin in record.twins
     ]
