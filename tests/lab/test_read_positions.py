@@ -20,7 +20,7 @@ from mechlib.lab.models.loading import describe, load
 from mechlib.lab.studies.generation import generated
 from mechlib.parts.heads import Head, all_heads
 from mechlib.prompts.promptset import Prompt, PromptSet
-from tests.helpers.tiny import BOS_ID, FAMILIES, WORDS, directory, pairs, random_model, word_tokenizer
+from tests.helpers.tiny import BOS_ID, FAMILIES, WORDS, byte_directory, directory, pairs, random_model, word_tokenizer
 
 IDS = {word: number for number, word in enumerate(WORDS)}
 EVERY = all_heads(2, 4)
@@ -181,3 +181,18 @@ def test_what_asks_for_the_next_token_refuses_a_bidirectional_model(both_ways):
     ):
         with pytest.raises(ValueError, match="both-ways is bidirectional and "):
             ask()
+
+
+def test_a_position_inside_a_character_is_refused(tmp_path):
+    model = load(str(byte_directory(tmp_path / "bytes", "gpt2", ("one two red blue",))))
+    row = Prompt("one \N{GRINNING FACE} two", "red", distractor="blue")
+    spans = model.tokenizer(row.clean, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    last = max(number for number, (start, end) in enumerate(spans) if start <= 4 < end)
+    for position in (last - 1, last - 2):  # two of its four bytes: what follows is the rest of it, not an answer
+        with pytest.raises(ValueError, match=rf"at position {position}, where no text ends"):
+            logit_differences(model, PromptSet("inside", "confirmation", (replace(row, read_position=position),)))
+    behind = PromptSet("behind", "confirmation", (replace(row, read_position=last),))
+    cut_there = PromptSet("cut", "confirmation", (replace(row, clean="one \N{GRINNING FACE}"),))
+    np.testing.assert_allclose(
+        logit_differences(model, behind)["clean"].array, logit_differences(model, cut_there)["clean"].array, atol=1e-5
+    )

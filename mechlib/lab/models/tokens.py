@@ -64,7 +64,8 @@ def ids_of(model: Model, prompt: Prompt) -> Ids:
 
     Raises ValueError where clean and corrupted differ in length or in nothing, where no token tells answer and
     distractor apart, where a word changes the tokens before it, where the text with all of its answer but the last
-    token is longer than the context, where a position is read that the text lacks, and as `tokens` does.
+    token is longer than the context, where a position is read that the text lacks or that is inside a character, and
+    as `tokens` does.
     """
     masked = prompt.mask_padding
     clean = _encoded(model, prompt.clean, masked)
@@ -171,6 +172,18 @@ def _read_index(prompt: Prompt, clean: _Encoded) -> int:
     return clean.lead + prompt.read_position % n
 
 
+def _refuse_inside(model: Model, prompt: Prompt, text: str, before: list[int]) -> None:
+    """ValueError where a text that is read before its end has other tokens than the whole one up to there.
+
+    Inside a character of several tokens the rest of it would count as the beginning of every answer.
+    """
+    if prompt.read_position != LAST and (seen := _encoded(model, text, prompt.mask_padding).ids) != before:
+        raise ValueError(
+            f"{prompt.clean!r} is to be read at position {prompt.read_position}, where no text ends: {before} up to "
+            f"there, {seen} in {text!r}; read it behind the last token of a character or word"
+        )
+
+
 def _shared(prompt: Prompt, answer: list[int], distractor: list[int]) -> list[int]:
     """The tokens with which both words begin. ValueError where one begins with the whole of the other."""
     begun = [one for one, other in takewhile(lambda both: both[0] == both[1], zip(answer, distractor, strict=False))]
@@ -188,6 +201,7 @@ def _continuation(model: Model, prompt: Prompt, text: str, before: list[int], wo
         return []
     if (own := output_id(model, prompt, word)) is not None:
         return [own]
+    _refuse_inside(model, prompt, text, before)
     whole = _encoded(model, f"{text}{prompt.glue}{word}", prompt.mask_padding).ids
     if whole[: len(before)] != before or len(whole) == len(before):
         raise ValueError(f"{word!r} after {text!r} changes the tokens before it: {before} becomes {whole}")
