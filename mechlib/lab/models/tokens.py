@@ -6,6 +6,7 @@ A causal model sees nothing behind the position that is read, so a text is run u
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import NamedTuple
@@ -14,7 +15,6 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from mechlib.checkpoints.bos import with_bos
 from mechlib.lab.models.loading import Model, checkpoint_of
 from mechlib.lab.models.outputs import output_id
 from mechlib.lab.models.words import Span, known_spans
@@ -104,10 +104,6 @@ def ids_of(model: Model, prompt: Prompt) -> Ids:
     )
 
 
-def _encode(model: Model, text: str) -> list[int]:
-    return with_bos(bos_ids(model), model.tokenizer(text, add_special_tokens=False)["input_ids"])
-
-
 class _Encoded(NamedTuple):
     """A text as it is run: its ids, `lead` of which stand before its words, and where in the text each word's token is.
 
@@ -126,13 +122,16 @@ class _Encoded(NamedTuple):
 
 def _encoded(model: Model, text: str, mask_padding: bool = False) -> _Encoded:
     spans = known_spans(model, text)  # first: it names what cannot be read
-    ids, lead = _encode(model, text), len(bos_ids(model))
-    if spans:
-        spans = spans[len(spans) + lead - len(ids) :]  # of a text that brings its own BOS, the words'
-    words, padding, first, stop = ids[lead:], _padding(model) if mask_padding else None, 0, len(ids) - lead
+    begin, words = bos_ids(model), model.tokenizer(text, add_special_tokens=False)["input_ids"]
+    padding, first, lead = _padding(model) if mask_padding else None, 0, len(begin)
     if padding is not None:
-        first = len(list(takewhile(lambda one: one == padding, words)))
-        stop -= len(list(takewhile(lambda one: one == padding, reversed(words[first:]))))
+        first = _run_of(padding, words)
+    if begin and words[first : first + lead] == begin:  # a text that brings its own BOS, maybe behind padding
+        first += lead
+    stop = len(words)
+    if padding is not None:
+        first += _run_of(padding, words[first:])
+        stop -= _run_of(padding, reversed(words[first:]))
     if not lead and first == stop:
         raise ValueError(
             f"{text!r} has no tokens, and {checkpoint_of(model).name} puts none before it: there is nothing to run; "
@@ -140,7 +139,12 @@ def _encoded(model: Model, text: str, mask_padding: bool = False) -> _Encoded:
         )
     if stop < len(words) and spans:
         text = text[: spans[stop][0]].rstrip()
-    return _Encoded(text, ids[:lead] + words[first:stop], lead, spans[first:stop])
+    return _Encoded(text, begin + words[first:stop], lead, spans[first:stop])
+
+
+def _run_of(padding: int, ids: Iterable[int]) -> int:
+    """How many tokens of padding these ids begin with."""
+    return len(list(takewhile(lambda one: one == padding, ids)))
 
 
 def _padding(model: Model) -> int:

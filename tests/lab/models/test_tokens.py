@@ -187,6 +187,16 @@ def test_padding_is_read_as_it_stands_unless_a_prompt_says_that_it_is_masked(pad
     assert ids_of(padded, within).clean == [0, 4, 1, 5], "within a text it is a word"
 
 
+def test_a_text_that_brings_its_own_bos_behind_masked_padding_gets_no_second_one(padded):
+    own = Prompt("<pad> <pad> <bos> w1 w2", "w3", "<pad> <pad> <bos> w9 w2", "w4", read_position=1, mask_padding=True)
+    found, plain = ids_of(padded, own), ids_of(padded, Prompt("w1 w2", "w3", "w9 w2", "w4"))
+    assert (found.clean, found.corrupted, found.read) == (plain.clean, plain.corrupted, plain.read)
+    assert ids_of(padded, replace(own, read_position=0)).clean == [0, 4]
+    assert ids_of(padded, replace(own, clean="<bos> <pad> w1 w2 <pad>")).clean == [0, 4, 5], "padding behind BOS too"
+    unmasked = replace(own, mask_padding=False, read_position=-1)
+    assert ids_of(padded, unmasked).clean == [0, 1, 1, 0, 4, 5], "unmasked it is read as it stands"
+
+
 def test_padding_that_is_not_declared_cannot_be_masked(tmp_path):
     plain = load(str(directory(tmp_path / "model", "gpt2")))
     with pytest.raises(ValueError, match=r"padding is to be masked, and the tokenizer of .* declares none"):
