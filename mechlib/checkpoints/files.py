@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mechlib.checkpoints import native, planted
 from mechlib.checkpoints.checkpoint import Checkpoint, IncompleteModel, WeightsMissing
-from mechlib.checkpoints.reading import json_of, parsed
+from mechlib.checkpoints.reading import FileState, file_state, json_of, parsed
 from mechlib.checkpoints.tokenizer import telling
 
 RECIPE = 1  # of the twins: raise it when mechlib.lab.models makes them differently, so that their evidence is remade
@@ -45,18 +45,18 @@ def problems(model: Checkpoint) -> tuple[str, ...]:
     return _problems(model, _state(model.path))
 
 
-def _state(folder: Path) -> tuple[tuple[str, int, int], ...]:
+def _state(folder: Path) -> tuple[tuple[str, FileState], ...]:
     """Names, times and sizes of a folder's files: one cheap look that says whether anything changed."""
     try:
         with os.scandir(folder) as entries:
-            found = [(entry.name, entry.stat().st_mtime_ns, entry.stat().st_size) for entry in entries]
+            found = [(entry.name, file_state(entry.stat())) for entry in entries]
     except OSError:
         return ()
     return tuple(sorted(found))
 
 
 @functools.lru_cache(maxsize=64)
-def _problems(model: Checkpoint, state: tuple[tuple[str, int, int], ...]) -> tuple[str, ...]:
+def _problems(model: Checkpoint, state: tuple[tuple[str, FileState], ...]) -> tuple[str, ...]:
     found = [] if (model.path / "config.json").is_file() else ["config.json is missing"]
     if not any(all((model.path / file).is_file() for file in files) for files in TOKENIZERS):
         found.append("tokenizer.json is missing")
@@ -186,7 +186,7 @@ def config_hashes(model: Checkpoint) -> tuple[str, str]:
 
 
 @functools.lru_cache(maxsize=64)
-def _config_hashes(folder: Path, state: tuple[tuple[str, int, int], ...]) -> tuple[str, str]:
+def _config_hashes(folder: Path, state: tuple[tuple[str, FileState], ...]) -> tuple[str, str]:
     config = {key: value for key, value in json_of(folder / "config.json").items() if key not in SAYS_NOTHING}
     canonical = json.dumps(config, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     used = next(files for files in TOKENIZERS if all((folder / file).is_file() for file in files))
@@ -199,7 +199,7 @@ def _config_hashes(folder: Path, state: tuple[tuple[str, int, int], ...]) -> tup
 def file_hashes(model: Checkpoint) -> dict[str, str]:
     """The sha256 of each safetensors file that is here, by file name."""
     here = [file for file in weight_files(model) if file.is_file()]
-    return {file.name: _file_sha256(file, file.stat().st_mtime_ns, file.stat().st_size) for file in here}
+    return {file.name: _file_sha256(file, file_state(file.stat())) for file in here}
 
 
 def _sha256(data: bytes) -> str:
@@ -207,7 +207,7 @@ def _sha256(data: bytes) -> str:
 
 
 @functools.lru_cache(maxsize=256)
-def _file_sha256(file: Path, modified: int, size: int) -> str:
+def _file_sha256(file: Path, state: FileState) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

@@ -12,7 +12,9 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from mechlib.checkpoints.checkpoint import IncompleteModel, WeightsMissing, twins
+from mechlib.checkpoints.files import config_hashes, weight_hash
 from mechlib.checkpoints.hub import HUB
+from mechlib.checkpoints.resolve import checkpoint
 from mechlib.lab.hooks import run
 from mechlib.lab.models.loading import checkpoint_of, load
 from mechlib.lab.models.twins import permuted
@@ -162,6 +164,20 @@ def test_a_model_whose_configuration_was_edited_is_another_model(tmp_path, token
     edit_json(path / "config.json", layer_norm_epsilon=0.5)
     edited = load(f"{path}{twin}")
     assert edited is not model and not torch.allclose(edited(tokens), model(tokens), atol=1e-3)
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "tokenizer.json"])
+def test_a_file_of_the_same_size_that_was_copied_with_its_old_time_is_another(tmp_path, file):
+    path, other = directory(tmp_path / "m", "gpt2"), directory(tmp_path / "other", "gpt2", seed=1)
+    words = other / "tokenizer.json"
+    words.write_text(words.read_text().replace('"w1"', '"tmp"').replace('"w2"', '"w1"').replace('"tmp"', '"w2"'))
+    before = (path / file).stat()
+    model, hashes = load(str(path)), (weight_hash(checkpoint(str(path))), config_hashes(checkpoint(str(path))))
+    (path / file).write_bytes((other / file).read_bytes())
+    os.utime(path / file, ns=(before.st_atime_ns, before.st_mtime_ns))  # as `cp -p` and `rsync -t` leave it
+    assert (path / file).stat().st_size == before.st_size
+    assert load(str(path)) is not model
+    assert (weight_hash(checkpoint(str(path))), config_hashes(checkpoint(str(path)))) != hashes
 
 
 def test_a_model_whose_tokenizer_was_edited_is_another_model(tmp_path):
