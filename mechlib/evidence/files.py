@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from mechlib.checkpoints.reading import file_state
 from mechlib.evidence.prompt_files import PROMPTS, Rows, load_prompts, prompts_name, rows_of
 from mechlib.evidence.sealed import SCHEMA, DamagedEvidence, opened, sealed
 from mechlib.measurement import Measurement
@@ -153,7 +154,7 @@ def load(path: Path, given: Mapping[str, PromptSet] | None = None) -> tuple[dict
     Raises FileNotFoundError, or DamagedEvidence.
     """
     status = path.stat()
-    state = (status.st_mtime_ns, status.st_size)
+    state = file_state(status)
     kept = _filed.get(path)
     if kept is None or kept[0] != (*state, _rows_today(kept[1], path.parents[1], given)):
         first, measurement = decode(path.read_bytes(), path.name, path.parents[1], given)

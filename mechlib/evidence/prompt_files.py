@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from mechlib.checkpoints.reading import FileState, file_state
 from mechlib.evidence.sealed import ENDING, SCHEMA, DamagedEvidence, opened, sealed
 from mechlib.prompts.promptset import PromptSet
 
@@ -83,7 +84,7 @@ def load_prompts(folder: Path, name: str) -> Rows:
         raise DamagedEvidence(
             f"{PROMPTS}/{path.name} is missing, which names the rows: restore it with git, or run `pytest`"
         ) from None
-    state = (status.st_mtime_ns, status.st_size)
+    state = file_state(status)
     kept = _prompts.get(path)
     if kept is None or kept[0] != state:
         _, body = opened(path.read_bytes(), f"{PROMPTS}/{path.name}")
@@ -104,4 +105,4 @@ def prompts_path(folder: Path, name: str) -> Path:
     return folder / PROMPTS / f"{name}{ENDING}"
 
 
-_prompts: dict[Path, tuple[tuple[int, int], Rows]] = {}
+_prompts: dict[Path, tuple[FileState, Rows]] = {}
