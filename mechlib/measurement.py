@@ -155,6 +155,8 @@ class Measurement:
     def __getitem__(self, which: str | Head | Iterable[Head] | Sequence[str]) -> Measurement:
         """Columns by name: one ("total"), a Head, or several (Heads, a Selection, names). EmptySelection if none."""
         one = isinstance(which, (str, Head))
+        if not one and not isinstance(which, Iterable):
+            raise KeyError(f"no column {which!r}: columns go by name, {', '.join(self.columns)}; rows are `.values`")
         names = [str(which)] if one else [str(name) for name in which]
         if not names:
             raise EmptySelection("no columns were selected: the selection's condition holds for none of them")

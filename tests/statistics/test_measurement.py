@@ -36,6 +36,8 @@ def test_choosing_columns_keeps_everything_else():
 def test_a_column_that_is_not_there_is_named():
     with pytest.raises(KeyError, match=r"no column 7\.7: there are 0\.0"):
         GRID[Head(7, 7)]
+    with pytest.raises(KeyError, match=r"no column 0: columns go by name, 0\.0, .*; rows are `\.values`"):
+        GRID[0]
     with pytest.raises(EmptySelection):
         GRID[[]]
     with pytest.raises(EmptySelection):

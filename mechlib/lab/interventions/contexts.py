@@ -5,7 +5,7 @@
 
 The model itself is never changed: hooks are on it only while `ablated` runs. The changed model can be given to another
 intervention, which then comes after the first. Each context checks that its hooks fire, that patching a run with itself
-changes nothing, and, on leaving, that some activation it names did change: a null result is never an accident.
+changes nothing, and, on leaving, that it ran and some activation did change: a null result is never an accident.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ class Edited:
         self.places = places(self.model, where)
         self.positions = positions
         self.source = source
-        self.ran = self.changed = False
+        self.asked = self.ran = self.changed = False
 
     def __call__(self, batch: Batch | Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_vocab"]:
         """The logits of the changed model. HookDidNotFire where a hook is not exact."""
@@ -169,6 +169,7 @@ class Edited:
 
     def edits(self, batch: Batch) -> dict[str, Edit]:
         """The replacements by hook name; replacements of the edited model that this one was made from come first."""
+        self.asked = True
         edits = self.inner.edits(batch) if self.inner else {}
         new = self.source(batch) if self.source and self.places else {}
         for name, heads in self.places.items():
@@ -185,7 +186,9 @@ class Edited:
         return edit
 
     def check(self) -> None:
-        """NothingChanged where this ran and replaced every activation by itself; nothing where there are no places."""
+        """NothingChanged where nobody ran this, or it replaced every activation by itself; nothing without places."""
+        if self.places and not self.asked:
+            raise NothingChanged("the changed model was never run, the model itself is as it was: run what `as` names")
         if self.places and self.ran and not self.changed:
             raise NothingChanged(
                 f"replacing {', '.join(self.places)} at position {self.positions} of "

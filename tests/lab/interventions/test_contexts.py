@@ -96,6 +96,14 @@ def test_an_error_inside_the_context_is_not_covered_by_a_check(model, batch):
             _ = 1 / 0
 
 
+def test_a_changed_model_that_nobody_runs_is_refused_as_the_model_itself_is_what_was_measured(model, batch):
+    with pytest.raises(NothingChanged, match="was never run, the model itself is as it was: run what `as` names"):
+        with zero_ablated(model, EVERY):
+            run(model, batch.tokens)
+    with zero_ablated(model, heads("0.0")) as first, zero_ablated(first, EVERY) as second:
+        second(batch.tokens)
+
+
 def test_a_source_of_another_shape_is_refused(model, batch):
     with pytest.raises(ValueError, match="the source has shape"):
         with patched(model, EVERY, batch.tokens[:, :-1]) as wrong:
