@@ -106,6 +106,7 @@ def test_it_has_a_report_of_its_own_and_an_audit(measured, tmp_path):
     done = run(root, "--model=../models/other", cwd="claims")
     assert done.returncode == 0, done.stdout
     assert list(records(root)) == ["test_the_toy_prefers_what_followed/other"]
+    assert re.search("models/toy: 1 of 1 (SUPPORTED|REFUTED|INCONCLUSIVE)", done.stdout), done.stdout
     assert (root / "artifacts" / "local" / "words").is_dir()
 
 

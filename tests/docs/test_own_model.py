@@ -76,6 +76,12 @@ def test_filed_evidence_of_a_toy_is_judged_without_its_weights_being_read(reposi
     assert status == 0 and record["verdict"] == "SUPPORTED", said
 
 
+def test_an_audit_says_what_the_claim_came_to_on_the_model_that_it_names_by_an_id_of_its_own(repository):
+    judged(repository)
+    done = run(repository, "-m", "pytest", "--model=toys/copier")
+    assert done.returncode == 0 and "toys/copier: 1 of 1 SUPPORTED" in done.stdout, done.stdout
+
+
 def test_a_toy_that_was_trained_on_is_another_model(repository):
     judged(repository)
     file = repository / "toys" / "copier" / "model.safetensors"

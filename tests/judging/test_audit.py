@@ -270,11 +270,11 @@ def test_beside_stands_what_the_register_says_last():
         return Judgement(f"t.test_a[{model}-zero]", ">= 1", "q", ("k",), word)
 
     latest = {j.claim: j for j in (judged("mini-0", "SUPPORTED"), judged("mini-1", "SUPPORTED"))}
-    own = ("mini-0", "mini-1")
+    own = {"mini-0": ["mini-0"], "mini-1": ["mini-1"]}
     assert beside("t.test_a[mine-zero]", "mine", own, latest) == "2 of 2 SUPPORTED"
     latest |= {j.claim: j for j in (judged("mini-1", "REFUTED"), judged("mini-2", "SUPPORTED"))}
     assert beside("t.test_a[mine-zero]", "mine", own, latest) == "1 SUPPORTED, 1 REFUTED"
-    assert beside("t.test_a[mine-zero]", "mine", (*own, "mini-9"), latest) == "1 SUPPORTED, 1 REFUTED of 3"
+    assert beside("t.test_a[mine-zero]", "mine", own | {"mini-9": ["mini-9"]}, latest) == "1 SUPPORTED, 1 REFUTED of 3"
     assert beside("t.test_a[mine-mean]", "mine", own, latest) == "not judged"
 
 

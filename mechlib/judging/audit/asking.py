@@ -92,18 +92,25 @@ def readable_id(row: Iterable[Any], short: Mapping[str, str]) -> str:
 # --- what is asked ------------------------------------------------------------------------------------------------
 
 
-def own_models(claim: Claim) -> tuple[str, ...]:
-    """The models that a claim is parametrized with, in their order; () where it takes none."""
-    found: list[str] = []
+def own_models(claim: Claim) -> dict[str, list[str]]:
+    """The models that a claim is parametrized with, in their order, each with what its ids may call it; {} where it
+    takes none."""
+    found: dict[str, list[str]] = {}
     for mark in getattr(claim.function, "pytestmark", []):
         if mark.name != "parametrize":
             continue
         names = mark.args[0].split(",") if isinstance(mark.args[0], str) else mark.args[0]
         names = [name.strip() for name in names]
         if "model" in names:
-            rows = (row if isinstance(row, (tuple, list)) else (row,) for row in mark.args[1])
-            found += [str(row[names.index("model")]) for row in rows]
-    return tuple(dict.fromkeys(found))
+            rows = [row if isinstance(row, (tuple, list)) else (row,) for row in mark.args[1]]
+            models = [str(row[names.index("model")]) for row in rows]
+            given = mark.kwargs.get("ids") if len(names) == 1 else None
+            for number, model in enumerate(models):
+                called = {model, readable_id((Path(model).name,), {})}
+                if given is not None:
+                    called = {str(given(model) if callable(given) else list(given)[number])}
+                found[model] = sorted({*found.get(model, ()), *called})
+    return found
 
 
 def why_not_asked(claim: Claim, arguments: Mapping[str, Any], root: Path) -> str:
@@ -114,11 +121,12 @@ def why_not_asked(claim: Claim, arguments: Mapping[str, Any], root: Path) -> str
     model = str(arguments["model"])
     if parent(model) in own:
         return ""
-    if len(own) == 1 and _kind(own[0], root) != "local":  # a model of one's own stands for the next that one trains
-        return f"are about {own[0]} alone"
+    first = next(iter(own))
+    if len(own) == 1 and _kind(first, root) != "local":  # a model of one's own stands for the next that one trains
+        return f"are about {first} alone"
     if _TRAINED.search(claim.sentence):
         return "say what their own models were trained on"
-    theirs, its = (shape(name, root) for name in (own[0], model))
+    theirs, its = (shape(name, root) for name in (first, model))
     if theirs and its and theirs != its and names_a_shape(claim.sentence, arguments, theirs):
         return f"count layers or parts of models of {theirs}: this one has {its}"
     return ""
@@ -186,10 +194,16 @@ def as_audited(record: Record, short: Mapping[str, str]) -> Record:
     return record
 
 
-def beside(id_: str, short: str, own: Sequence[str], latest: Mapping[str, Judgement]) -> str:
-    """What the register says a claim came to on its own models: "5 of 5 SUPPORTED", "3 SUPPORTED, 2 REFUTED"."""
+def beside(id_: str, short: str, own: Mapping[str, Iterable[str]], latest: Mapping[str, Judgement]) -> str:
+    """What the register says a claim came to on its own models: "5 of 5 SUPPORTED", "3 SUPPORTED, 2 REFUTED".
+
+    own   the models, each with what its ids may call it
+    """
     words = Counter(
-        latest[id_of].verdict for model in own for id_of in _ids(id_, short, model) if id_of in latest
+        latest[id_of].verdict
+        for names in own.values()
+        for id_of in set().union(*(_ids(id_, short, name) for name in names))
+        if id_of in latest
     )  # a claim whose gate stayed closed has no line
     told = sum(words.values())
     if not told:
