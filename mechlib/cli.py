@@ -19,6 +19,7 @@ from mechlib.checkpoints.checkpoint import IncompleteModel, UnknownModel
 from mechlib.checkpoints.details import details, size, text_ids
 from mechlib.checkpoints.fetch import CannotFetch, download
 
+BESIDE_CLAIMS = ("pytest.ini", "conftest.py", "pyproject.toml")  # one of these lies at the root of a repository
 DONE, WRONG, REFUSED, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -82,12 +83,20 @@ def version() -> str:
 
 
 def root_here() -> Path:
-    """The record around the working directory, else the one that this package lies in."""
+    """The record around the working directory, else the one that this package lies in, or that MECHLIB_ROOT names."""
     here = Path.cwd()
     for folder in (here, *here.parents):
-        if (folder / "pyproject.toml").is_file() and (folder / "claims").is_dir():
+        if (folder / "claims").is_dir() and any((folder / name).is_file() for name in BESIDE_CLAIMS):
             return folder
-    return checkpoints.repository()
+    return checkpoints.repository().resolve()
+
+
+def _said_root() -> Path:
+    """The record that a command is about; one that does not lie around the working directory is named first."""
+    root = root_here()
+    if not Path.cwd().is_relative_to(root):
+        print(f"the record in {root}:", file=sys.stderr)
+    return root
 
 
 # --- models -------------------------------------------------------------------------------------------------------
@@ -201,7 +210,7 @@ def _verify(options: argparse.Namespace) -> int:
     from mechlib.judging.verify import NotJudged, checked
 
     try:
-        found, cautions = checked(root_here(), options.records)
+        found, cautions = checked(_said_root(), options.records)
     except NotJudged as error:
         raise Refused(str(error)) from None
     for line in (*found, *(f"caution: {line}" for line in cautions)):
@@ -219,7 +228,7 @@ def _plan(options: argparse.Namespace) -> int:
     from mechlib.judging.suggestions import for_keyword
     from mechlib.verdicts.register import DamagedRegister
 
-    root = root_here()
+    root = _said_root()
     selected = [*options.paths, *(["-k", options.keyword] if options.keyword else [])]
     selected += [f"--model={name}" for name in options.model or ()]
     try:

@@ -41,6 +41,24 @@ def here(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
+@pytest.mark.parametrize("mark", ["pytest.ini", "conftest.py", "pyproject.toml"])
+def test_a_command_is_about_the_repository_around_it_whichever_file_marks_its_root(tmp_path, monkeypatch, mark):
+    (tmp_path / "claims" / "words").mkdir(parents=True)
+    (tmp_path / mark).touch()
+    for folder in (tmp_path, tmp_path / "claims" / "words"):
+        monkeypatch.chdir(folder)
+        assert cli.root_here() == tmp_path
+
+
+def test_a_record_that_is_not_around_the_working_directory_is_named_before_it_is_judged(
+    here, tmp_path_factory, monkeypatch, capsys
+):
+    assert cli.main(["plan"]) == 2 and "the record in" not in capsys.readouterr().err
+    monkeypatch.setenv("MECHLIB_ROOT", str(here))
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    assert cli.main(["plan"]) == 2 and capsys.readouterr().err.startswith(f"the record in {here}:")
+
+
 # --- models -------------------------------------------------------------------------------------------------------
 
 
