@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from importlib import metadata
@@ -31,7 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; the exit status."""
     options = _parser().parse_args(arguments)
     try:
-        return int(options.run(options))
+        status = int(options.run(options))
+        sys.stdout.flush()
+        return status
     except (Refused, CannotFetch, UnknownModel) as error:
         print(f"mechlib: {error.args[0]}", file=sys.stderr)
         return REFUSED
@@ -41,6 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("mechlib: interrupted; run the same command again to go on", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:  # `mechlib models | head`: who reads has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is flushed at the end goes nowhere
+        return DONE
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -235,6 +235,16 @@ def test_two_folders_with_one_last_part_are_told_apart_and_none_takes_a_minis_na
     assert audited([str(tmp_path / "a" / "model")], tmp_path / "b") == {str(tmp_path / "a" / "model"): "model"}
 
 
+@pytest.mark.parametrize("name", ["mini-0", "gpt2-small", "planted-ioi"])
+def test_a_folder_at_the_root_is_itself_and_not_the_model_of_that_name(name, tmp_path, monkeypatch):
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    for given in (f"./{name}", str(tmp_path / name)):
+        ((asked, short),) = audited([given], tmp_path).items()
+        found = checkpoint(asked, tmp_path)
+        assert (found.kind, found.path) == ("local", tmp_path / name) and short != name
+
+
 def test_a_folder_is_called_by_its_last_part_everywhere(house, pytester, tmp_path):
     build(pytester.path, LEVELS + claim("it", level(0.8, 0.2)))
     elsewhere = tmp_path / "far" / "away"

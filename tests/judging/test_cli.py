@@ -59,6 +59,16 @@ def test_a_record_that_is_not_around_the_working_directory_is_named_before_it_is
     assert cli.main(["plan"]) == 2 and capsys.readouterr().err.startswith(f"the record in {here}:")
 
 
+def test_a_reader_who_has_seen_enough_is_no_crash(here):
+    script = "from mechlib import cli; import sys; sys.exit(cli.main(['models']))"
+    read, write = os.pipe()
+    os.close(read)
+    ours = os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", script], env=ours, stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 # --- models -------------------------------------------------------------------------------------------------------
 
 

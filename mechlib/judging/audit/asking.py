@@ -60,7 +60,9 @@ def _from_root(name: str, root: Path) -> str:
     if model.kind != "local":
         return name
     below = model.path.is_relative_to(root) and Path.cwd().resolve() == root  # which relative names start from
-    return model.path.relative_to(root).as_posix() if below else str(model.path)
+    inside = model.path.relative_to(root).as_posix() if below else ""
+    # A folder at the root may have the name of a mini, of the Hub's or of a planted model, and is none of them.
+    return inside if inside and _kind(inside, root) == "local" else str(model.path)
 
 
 def _last_parts(name: str, names: Sequence[str], taken: set[str], root: Path) -> str:
