@@ -117,6 +117,8 @@ def _check_models(names: Sequence[str], root: Path) -> None:
     for name in names:
         try:
             model = checkpoint(name, root)
+            if model.twin is not None:
+                raise UnknownModel(f"{name!r} is a twin, which every claim is held against: --model={model.parent}")
             if model.kind == "local":  # of others evidence may be filed, whatever became of their weights
                 require_here(model)
         except (UnknownModel, IncompleteModel) as error:

@@ -245,6 +245,15 @@ def test_a_folder_at_the_root_is_itself_and_not_the_model_of_that_name(name, tmp
         assert (found.kind, found.path) == ("local", tmp_path / name) and short != name
 
 
+@pytest.mark.parametrize("name", ["mine", "mini-0"])
+def test_a_twin_is_not_audited_as_its_parent(name, house, pytester):
+    build(pytester.path, LEVELS + claim("it", level(0.8, 0.2)))
+    own_folder(pytester.path, "mine")
+    result = house(None, f"--model={name}@untrained")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines([f"ERROR: '{name}@untrained' is a twin, which every claim is held against: *{name}"])
+
+
 def test_a_folder_is_called_by_its_last_part_everywhere(house, pytester, tmp_path):
     build(pytester.path, LEVELS + claim("it", level(0.8, 0.2)))
     elsewhere = tmp_path / "far" / "away"
