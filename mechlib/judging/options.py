@@ -115,6 +115,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _check_models(names: Sequence[str], root: Path) -> None:
     for name in names:
+        if not name.strip():
+            raise pytest.UsageError("--model is empty: name a model or a directory, as --model=path/to/my_model")
         try:
             model = checkpoint(name, root)
             if model.twin is not None:

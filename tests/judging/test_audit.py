@@ -254,6 +254,13 @@ def test_a_twin_is_not_audited_as_its_parent(name, house, pytester):
     result.stderr.fnmatch_lines([f"ERROR: '{name}@untrained' is a twin, which every claim is held against: *{name}"])
 
 
+def test_an_empty_model_is_not_the_working_directory(house, pytester):
+    build(pytester.path, LEVELS + claim("it", level(0.8, 0.2)))
+    result = house(None, "--model=")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["ERROR: --model is empty: name a model or a directory*"])
+
+
 def test_a_folder_is_called_by_its_last_part_everywhere(house, pytester, tmp_path):
     build(pytester.path, LEVELS + claim("it", level(0.8, 0.2)))
     elsewhere = tmp_path / "far" / "away"
