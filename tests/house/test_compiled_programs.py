@@ -33,14 +33,13 @@ DIGITS = [str(digit) for digit in range(10)]
 
 def tasks(program, length: int, between: str, n: int = 16) -> PromptSet:
     """Random digits, the corrupted ones others, and what the program makes of each: the answers are distinct."""
-    rng, rows = random.Random(0), []
+    rng, rows = random.Random(0), dict[str, Prompt]()  # each text once: asked without corruption, two would be one
     while len(rows) < n:
         clean, corrupted = (tuple(rng.randrange(10) for _ in range(length)) for _ in range(2))
         if program(*clean) != program(*corrupted):
-            texts = (between.join(map(str, digits)) for digits in (clean, corrupted))
-            text, other = texts
-            rows.append(Prompt(text, str(program(*clean)), other, str(program(*corrupted)), glue=between))
-    return PromptSet("program", "discovery", tuple(rows))
+            text, other = (between.join(map(str, digits)) for digits in (clean, corrupted))
+            rows.setdefault(text, Prompt(text, str(program(*clean)), other, str(program(*corrupted)), glue=between))
+    return PromptSet("program", "discovery", tuple(rows.values()))
 
 
 def found_by_pruning(model: Model, prompts: PromptSet) -> Circuit:
