@@ -22,6 +22,8 @@ from typing import Any, TypeGuard
 
 import platformdirs
 
+from mechlib.checkpoints.reading import FileState, file_state
+
 _SILENT_FIELDS = frozenset({"ctx", "type_params", "type_comment", "kind"})
 _DOCUMENTED = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 PACKAGE = "mechlib"
@@ -198,12 +200,11 @@ def _on_the_way(folder: Path, dotted: str) -> list[tuple[str, Path]]:
 
 def module_hash(file: Path, name: str, whole: bool = False) -> tuple[str, tuple[str, ...]]:
     """Sixteen digits for what a module does, and the dotted names that it imports."""
-    status = file.stat()
-    return _module_hash(file, name, whole, status.st_mtime_ns, status.st_size)
+    return _module_hash(file, name, whole, file_state(file.stat()))
 
 
 @functools.lru_cache(maxsize=1024)
-def _module_hash(file: Path, name: str, whole: bool, modified: int, size: int) -> tuple[str, tuple[str, ...]]:
+def _module_hash(file: Path, name: str, whole: bool, state: FileState) -> tuple[str, tuple[str, ...]]:
     text = file.read_bytes()
     parent = name if file.name == "__init__.py" else name.rpartition(".")[0]
     known = _remembered()

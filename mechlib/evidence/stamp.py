@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
+from mechlib.checkpoints.reading import FileState, file_state
 from mechlib.evidence import sealed
 from mechlib.evidence.code_hash import Source, reached
 from mechlib.evidence.modules import PACKAGE, closure, digest, package_folder
@@ -77,15 +78,14 @@ def filed_stamp(folder: Path, name: str) -> Stamp | None:
     """The stamp of this name; None where it is missing or damaged, so that nobody knows how something was measured."""
     path = _path(folder, name)
     try:
-        status = path.stat()
-        stamp = _read(path, status.st_mtime_ns, status.st_size)
+        stamp = _read(path, file_state(path.stat()))
     except (OSError, ValueError):
         return None
     return stamp if isinstance(stamp, dict) and name_of(stamp) == name else None
 
 
 @functools.lru_cache(maxsize=4096)
-def _read(path: Path, modified: int, size: int) -> Any:
+def _read(path: Path, state: FileState) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
+from mechlib.checkpoints.reading import FileState, file_state
 from mechlib.evidence.modules import digest, normalised
 from mechlib.judging.marks import MARKS, Mark
 
@@ -234,12 +235,12 @@ def _file_of(function: FunctionType) -> tuple[list[str], ast.FunctionDef | None]
     if code is None:  # what another decorator made of it, which is refused by its source
         return [], None
     file, line = code.co_filename, code.co_firstlineno
-    lines, definitions = _definitions(file, Path(file).stat().st_mtime_ns) if Path(file).is_file() else ([], {})
+    lines, definitions = _definitions(file, file_state(Path(file).stat())) if Path(file).is_file() else ([], {})
     return lines, definitions.get((function.__name__, line))
 
 
 @functools.lru_cache(maxsize=64)
-def _definitions(file: str, modified: int) -> tuple[list[str], dict[tuple[str, int], ast.FunctionDef]]:
+def _definitions(file: str, state: FileState) -> tuple[list[str], dict[tuple[str, int], ast.FunctionDef]]:
     """A file is parsed once for all its claims."""
     text = Path(file).read_text(encoding="utf-8")
     try:

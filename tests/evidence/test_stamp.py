@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -287,3 +288,12 @@ def test_a_stamp_that_is_not_what_its_name_says_is_no_stamp(tmp_path, spoilt):
 )
 def test_older_names_the_instruments_that_differ(filed, today, differ):
     assert older(filed, today) == differ
+
+
+def test_a_module_of_the_same_size_that_was_copied_with_its_old_time_is_another(tmp_path):
+    file = tmp_path / "helper.py"
+    file.write_text("def scaled(x):\n    return 1 * x\n")
+    before, hash_ = file.stat(), modules.module_hash(file, "helper")
+    file.write_text("def scaled(x):\n    return 2 * x\n")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert modules.module_hash(file, "helper") != hash_

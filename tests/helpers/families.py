@@ -19,7 +19,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-from tests.helpers.tiny import BOS_ID, CONTEXT, VOCABULARY, word_tokenizer
+from tests.helpers.tiny import BOS_ID, CONTEXT, VOCABULARY, randomised, word_tokenizer
 
 _IDS = {"vocab_size": VOCABULARY, "bos_token_id": BOS_ID, "eos_token_id": BOS_ID, "pad_token_id": 1}
 _SHAPE = {
@@ -49,13 +49,7 @@ def random_other(family: str, seed: int = 0) -> PreTrainedModel:
     """A model of another family, every parameter of which is random."""
     kind, settings = _MADE[family]
     torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_config(kind(**settings, **_IDS), attn_implementation="eager")
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            noise = torch.randn_like(parameter)
-            norm = parameter.ndim == 1 and name.endswith("weight")
-            parameter.copy_(1 + 0.2 * noise if norm else 0.25 * noise)
-    return model.eval()
+    return randomised(AutoModelForCausalLM.from_config(kind(**settings, **_IDS), attn_implementation="eager"))
 
 
 def other_directory(path: Path, family: str, seed: int = 0) -> Path:

@@ -53,7 +53,11 @@ def configuration(family: str, vocabulary: int = VOCABULARY) -> PretrainedConfig
 def random_model(family: str, seed: int = 0, vocabulary: int = VOCABULARY) -> PreTrainedModel:
     """A model whose every parameter, biases and norms included, is random."""
     torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_config(configuration(family, vocabulary), attn_implementation="eager")
+    return randomised(AutoModelForCausalLM.from_config(configuration(family, vocabulary), attn_implementation="eager"))
+
+
+def randomised(model: PreTrainedModel) -> PreTrainedModel:
+    """The model with every parameter drawn anew, biases and norms included, in evaluation mode."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             noise = torch.randn_like(parameter)

@@ -10,6 +10,8 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
+from mechlib.checkpoints.reading import FileState, file_state
+
 LONGEST = 40  # characters of a title
 INTRODUCTION = "measurements.py"  # of a topic that is cut into files: what all its claims share
 _ORDER = "To be read in this order:"
@@ -42,11 +44,11 @@ def _source(root: Path, file: str) -> Path | None:
 def _paragraphs(path: Path | None) -> list[str]:
     if path is None or not path.is_file():
         return []
-    return _read(path, path.stat().st_mtime_ns)
+    return _read(path, file_state(path.stat()))
 
 
 @functools.lru_cache(maxsize=256)
-def _read(path: Path, modified: int) -> list[str]:
+def _read(path: Path, state: FileState) -> list[str]:
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except (OSError, SyntaxError, ValueError):
