@@ -78,7 +78,9 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
             "year_scores",
         ),
         "mechlib.lab.studies.numbers": ("attention_to_operand", "number_structure", "shares_of_each_digit"),
-        "mechlib.lab.studies.position_embeddings": ("input_changed", "readers", "under_other_positions"),
+        "mechlib.lab.studies.position_embeddings": (
+            "input_changed", "readers", "under_other_embeddings", "under_other_positions",
+        ),
         "mechlib.lab.studies.right_wrong": (
             "activation_norms", "answers_exchanged", "right_against_wrong", "wrong_against_wrong",
         ),

@@ -9,6 +9,7 @@ smallest are meant: `planted-induction`, `planted-ioi-7`, `planted-adder-7-4x8` 
     adder      previous-token head, a head for each operand, an MLP    add 7 ... to 8 ... gives -> 5 (modulo ten)
     bias       the adder, whose MLP needs the constant output of one more head (zero ablation misleads)
     backup     ioi with two S-inhibition heads, each enough alone (ablating one at a time misleads)
+    place      induction, an eighth of whose answer is an MLP's that speaks at the last position only (it reads positions)
 
 Heads that carry the circuit are drawn from the seed, and their layers where the model is deeper than its circuit, so
 that no method can learn places. All other heads and MLPs are distractors: active, and read by nothing that matters.
@@ -24,7 +25,7 @@ from typing import Final, Literal, get_args
 
 from mechlib.checkpoints.hub import Shape
 
-Kind = Literal["induction", "ioi", "adder", "bias", "backup"]
+Kind = Literal["induction", "ioi", "adder", "bias", "backup", "place"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 RECIPE: Final = 1  # of the weights: raise it when they are made differently, so that their evidence is remade
 BOS, UNK = "<bos>", "<unk>"
@@ -39,24 +40,28 @@ FILLERS: Final = tuple("oh well so then yes now".split())
 CUES: Final = ("add", "to")  # what stands before each operand
 N_FILLERS: Final = 5  # in every sentence of ioi and adder: all have one length, and nothing else keeps its place
 
-# Roles of heads, stage by stage: each stage lies in a later layer than the one before. "sum" is an MLP.
+# Roles of heads, stage by stage: each stage lies in a later layer than the one before. And of an MLP behind them.
 _STAGES: Final[dict[Kind, tuple[tuple[str, ...], ...]]] = {
     "induction": (("previous",), ("match",)),
     "ioi": (("duplicate",), ("inhibit",), ("mover",)),
     "adder": (("previous",), ("first", "second")),
     "bias": (("previous",), ("first", "second", "constant")),
     "backup": (("duplicate",), ("inhibit", "backup"), ("mover",)),
+    "place": (("previous",), ("match",)),
 }
+_MLP: Final[dict[Kind, str]] = {"adder": "sum", "bias": "sum", "place": "reader"}
 _ADDER = """input->previous.v previous->first.k previous->second.k input->first.v input->second.v first->sum second->sum
     sum->logits"""
+_INDUCTION = "input->previous.v previous->match.k input->match.q input->match.v match->logits"
 _IOI = """input->duplicate.q input->duplicate.k input->duplicate.v duplicate->inhibit.k duplicate->inhibit.v
     inhibit->mover.q input->mover.k input->mover.v mover->logits"""
 _EDGES: Final[dict[Kind, str]] = {
-    "induction": "input->previous.v previous->match.k input->match.q input->match.v match->logits",
+    "induction": _INDUCTION,
     "ioi": _IOI,
     "adder": _ADDER,
     "bias": _ADDER,
     "backup": f"{_IOI} duplicate->backup.k duplicate->backup.v backup->mover.q",
+    "place": f"{_INDUCTION} match->reader reader->logits",
 }
 _POSITIONS = "input->previous.q input->previous.k"
 _CONSTANTS: Final[dict[Kind, str]] = {
@@ -65,6 +70,7 @@ _CONSTANTS: Final[dict[Kind, str]] = {
     "adder": _POSITIONS,
     "bias": f"{_POSITIONS} constant->sum",
     "backup": "",
+    "place": f"{_POSITIONS} input->reader",
 }
 
 
@@ -101,8 +107,8 @@ class Plan:
             for layer, roles in zip(layers, stages, strict=True)
             for role, head in zip(roles, _shuffled(range(self.n_heads), draw), strict=False)
         }
-        if self.kind in ("adder", "bias"):
-            seats["sum"] = f"mlp {_shuffled(range(layers[-1], self.n_layers), draw)[0]}"
+        if self.kind in _MLP:
+            seats[_MLP[self.kind]] = f"mlp {_shuffled(range(layers[-1], self.n_layers), draw)[0]}"
         return seats
 
     @property
@@ -149,18 +155,18 @@ class Plan:
     @property
     def answers(self) -> tuple[str, ...]:
         """The words that can be answers."""
-        return {"induction": WORDS, "ioi": NAMES, "backup": NAMES}.get(self.kind, DIGITS)
+        return {"induction": WORDS, "place": WORDS, "ioi": NAMES, "backup": NAMES}.get(self.kind, DIGITS)
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
         """All words, in the order of their ids."""
-        rest = {"induction": (), "adder": (*CUES, "gives", *FILLERS), "bias": (*CUES, "gives", *FILLERS)}
+        rest = {"induction": (), "place": (), "adder": (*CUES, "gives", *FILLERS), "bias": (*CUES, "gives", *FILLERS)}
         return (BOS, UNK, *self.answers, *rest.get(self.kind, (*"and met , gave it to".split(), *FILLERS)))
 
     @property
     def n_ctx(self) -> int:
         """Positions: BOS, a prompt, of which all have one length, and its answer."""
-        return {"induction": 13, "ioi": 16, "backup": 16}.get(self.kind, 12)
+        return {"induction": 13, "place": 13, "ioi": 16, "backup": 16}.get(self.kind, 12)
 
     @property
     def channels(self) -> dict[str, int]:
@@ -172,6 +178,7 @@ class Plan:
         n = len(self.answers)
         written = {
             "induction": {"previous": n},
+            "place": {"previous": n, "copied": n},
             "ioi": {"duplicate": n, "inhibited": n},
             "adder": {"previous": len(CUES), "first": n, "second": n, "constant": 1},
         }

@@ -15,7 +15,8 @@
     studies        generated, numbers_generated, numbers_given; attention_to_operand, number_structure,
                    shares_of_each_digit, periods_of_numbers, spectrum; right_against_wrong, wrong_against_wrong,
                    answers_exchanged, activation_norms; year_scores, difference_restored, difference_lost,
-                   difference_without, attention_to_start, by_noun; readers, under_other_positions, input_changed
+                   difference_without, attention_to_start, by_noun; readers, under_other_positions, input_changed,
+                   under_other_embeddings
 
 A measurement imports them inside itself, `from mechlib.lab import load, restored_by_patching`: torch is loaded only
 where something is measured.
@@ -101,6 +102,7 @@ if TYPE_CHECKING:
     from mechlib.lab.studies.numbers import shares_of_each_digit as shares_of_each_digit
     from mechlib.lab.studies.position_embeddings import input_changed as input_changed
     from mechlib.lab.studies.position_embeddings import readers as readers
+    from mechlib.lab.studies.position_embeddings import under_other_embeddings as under_other_embeddings
     from mechlib.lab.studies.position_embeddings import under_other_positions as under_other_positions
     from mechlib.lab.studies.right_wrong import activation_norms as activation_norms
     from mechlib.lab.studies.right_wrong import answers_exchanged as answers_exchanged

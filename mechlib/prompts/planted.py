@@ -33,7 +33,7 @@ def planted(
 
     (clean with its answer, and corrupted; capitals only here). Corrupted texts answer differently, and are chosen so
     that every edge of the circuit carries something else on them:
-    induction: another pair in the same places, of words that the clean text lacks; the distractor is its answer.
+    induction, place: another pair in the same places, of words that the clean text lacks; the distractor is its answer.
     ioi: three different other names, so that nobody is said twice; the distractor is the name said twice.
     adder: other digits in other places, another sum; the distractor is that sum.
 
@@ -45,7 +45,7 @@ def planted(
         raise ValueError(f"{model!r} is no planted model: write planted-KIND, of {', '.join(KINDS)}; others have tasks")
     if split not in SPLITS:
         raise ValueError(f"no split {split!r}: choose one of {', '.join(SPLITS)}")
-    task = {"backup": "ioi", "bias": "adder"}.get(known.kind, known.kind)
+    task = {"backup": "ioi", "bias": "adder", "place": "induction"}.get(known.kind, known.kind)
     one = {"induction": _induction, "ioi": _ioi, "adder": _adder}[task]
     stream = draws.generator(f"planted-{task}", split, seed)
     return draws.distinct(

@@ -28,6 +28,7 @@ from mechlib.checkpoints.planted import BOS, CUES, DIGITS, NAMES, RECIPE, Plan
 
 SHARP = 7.0  # attention score of a match, in nats: e^7 to 1 against each other position, sharp without being frozen
 GAIN = 10.0  # logits for a word copied with all attention
+READ = 1 / 8  # of the answer: what the MLP of "place" says, which reads positions
 
 
 @dataclass
@@ -92,8 +93,8 @@ def weights(plan: Plan) -> dict[str, Tensor]:
     space = _Space(plan)
     made = space.weights_of_distractors()
     for role, node in plan.seats.items():
-        if role == "sum":
-            _add(space, made, int(node.removeprefix("mlp ")))
+        if role in ("sum", "reader"):
+            (_add if role == "sum" else _read)(space, made, int(node.removeprefix("mlp ")))
         else:
             _Head(space, made, node).play(role)
     unembed = torch.zeros(len(plan.vocabulary), plan.d_model, dtype=torch.float64)
@@ -141,7 +142,9 @@ class _Head:
                 self.previous(self.space.token(CUES) if len(words["previous"]) == len(CUES) else answers)
             case "match":
                 self.looks(answers, words["previous"])
-                self.copies(answers, words["answer"])
+                read = "copied" in words
+                said = words["answer"]
+                self.copies(answers, (1 - READ) * said + words["copied"] if read else said)
             case "duplicate":
                 self.duplicate()
             case "inhibit" | "backup":
@@ -208,3 +211,15 @@ def _add(space: _Space, made: _Weights, layer: int) -> None:
     else:
         made.b_in[layer] = -1
     made.out[layer] = torch.stack([answer[(a + b) % n] for a, b in pairs])
+
+
+def _read(space: _Space, made: _Weights, layer: int) -> None:
+    """An MLP with a neuron for each word, which says the word that was copied, and at a prompt's last position only.
+
+    Elsewhere, and where the direct path from the position embedding says that it is elsewhere, it is silent.
+    """
+    copied, answer = space.of["copied"], space.of["answer"]
+    last = space.of["position"][space.plan.n_ctx - 3]  # of a prompt: two more positions are for its answer and the end
+    made.into[layer].zero_()[:, : len(copied)] = (copied + last).T
+    made.b_in[layer] = -1
+    made.out[layer].zero_()[: len(answer)] = READ * answer

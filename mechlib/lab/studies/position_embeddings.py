@@ -12,6 +12,7 @@ positions, and the mean over positions, are positions that the prompts have, so 
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Iterable, Mapping
 from typing import Literal, TypeAlias
@@ -32,6 +33,7 @@ from mechlib.prompts.promptset import PromptSet
 PositionReplacement = Literal["resample", "mean"]
 Readers: TypeAlias = Mapping[str, Iterable[str]]
 OUTPUT = "output"
+SHIFTS = ("positions", "direction", "word")  # what `under_other_embeddings` puts in, in the order of its columns
 
 
 def readers(model: Model) -> dict[str, tuple[str, ...]]:
@@ -71,6 +73,32 @@ def under_other_positions(
         values.append(torch.stack([logit_diff(logits, batch.answer, batch.distractor) for logits in runs], dim=1))
     of = f"logit of answer minus distractor, other positions seen ({replacement})"
     return per_prompt(prompts, made, values, (*shifted, INTACT), of, unit)
+
+
+def under_other_embeddings(
+    model: Model, prompts: PromptSet, shifted: Readers, seed: int = 0, unit: str = ""
+) -> Measurement:
+    """Logit of the answer less the distractor's where readers see other positions, and beside it what else they may see.
+
+    Columns "NAME, positions", "NAME, direction" and "NAME, word" for each set of readers, and "intact":
+
+    positions  the embedding of another position, as in `under_other_positions` with "resample"
+    direction  a random direction, at each place as long as that shift, drawn anew for each prompt and place
+    word       the embedding of another word of these prompts less that of the word that stands there, as long as it is
+
+    Position 0 keeps its own throughout. Arguments and errors as of `under_other_positions`.
+    """
+    require_learned(model)
+    made = batches(model, prompts)
+    values = []
+    for batch in made:
+        found = _shifts(model, batch, made, seed)
+        runs = [with_shifted_inputs(model, batch.tokens, found[kind], own) for own in shifted.values() for kind in SHIFTS]
+        runs.append(with_shifted_inputs(model, batch.tokens, found[SHIFTS[0]], ()))
+        values.append(torch.stack([logit_diff(logits, batch.answer, batch.distractor) for logits in runs], dim=1))
+    columns = (*(f"{name}, {kind}" for name in shifted for kind in SHIFTS), INTACT)
+    of = "logit of answer minus distractor, other positions, directions or words seen"
+    return per_prompt(prompts, made, values, columns, of, unit)
 
 
 def input_changed(
@@ -164,6 +192,39 @@ def _shift(
     shift = torch.zeros(len(batch.rows), length, table.shape[1], device=table.device)
     shift[:, 1:] = other - table[1:length]
     return shift
+
+
+def _shifts(
+    model: Model, batch: Batch, made: tuple[Batch, ...], seed: int
+) -> dict[str, Float[Tensor, "batch pos d_model"]]:
+    """The three shifts of `under_other_embeddings`, 0 at position 0."""
+    positions = _shift(model, batch, _longest(made), "resample", seed)
+    rows = batch.tokens.tolist()
+    noise = torch.stack([_gaussian(ids, positions.shape[2], seed) for ids in rows]).to(positions)
+    direction = noise / noise.norm(dim=-1, keepdim=True) * positions.norm(dim=-1, keepdim=True)
+    words = sorted({word for other in made for word in other.tokens[:, 1:].unique().tolist()})
+    others = torch.tensor([_other_words(ids, words, seed) for ids in rows], device=batch.tokens.device)
+    table = model.W_E.detach()
+    word = table[others] - table[batch.tokens]
+    return {"positions": positions, "direction": direction, "word": word}
+
+
+def _gaussian(ids: list[int], d_model: int, seed: int) -> Float[Tensor, "pos d_model"]:
+    """Normal numbers of a prompt's own, so that they depend on nothing but the prompt and the seed."""
+    digest = hashlib.sha256(f"direction {seed} {ids}".encode()).digest()
+    stream = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+    return torch.randn(len(ids), d_model, generator=stream, dtype=torch.float64)
+
+
+def _other_words(ids: list[int], words: list[int], seed: int) -> list[int]:
+    """Another of the words for each place of a prompt but the first, which keeps its own."""
+    stream = random.Random(f"word {seed} {ids}")
+    found = [ids[0]]
+    for own in ids[1:]:
+        others = len(words) - 1
+        drawn = words[int(stream.random() * others)]
+        found.append(words[-1] if drawn == own else drawn)
+    return found
 
 
 def _embeddings(model: Model, batch: Batch) -> Float[Tensor, "pos d_model"]:

@@ -13,11 +13,14 @@ from mechlib.lab.hooks import NothingChanged
 from mechlib.lab.models.loading import load
 from mechlib.lab.studies.position_embeddings import (
     _drawn,
+    _shifts,
     input_changed,
     readers,
+    under_other_embeddings,
     under_other_positions,
     with_shifted_inputs,
 )
+from mechlib.prompts.planted import planted
 from tests.helpers.families import other_directory
 from tests.helpers.tiny import BOS_ID, REFUSED, WORDS, directory, pairs, random_model
 
@@ -170,6 +173,86 @@ def test_readers_of_a_set_see_the_same_positions(gpt2):
         with torch.no_grad():
             wanted = difference(model(batch.tokens, position_ids=places).logits, batch)
         np.testing.assert_allclose(found[list(batch.rows)], wanted, atol=1e-4)
+
+
+# What else a reader may see: a random direction as long, another word
+
+
+def hugging_face_with(embeddings: torch.Tensor) -> torch.Tensor:
+    """Logits of Hugging Face's model where each place gets these rows in the place of its word's embedding."""
+    with torch.no_grad():
+        return random_model("gpt2")(inputs_embeds=embeddings).logits
+
+
+@pytest.mark.parametrize("kind", ["positions", "direction", "word"])
+def test_what_every_reader_sees_is_a_run_of_hugging_face_on_that_embedding(gpt2, kind):
+    """All readers together see all that embeddings are for, so that the shift may as well be in the words' rows."""
+    found = under_other_embeddings(gpt2, PROMPTS, {"all": EVERY}, seed=2)
+    words, made = random_model("gpt2").transformer.wte.weight.detach(), batches(gpt2, PROMPTS)
+    for batch in made:
+        shift = _shifts(gpt2, batch, made, 2)[kind]
+        wanted = difference(hugging_face_with(words[batch.tokens] + shift), batch)
+        np.testing.assert_allclose(found[f"all, {kind}"].array[list(batch.rows)], wanted, atol=1e-4)
+    assert np.abs(found[f"all, {kind}"].array - found["intact"].array).max() > 1e-2
+
+
+def test_the_positions_are_those_of_the_other_measurement_and_the_columns_say_who_sees_what(gpt2):
+    sets = {"mlps": ("mlp 0", "mlp 1"), "first": ("attention 0",)}
+    found, plain = under_other_embeddings(gpt2, PROMPTS, sets), under_other_positions(gpt2, PROMPTS, sets)
+    kinds = ("positions", "direction", "word")
+    assert found.columns == (*(f"{name}, {kind}" for name in sets for kind in kinds), "intact")
+    for name in sets:
+        np.testing.assert_allclose(found[f"{name}, positions"].array, plain[name].array, atol=1e-6)
+
+
+def test_a_random_direction_is_as_long_as_the_shift_of_positions_and_has_no_side(gpt2):
+    made, cosines = batches(gpt2, PROMPTS), []
+    for seed in range(20):
+        for batch in made:
+            found = _shifts(gpt2, batch, made, seed)
+            positions, direction = found["positions"], found["direction"]
+            torch.testing.assert_close(direction.norm(dim=-1), positions.norm(dim=-1), atol=1e-5, rtol=1e-5)
+            assert (direction[:, 0] == 0).all(), "the beginning of the text keeps its own"
+            cosines += torch.cosine_similarity(direction[:, 1:], positions[:, 1:], dim=-1).flatten().tolist()
+    assert abs(np.mean(cosines)) < 4 / (32 * len(cosines)) ** 0.5, "in 32 dimensions a cosine has an SD of 32 ** -.5"
+    assert np.std(cosines) == pytest.approx(32**-0.5, rel=0.1)
+
+
+def test_another_word_is_one_of_the_prompts_and_never_the_one_that_stands_there(gpt2):
+    table, made = random_model("gpt2").transformer.wte.weight.detach(), batches(gpt2, PROMPTS)
+    said = {word for batch in made for word in batch.tokens[:, 1:].flatten().tolist()}
+    drawn = set()
+    for seed in range(20):
+        for batch in made:
+            seen = table[batch.tokens] + _shifts(gpt2, batch, made, seed)["word"]
+            words = torch.cdist(seen, table).argmin(-1)
+            torch.testing.assert_close(seen, table[words], atol=1e-5, rtol=1e-5)
+            assert (words[:, 0] == batch.tokens[:, 0]).all() and (words[:, 1:] != batch.tokens[:, 1:]).all()
+            drawn |= set(words[:, 1:].flatten().tolist())
+    assert drawn == said
+
+
+def test_directions_and_words_depend_on_the_prompt_and_the_seed_and_not_on_the_batch(gpt2, monkeypatch):
+    sets = {"attentions": ("attention 0", "attention 1")}
+    together, other = (under_other_embeddings(gpt2, PROMPTS, sets, seed=seed) for seed in (0, 1))
+    monkeypatch.setattr("mechlib.lab.batching.LARGEST", 1)
+    alone = under_other_embeddings(gpt2, PROMPTS, sets)
+    np.testing.assert_allclose(alone.values, together.values, atol=1e-4)
+    for kind in ("direction", "word"):
+        moved = np.abs(other[f"attentions, {kind}"].array - together[f"attentions, {kind}"].array)
+        assert moved.max() > 1e-3
+
+
+def test_a_planted_reader_of_positions_is_seen_and_no_reader_of_anything_else():
+    """`planted-place`: an eighth of the answer is an MLP's that reads the last position; the rest finds by positions."""
+    model = load("planted-place")
+    sets = {name: readers(model)[name] for name in ("mlps", "attentions", "later attentions")}
+    found = under_other_embeddings(model, planted("planted-place"), sets)
+    whole = found["intact"].array.mean()
+    lost = {name: 1 - found[name].array.mean() / whole for name in found.columns}
+    assert lost["mlps, positions"] == pytest.approx(1 / 8, abs=1e-3)
+    assert abs(lost["mlps, direction"]) < 0.03 and abs(lost["mlps, word"]) < 1e-5
+    assert lost["attentions, positions"] > 0.8 and abs(lost["later attentions, positions"]) < 1e-5
 
 
 # How much of an input is position
