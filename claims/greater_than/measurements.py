@@ -17,7 +17,7 @@ lost need not agree; starts fall on nouns by chance, so that where high starts d
 for that alone; and the sentence is one template. The rows on GPT-2 small hold its published heads and figures and run
 where its weights are.
 
-To be read in this order: test_behaviour, test_mlps, test_heads, test_trainings, test_pretrained.
+To be read in this order: test_behaviour, test_mlps, test_heads, test_pretrained.
 """
 
 from mechlib import Heads, Measurement, PromptSet, Selection, strongest
@@ -26,9 +26,6 @@ from mechlib.prompts import greater_than
 
 ASKED = greater_than()
 INSIDE = greater_than(160)
-
-NO_DIFFERENCE = "no twin has a difference to share out; the companion in points has twins"
-NO_SHARE = "no twin has a difference to share out, and a share of nothing is refused"
 
 
 # Evidence of several files: behaviour for each prompt, the inside for each noun.

@@ -7,9 +7,9 @@ topic: `measurements.py`.
 
 import pytest
 
-from claims.greater_than.measurements import ASKED, INSIDE, NO_DIFFERENCE, NO_SHARE, scores, written_by_kind
+from claims.greater_than.measurements import ASKED, INSIDE, scores, written_by_kind
 from claims.models import MINIS
-from mechlib import Measurement, PromptSet, difference, mean, no_twin, ratio, refuted, requires, show
+from mechlib import Measurement, PromptSet, difference, mean, ratio, refuted, requires, show
 from mechlib.evidence import evidence
 from mechlib.figures import by_column
 from mechlib.prompts import greater_than
@@ -43,7 +43,6 @@ def lost_with_mlps(model: str, prompts: PromptSet) -> Measurement:
 
 @pytest.mark.parametrize("corrupt", ["lowest", "lower"])
 @pytest.mark.parametrize("model", MINIS)
-@no_twin(NO_DIFFERENCE)
 def test_the_mlps_together_restore_four_fifths(model, corrupt):
     """All MLPs patched at the last position, with every head as after the corrupted prompt, restore 80 % or more.
 
@@ -67,7 +66,6 @@ def test_the_mlps_together_restore_half_a_point(model):
 
 
 @pytest.mark.parametrize("model", MINIS)
-@no_twin(NO_SHARE)
 @refuted({"mini-2": "43 %: its heads write 1.3 of 4.0 logits into the output themselves, the most of the five"})
 def test_without_what_the_mlps_make_of_it_half_is_lost(model):
     """With all MLPs as after the corrupted prompt, and every head as after the clean one, half or more is lost.
@@ -77,19 +75,6 @@ def test_without_what_the_mlps_make_of_it_half_is_lost(model):
     """
     requires(mean(scores(model, ASKED)["difference"], across="nouns") >= 0.8)
     assert ratio(lost_with_mlps(model, INSIDE), across="nouns") >= 0.5
-
-
-@pytest.mark.parametrize("model", MINIS)
-@no_twin(NO_DIFFERENCE)
-def test_the_mlps_write_half_of_the_logit_difference(model):
-    """MLPs write at least half of the logit difference between the two years directly into the output.
-
-    Source: mini-pilot on discovery prompts: 82 %.
-    """
-    requires(mean(scores(model, ASKED)["difference"], across="nouns") >= 0.8)
-    parts = written_by_kind(model, INSIDE)
-    show(by_column, parts, "Direct contribution to the logit difference of the two years, in logits")
-    assert ratio(parts.added_up(parts.mlp_columns), parts["total"], across="nouns") >= 0.5
 
 
 @pytest.mark.parametrize("model", MINIS)

@@ -6,8 +6,8 @@ run where the weights are. Terms, intervals and limits of the topic: `measuremen
 
 import pytest
 
-from claims.greater_than.measurements import NO_SHARE, restored_jointly, scores, written_by_kind
-from mechlib import difference, every, heads, mean, no_twin, published, ratio, requires
+from claims.greater_than.measurements import restored_jointly, scores, written_by_kind
+from mechlib import difference, every, heads, mean, published, ratio, requires
 from mechlib.prompts import greater_than
 
 # Hanna et al. 2023, arXiv:2305.00586.
@@ -38,7 +38,6 @@ def test_gpt2s_cutoff_is_sharp(model):
 
 
 @pytest.mark.parametrize("model", ["gpt2-small"])
-@no_twin(NO_SHARE)
 def test_gpt2s_published_heads_restore_half(model):
     """Heads 9.1 8.11 8.8 7.10 6.9 5.5 and 5.1 of GPT-2 small, patched together at the end, restore half or more.
 

@@ -12,7 +12,11 @@ most of the logit difference when their output is patched from the clean into th
 textbook says that these are the same heads. Limits: sequences of 12 to 40 words and networks with four layers; patching
 at the last position sees no head that works further upstream.
 
-To be read in this order: test_behaviour, test_attention, test_weights, test_effects, test_trainings, test_pretrained.
+The five trainings differ, and no mean over them is claimed: the highest induction scores on discovery prompts are .10,
+.95, .09, .09 and .95, and what three carriers restore of the logit difference runs from a third to nine tenths. That
+these networks do the task is a test of theirs (tests/lab/models).
+
+To be read in this order: test_attention, test_weights, test_effects, test_pretrained.
 """
 
 from mechlib import Heads, Measurement, PromptSet, Selection, above, all_heads, strongest

@@ -7,7 +7,7 @@ intervals and limits of the topic: `measurements.py`.
 import pytest
 
 from claims.induction.measurements import restored, scores
-from mechlib import all_heads, every, heads, mean, no_twin, published, ratio
+from mechlib import all_heads, every, heads, mean, published, ratio
 from mechlib.prompts import induction
 
 # The five strongest on one sequence of repeated random tokens, none of them with an interval.
@@ -30,26 +30,14 @@ def test_L5H5_restores_two_fifths_of_the_logit_difference(model):
 
 
 @pytest.mark.parametrize("model", ["gpt2-small"])
-@no_twin("a bound from above: a network without any induction head satisfies it")
-def test_the_induction_heads_are_in_layers_5_and_6(model):
-    """Every head outside layers 5 and 6 has an induction score below 0.4.
-
-    Expected to be refuted: 7.10 had .902 on one sequence of repeated random tokens.
-    Source: the sentence as it is usually said.
-    """
-    outside = [head for head in published(GPT2_HEADS, model) if head.layer not in (5, 6)]
-    assert every(mean(scores(model)[outside])) < 0.4
-
-
-@pytest.mark.parametrize("model", ["gpt2-small"])
-@no_twin("a bound from above: a network without any induction head satisfies it")
 def test_the_induction_heads_are_in_layers_5_to_7(model):
     """Every head outside layers 5 to 7 has an induction score below 0.4.
 
-    Source: the sentence above, corrected by the five heads that score highest on repeated random tokens.
+    Source: the sentence as it is usually said (layers 5 and 6), corrected by the five heads that score
+    highest on repeated random tokens.
     """
     outside = [head for head in published(GPT2_HEADS, model) if head.layer not in (5, 6, 7)]
-    assert every(mean(scores(model)[outside])) < 0.4
+    assert every(mean(scores(model)[outside], beside=scores(model)[published(GPT2_STRONGEST, model)])) < 0.4
 
 
 @pytest.mark.parametrize("model", ["gpt2-small"])

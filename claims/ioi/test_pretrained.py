@@ -6,9 +6,8 @@ ordinary spacing; rows run where the weights are. Terms, intervals and limits of
 
 import pytest
 
-from claims.ioi.measurements import FROM_ABOVE, attention, attention_and_writing, copied, logits
+from claims.ioi.measurements import attention, attention_and_writing, copied, logits
 from claims.measurements import logits_without, written
-from claims.models import NO_SHARE
 from mechlib import (
     Heads,
     Measurement,
@@ -19,13 +18,11 @@ from mechlib import (
     every,
     heads,
     mean,
-    no_twin,
     proportion,
     published,
     ratio,
     requires,
     show,
-    strongest,
 )
 from mechlib.evidence import evidence
 from mechlib.figures import heads_by_layer
@@ -84,23 +81,23 @@ def test_gpt2_prefers_it_by_three_logits(model):
 
 
 @pytest.mark.parametrize("model", ["gpt2-small"])
-@no_twin(FROM_ABOVE)
-def test_gpt2_is_misled_by_a_second_mention_of_the_indirect_object(model):
-    """Where the indirect object is said once more in front, GPT-2 small's lead falls below 2 logits.
+def test_a_second_mention_of_the_indirect_object_costs_gpt2_a_logit(model):
+    """Where the indirect object is said once more in front, GPT-2 small's lead is at least one logit smaller.
 
-    Source: Wang et al.: 1.23 instead of 3.55.
+    Source: Wang et al. 2022, appendix: 1.23 instead of 3.55.
     """
-    assert mean(logits(model, ioi(extra="object", style="natural"))["clean"]) < 2
+    plain, misled = (logits(model, prompts)["clean"] for prompts in (NATURAL, ioi(extra="object", style="natural")))
+    assert difference(plain, misled) >= 1
 
 
 @pytest.mark.parametrize("model", ["gpt2-small"])
-@no_twin(FROM_ABOVE)
-def test_gpt2_prefers_the_subject_in_a_tenth_where_the_indirect_object_is_said_again(model):
-    """Where the indirect object is said once more in front, GPT-2 small prefers it in at most 90 % of prompts.
+def test_a_second_mention_of_the_indirect_object_costs_gpt2_a_tenth_of_its_answers(model):
+    """Where the indirect object is said once more in front, GPT-2 small prefers it in 10 points fewer of the prompts.
 
-    Source: Wang et al.: the subject is preferred in 23.4 %.
+    Source: Wang et al. 2022, appendix: the subject is preferred in 23.4 % instead of .7.
     """
-    assert proportion(logits(model, ioi(extra="object", style="natural"))["clean"].at_least(0)) <= 0.9
+    plain, misled = (logits(model, prompts)["clean"] for prompts in (NATURAL, ioi(extra="object", style="natural")))
+    assert difference(plain.at_least(0), misled.at_least(0)) >= 0.1
 
 
 @pytest.mark.parametrize("model", ["gpt2-small"])
@@ -121,18 +118,6 @@ def test_gpt2s_name_movers_look_at_the_indirect_object(model):
     requires(proportion(logits(model, NATURAL)["clean"].at_least(0)) >= 0.9)
     movers = published(NAME_MOVERS, model)
     assert mean(attention(model, "answer", movers, NATURAL).averaged(movers)) >= 0.5
-
-
-@pytest.mark.parametrize("model", ["gpt2-small"])
-def test_gpt2s_name_movers_look_at_it_more_than_at_the_giver(model):
-    """Heads 9.9, 9.6 and 10.0 attend to the indirect object by 0.3 more than to the second S on average.
-
-    Source: Wang et al.
-    """
-    requires(proportion(logits(model, NATURAL)["clean"].at_least(0)) >= 0.9)
-    movers = published(NAME_MOVERS, model)
-    io, giver = (attention(model, to, movers, NATURAL).averaged(movers) for to in ("answer", "distractor"))
-    assert difference(io, giver) >= 0.3
 
 
 @pytest.mark.parametrize("model", ["gpt2-small"])
@@ -164,20 +149,6 @@ def test_gpt2s_negative_name_movers_copy_negatively(model):
     """
     requires(proportion(logits(model, NATURAL)["clean"].at_least(0)) >= 0.9)
     assert every(proportion(copied_negatively(model, published(NEGATIVE_NAME_MOVERS, model), NATURAL))) >= 0.95
-
-
-@pytest.mark.parametrize("model", ["gpt2-small"])
-def test_gpt2s_name_movers_write_more_than_any_other_head(model):
-    """Every other head of GPT-2 small writes less towards IO than the weakest of 9.9, 9.6 and 10.0.
-
-    Source: Wang et al., figure 3, whose direct effect is by path patching; this is by direct logit attribution.
-    """
-    requires(proportion(logits(model, NATURAL)["clean"].at_least(0)) >= 0.9)
-    movers = published(NAME_MOVERS, model)
-    effects = written(model, NATURAL)
-    chosen_on = written(model, ioi(split="discovery", style="natural"))
-    weakest = strongest(chosen_on[movers], 3)[2]
-    assert every(difference(effects[weakest], effects[effects.head_columns].without(movers))) > 0
 
 
 @pytest.mark.parametrize("model", ["gpt2-small"])
@@ -218,7 +189,6 @@ def test_gpt2s_s_inhibition_heads_look_at_the_giver(model):
 
 
 @pytest.mark.parametrize("model", ["gpt2-small"])
-@no_twin(NO_SHARE)
 def test_gpt2_without_its_name_movers_loses_next_to_nothing(model):
     """Mean-ablating 9.9, 9.6 and 10.0 costs GPT-2 small at most 10 % of the logit difference.
 
@@ -226,7 +196,8 @@ def test_gpt2_without_its_name_movers_loses_next_to_nothing(model):
     """
     requires(proportion(logits(model, NATURAL)["clean"].at_least(0)) >= 0.9)
     found = logits_without(model, published(NAME_MOVERS, model), "mean", NATURAL, ELSEWHERE)
-    assert ratio(found.less("intact", "together"), found["intact"]) <= 0.1
+    seen = logits_without(model, published(S_INHIBITION, model), "mean", NATURAL, ELSEWHERE)
+    assert ratio(found.less("intact", "together"), found["intact"], beside=seen.less("intact", "together")) <= 0.1
 
 
 @pytest.mark.parametrize("model", ["gpt2-small"])

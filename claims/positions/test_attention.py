@@ -1,74 +1,42 @@
-"""Positions: what attention layers lose when they see other ones, beside the MLPs.
+"""Positions: what attention layers lose when they see other ones.
 
-All attention layers, or all but the first: what the same intervention shows where positions are used. Terms, intervals
+What the same intervention shows where positions are used, beyond what any shift of that length costs. Terms, intervals
 and limits of the topic: `measurements.py`.
 """
 
 import pytest
 
 from claims.models import MINIS
-from claims.positions.measurements import ACROSS, EQUIVALENCE, PROMPTS, TASKS, answered, logits_by_kind, lost
-from mechlib import difference, no_twin, open_question, proportion, ratio, requires
+from claims.positions.measurements import (
+    ACROSS,
+    FRESH,
+    answered,
+    cost_of_other_embeddings,
+    lost,
+)
+from mechlib import mean, open_question, proportion, ratio, requires, show
+from mechlib.figures import by_column
 
-NO_SHARE = "no twin has a logit difference to lose a share of; the claim in logits has twins"
-FROM_ABOVE = "a bound from above: a network that knows nothing of the task satisfies it"
-
-
-# Beside them, the attention layers.
+# Beside the MLPs, the attention layers.
 
 
 @pytest.mark.parametrize("task", ["induction", "ioi"])
 @pytest.mark.parametrize("model", MINIS)
-def test_attention_uses_positions_where_mlps_do_not(model, task):
-    """Where names or words must be told by their places, other positions at attention's inputs cost 2 logits more
-    than at the MLPs'.
+def test_other_positions_cost_attention_more_than_a_random_direction(model, task):
+    """Where words or names must be told by their places, other positions at attention's inputs cost a logit more than
+    a random direction of that length.
 
-    Source: mini-pilot on discovery prompts: 15.5 of 17.0 logits in induction, 5.3 of 8.0 in indirect objects.
+    Source: mini-pilot on discovery prompts: 91 % of 17.0 logits against 67 in induction, 66 % of 8.0 against 30 in
+    indirect objects; in addition a random direction costs more (21 % against 9), so that it is not asked.
     """
     requires(proportion(answered(model, task), across=ACROSS.get(task)) >= 0.8)
-    found = logits_by_kind(model, "resample", PROMPTS[task])
-    assert difference(found["mlps"], found["attentions"], across=ACROSS.get(task)) >= 2
-
-
-@pytest.mark.parametrize("model", MINIS)
-@no_twin(NO_SHARE)
-def test_induction_needs_positions_in_attention(model):
-    """With random other positions at the inputs of all attention layers, induction loses at least half.
-
-    The head that looks at the previous word finds it by its position.
-    Source: mini-pilot on discovery prompts: 91 %.
-    """
-    requires(proportion(answered(model, "induction")) >= 0.8)
-    assert ratio(lost(model, "attentions", "induction")) >= 0.5
-
-
-@pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("model", MINIS)
-@no_twin(EQUIVALENCE)
-def test_only_the_first_attention_layer_uses_positions_directly(model, task):
-    """With random other positions at all attention inputs but the first layer's, between -5 and 5 % is lost.
-
-    Source: mini-pilot on discovery prompts: .1 % at the most.
-    """
-    requires(proportion(answered(model, task), across=ACROSS.get(task)) >= 0.8)
-    assert -0.05 <= ratio(lost(model, "later attentions", task), across=ACROSS.get(task)) <= 0.05
+    cost = cost_of_other_embeddings(model, "attentions", FRESH[task])
+    show(by_column, cost.without(["total"]), "Logits lost where attention sees other embeddings")
+    assert mean(cost["beyond direction"]) >= 1
 
 
 @pytest.mark.parametrize("task", ["addition", "greater-than"])
 @pytest.mark.parametrize("model", MINIS)
-@no_twin(FROM_ABOVE)
-def test_numbers_hardly_need_positions(model, task):
-    """With random other positions at the inputs of all attention layers, tasks about numbers lose 30 % at most.
-
-    Source: mini-pilot on discovery prompts: 9 % in addition, 15 % in greater-than.
-    """
-    requires(proportion(answered(model, task), across=ACROSS.get(task)) >= 0.8)
-    assert ratio(lost(model, "attentions", task), across=ACROSS.get(task)) <= 0.3
-
-
-@pytest.mark.parametrize("task", ["addition", "greater-than"])
-@pytest.mark.parametrize("model", MINIS)
-@no_twin(EQUIVALENCE)
 @open_question(
     {
         "mini-1-greater-than": "7 %, from 4 to 10: starts in the forties lose 1.0 of 3.5 logits, others .4 at the most",
@@ -79,8 +47,10 @@ def test_numbers_hardly_need_positions(model, task):
 def test_numbers_need_no_position_of_their_own(model, task):
     """With the mean over positions at the inputs of all attention layers, tasks about numbers lose -5 to 5 %.
 
-    Then what random positions cost is their noise, and not a position that would have been needed.
+    Then what random positions cost is their noise, and not a position that would have been needed. Beside it stands the
+    planted model whose MLP reads positions, an eighth of its answer.
     Source: mini-pilot on discovery prompts: none in addition, 2 % in greater-than.
     """
     requires(proportion(answered(model, task), across=ACROSS.get(task)) >= 0.8)
-    assert -0.05 <= ratio(lost(model, "attentions", task, "mean"), across=ACROSS.get(task)) <= 0.05
+    planted = lost("planted-place", "mlps", "planted", "mean")
+    assert -0.05 <= ratio(lost(model, "attentions", task, "mean"), beside=planted) <= 0.05

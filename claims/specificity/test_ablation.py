@@ -5,7 +5,11 @@ most of its logit difference when they are patched on its discovery prompts (the
 then mean-ablated, at every position, on confirmation prompts of each task: a matrix of three by three. A set is
 specific where its own task loses and the others do not; two sets doubly dissociate two tasks where each costs its own
 task more than the other set does. Which heads are chosen is not constrained: sets may share heads, and then they cannot
-be specific.
+be specific. That a task loses much without the heads of another does not make them shared: most sets of three heads of
+the first layer cost much. So the chosen set is compared with all sets of as many heads of the same layers.
+
+The prompts were 160 pairs and 160 sequences at first and are 200 now, the 160 among them: that was changed after the
+evidence had been seen, because five of the differences had no interval.
 
 Costs are shares of the logit difference lost, or points of accuracy; a task may lose much of its logit difference and
 still answer rightly. Intervals are over pairs of operands, across templates, or over sequences. Means come from each
@@ -25,7 +29,6 @@ from mechlib import (
     all_heads,
     difference,
     every,
-    no_twin,
     open_question,
     proportion,
     ratio,
@@ -36,6 +39,7 @@ from mechlib import (
 )
 from mechlib.evidence import evidence
 from mechlib.figures import matrix
+from mechlib.prompts import addition, induction
 
 TASKS = ("addition", "ioi", "induction")
 PAIRS = [(heads_of, task) for heads_of in TASKS for task in TASKS if heads_of != task]
@@ -79,6 +83,39 @@ def right_without(model: str, heads: Heads, prompts: PromptSet, reference: Promp
     return under_ablation(load(model), prompts, {"without": heads}, "mean", reference, unit="prompt")["without"]
 
 
+def sets_of_the_same_layers(heads: Heads, among: Heads) -> list[Heads]:
+    """All other sets with as many heads in each layer as `heads` has, those that share some of them included; or 200 of
+    them, drawn."""
+    from collections import Counter
+    from itertools import chain, combinations, product
+    from random import Random
+
+    in_layers = sorted(Counter(head.layer for head in heads).items())
+    pools = [combinations(among.in_layer(layer), size) for layer, size in in_layers]
+    every = [Heads(tuple(chain(*parts))) for parts in product(*pools)]
+    others = [one for one in every if set(one) != set(heads)]
+    return others if len(others) <= 200 else Random(0).sample(others, 200)
+
+
+@evidence
+def lead_over_sets_of_the_same_layers(
+    model: str, heads: Heads, prompts: PromptSet, reference: PromptSet
+) -> Measurement:
+    """Logits that mean-ablating `heads` costs less those that another set of the same layers costs, as a share of the
+    logit difference: one row a set, of means over the prompts."""
+    from mechlib.lab import load, under_ablation
+
+    network = load(model)
+    others = sets_of_the_same_layers(heads, all_heads(network.cfg.n_layers, network.cfg.n_heads))
+    named = {"chosen": heads, **{str(one): one for one in others}}
+    found = under_ablation(network, prompts, named, "mean", reference, metric="logit difference", unit="prompt")
+    means = dict(zip(found.columns, found.values.mean(axis=0), strict=True))
+    leads = [(means[str(one)] - means["chosen"]) / means["intact"] for one in others]
+    return Measurement(
+        leads, units=tuple(map(str, others)), unit="set of heads", of="lead of the chosen set, as a share"
+    )
+
+
 # Choosing, on discovery prompts only. A twin's heads are chosen again, on the twin.
 
 
@@ -103,7 +140,6 @@ def lost(model: str, heads_of: str, task: str) -> Measurement:
 
 
 @pytest.mark.parametrize("model", MINIS)
-@no_twin("no twin has a logit difference to lose a share of; the claims in points have twins")
 def test_each_task_needs_its_own_three_heads(model):
     """Mean-ablating the three carriers of a task costs at least 20 % of that task's logit difference, for each of
     three.
@@ -120,7 +156,6 @@ def test_each_task_needs_its_own_three_heads(model):
 
 @pytest.mark.parametrize("heads_of, task", PAIRS)
 @pytest.mark.parametrize("model", MINIS)
-@no_twin("an equivalence: in a network that does neither task nothing is lost")
 @refuted(
     {
         "mini-0-addition-ioi": ONE_SHARED,
@@ -156,8 +191,9 @@ def test_the_heads_of_one_task_do_not_matter_for_another(model, heads_of, task):
     refuted.
     """
     requires(proportion(right(model, CONFIRMATION[task])) >= 0.8)
-    found = logits(model, heads_of, task)
-    assert -0.05 <= ratio(found.less("intact", "without"), found["intact"]) <= 0.05
+    found, own = logits(model, heads_of, task), logits(model, task, task)
+    seen = own.less("intact", "without")
+    assert -0.05 <= ratio(found.less("intact", "without"), found["intact"], beside=seen) <= 0.05
 
 
 @pytest.mark.parametrize("heads_of, task", PAIRS)
@@ -187,3 +223,19 @@ def test_a_task_loses_more_answers_without_its_own_heads(model, heads_of, task):
     own = right_without(model, carriers(model, task), CONFIRMATION[task], REFERENCE[task])
     other = right_without(model, carriers(model, heads_of), CONFIRMATION[task], REFERENCE[task])
     assert difference(other, own) >= 0.3
+
+
+@pytest.mark.parametrize("task", ["induction", "addition"])
+@pytest.mark.parametrize("model", MINIS)
+def test_the_heads_of_indirect_objects_are_shared_more_than_others_of_their_layers(model, task):
+    """Another task loses more without the carriers of indirect objects than without nine of ten sets of their layers.
+
+    More by 5 % of its logit difference, that is; on sequences and pairs of a fresh draw. All sets of as many heads of
+    the same layers are compared, those that share a head with the carriers included, or 200 of them.
+    Source: the sentence "heads are shared" of this record's first page up to 0.5, which had no such control. mini-pilot
+    on discovery prompts: .53 of the sets for induction, which nearly all lose nearly all of it, and none for addition.
+    """
+    fresh = {"induction": induction(32, seed=2), "addition": addition(32, seed=2)}
+    requires(proportion(right(model, CONFIRMATION[task])) >= 0.8)
+    lead = lead_over_sets_of_the_same_layers(model, carriers(model, "ioi"), fresh[task], REFERENCE[task])
+    assert proportion(lead.at_least(0.05)) >= 0.9

@@ -9,7 +9,7 @@ smallest are meant: `planted-induction`, `planted-ioi-7`, `planted-adder-7-4x8` 
     adder      previous-token head, a head for each operand, an MLP    add 7 ... to 8 ... gives -> 5 (modulo ten)
     bias       the adder, whose MLP needs the constant output of one more head (zero ablation misleads)
     backup     ioi with two S-inhibition heads, each enough alone (ablating one at a time misleads)
-    place      induction, an eighth of whose answer is an MLP's that speaks at the last position only (it reads positions)
+    place      induction, an eighth of whose answer is an MLP's that reads positions: it speaks at the last one only
 
 Heads that carry the circuit are drawn from the seed, and their layers where the model is deeper than its circuit, so
 that no method can learn places. All other heads and MLPs are distractors: active, and read by nothing that matters.

@@ -78,7 +78,7 @@ def under_other_positions(
 def under_other_embeddings(
     model: Model, prompts: PromptSet, shifted: Readers, seed: int = 0, unit: str = ""
 ) -> Measurement:
-    """Logit of the answer less the distractor's where readers see other positions, and beside it what else they may see.
+    """Logit of the answer less the distractor's where readers see other positions, and what else they may see.
 
     Columns "NAME, positions", "NAME, direction" and "NAME, word" for each set of readers, and "intact":
 
@@ -93,7 +93,9 @@ def under_other_embeddings(
     values = []
     for batch in made:
         found = _shifts(model, batch, made, seed)
-        runs = [with_shifted_inputs(model, batch.tokens, found[kind], own) for own in shifted.values() for kind in SHIFTS]
+        runs = [
+            with_shifted_inputs(model, batch.tokens, found[kind], own) for own in shifted.values() for kind in SHIFTS
+        ]
         runs.append(with_shifted_inputs(model, batch.tokens, found[SHIFTS[0]], ()))
         values.append(torch.stack([logit_diff(logits, batch.answer, batch.distractor) for logits in runs], dim=1))
     columns = (*(f"{name}, {kind}" for name in shifted for kind in SHIFTS), INTACT)

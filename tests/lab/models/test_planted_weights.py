@@ -174,7 +174,9 @@ def test_all_distractors_together_change_nothing_and_each_node_of_the_circuit_mu
     whole, batch = run(model, batch_of(name).tokens)[0], batch_of(name)
     assert torch.allclose(without(name, others, "zero")[0], whole, atol=1e-4)
     backups = {truth.seats[role] for role in ("inhibit", "backup") if truth.redundant}
-    reader = {node for role, node in truth.seats.items() if role == "reader"}  # an eighth of the answer, as is asked below
+    reader = {
+        node for role, node in truth.seats.items() if role == "reader"
+    }  # an eighth of the answer, as is asked below
     for node in set(truth.nodes) - backups - reader:
         logits, _ = without(name, [node])
         assert logit_diff(logits, batch.answer, batch.distractor).mean() < 4, "of nearly 10 in the model"

@@ -244,7 +244,7 @@ def test_directions_and_words_depend_on_the_prompt_and_the_seed_and_not_on_the_b
 
 
 def test_a_planted_reader_of_positions_is_seen_and_no_reader_of_anything_else():
-    """`planted-place`: an eighth of the answer is an MLP's that reads the last position; the rest finds by positions."""
+    """`planted-place`: an eighth of the answer is an MLP's that reads the last position; heads do the rest."""
     model = load("planted-place")
     sets = {name: readers(model)[name] for name in ("mlps", "attentions", "later attentions")}
     found = under_other_embeddings(model, planted("planted-place"), sets)
