@@ -12,11 +12,11 @@ second mention of S; whether a small network trained on such sentences does like
 
 Intervals are across templates and names, with prompts as their rows, unless the sentence says otherwise: they say how
 far the number would move with other templates and other names of the kind. A competence gate stands before every claim
-about the inside of one network. Figures cited from mini-pilot are those of its discovery prompts as they are;
-the bounds were set on an earlier draw of the same kind. Means for ablation come from three-name sentences of the same template in another lexicon.
-Limits: small networks of four layers that were trained on these 24 templates; patching at the last position; and direct
-attribution sees only what is written at the end, not what later layers make of it. The rows on GPT-2 small hold its
-published heads and figures and run where its weights are.
+about the inside of one network. Figures cited from mini-pilot are those of its discovery prompts as they are; the
+bounds were set on an earlier draw of the same kind. Means for ablation come from three-name sentences of the same
+template in another lexicon. Limits: small networks of four layers that were trained on these 24 templates; patching at
+the last position; and direct attribution sees only what is written at the end, not what later layers make of it. The
+rows on GPT-2 small hold its published heads and figures and run where its weights are.
 
 To be read in this order: test_behaviour, test_name_movers, test_patching, test_ablation, test_paths, test_pretrained.
 """
