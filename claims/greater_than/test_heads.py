@@ -151,9 +151,9 @@ def test_after_the_third_layer_the_start_is_read_no_more(model):
     Source: mini-pilot on discovery prompts: .5 %.
     """
     requires(mean(scores(model, ASKED)["difference"], across="nouns") >= 0.8)
-    after, seen = (restored_by_stream(model, position, INSIDE) for position in (-5, -1))
-    share = ratio(after["after layer 2"], after["total"], across="nouns", beside=seen["after layer 0"])
-    assert -0.05 <= share <= 0.05
+    after, whole = (restored_by_stream(model, -5, INSIDE)[name] for name in ("after layer 2", "total"))
+    seen = restored_by_stream(model, -1, INSIDE)["after layer 0"]
+    assert -0.05 <= ratio(after, whole, across="nouns", beside=seen) <= 0.05
 
 
 @pytest.mark.parametrize("how", ["zero", "mean", "resample"])
