@@ -6,9 +6,10 @@
     [0,"2.0",160,0.0123,[0.01,0.02,...]]
     [0,"2.1",160,null,"no estimate: ..."]
 
-A row has the number of its part, the set that took its place, n, the point estimate with it (null where there was none, and
-why) and, of the first sets, the mean at each level (template, noun) that the estimate is across: a reader recomputes the
-estimate from them. Judging reads the estimates; nothing is resampled. They lie in controls/<topic>/, named as evidence is.
+A row has the number of its part, the set that took its place, n, the point estimate with it (null where there was
+none, and why) and, of the first sets, the mean at each level (template, noun) that the estimate is across, from which a
+reader recomputes it. Judging reads the estimates; nothing is resampled. They lie in controls/<topic>/, named as
+evidence is.
 """
 
 from __future__ import annotations

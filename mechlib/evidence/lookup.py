@@ -218,6 +218,7 @@ def load(place: Store, path: Path, question: Question) -> tuple[dict[str, Any], 
 
 
 def attached(measurement: Measurement, **known: Any) -> Measurement:
+    """A copy that knows its prompts and its source."""
     complete = copy.copy(measurement)  # not dataclasses.replace, which would check all values again
     for name, value in known.items():
         object.__setattr__(complete, name, value)

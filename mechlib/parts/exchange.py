@@ -1,11 +1,11 @@
 """Exchanging parts: a claim is asked again with the names of its part and of a matched one in each other's place.
 
-Inside `exchanging(...)` evidence that is asked for "2.3" is that of "1.4", and the column that is called "2.3" holds what
-was measured on "1.4", and the other way round. So a claim need not know: whatever it does with a name, it does to the other
-part. All names but those of the two parts stay where they are.
+Inside `exchanging(...)` evidence that is asked for "2.3" is that of "1.4", and the column that is called "2.3" holds
+what was measured on "1.4", and the other way round. So a claim need not know: whatever it does with a name, it does to
+the other part. All names but those of the two parts stay where they are.
 
-Inside `noting()` the parts that a claim names are written down: among the arguments of evidence, and as the columns that it
-takes out of it.
+Inside `noting()` the parts that a claim names are written down: among the arguments of evidence, and as the columns
+that it takes out of it.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def note_arguments(source: str, arguments: Mapping[str, Any]) -> None:
 
 
 def note_columns(source: str, there: Sequence[str], taken: Sequence[str]) -> None:
-    """Writes down which columns of evidence were taken, where a claim did: what statistics and figures take is theirs."""
+    """Writes down which columns of evidence a claim took; what statistics and figures take is theirs."""
     notes = _notes.get()
     if notes is None or not source:
         return

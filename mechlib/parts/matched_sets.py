@@ -51,7 +51,7 @@ def matched_sets(
     if not chosen:
         raise EmptySelection("no heads to match: an empty set has no counterpart")
     if chosen - among:
-        raise ValueError(f"{chosen - among} are none of the {len(among)} heads that there are: name heads of this model")
+        raise ValueError(f"{chosen - among} are none of the {len(among)} heads there are: name heads of this model")
     rest = among - chosen - Heads(tuple(but_not))
     layers = [head.layer for head in chosen]
     found: dict[Heads, None] = {}
@@ -61,7 +61,7 @@ def matched_sets(
         ways = [
             _sets(rest, Counter(layer + shift for layer in layers), n, seed)
             for shift in shifts
-            if 0 <= min(layers) + shift and max(layers) + shift < depth
+            if min(layers) + shift >= 0 and max(layers) + shift < depth
         ]
         for others in itertools.zip_longest(*ways):
             found.update(dict.fromkeys(other for other in others if other is not None))
