@@ -14,6 +14,7 @@ from mechlib.parts.heads import Head, Heads, Selection, all_heads, heads
 
 _HEAD = re.compile(r"\d+\.\d+")
 _NUMBERED = re.compile(r"(mlp|attention|heads|layer|after layer|before layer) (\d+)")
+_INTEGER = re.compile(r"-?\d+")
 _WHOLE = ("mlps", "attentions", "later heads")  # every part of a kind
 
 Kind = Literal["heads", "layer", "numbered", "whole", "circuit"]
@@ -82,7 +83,7 @@ def _by_number(names: Iterable[str], graph: Graph, there: frozenset[str]) -> Ite
         match = _NUMBERED.fullmatch(name)
         if match:
             found.setdefault(match[1], []).append(name)
-        elif name in layers and {column for column in there if column.isdigit()} == layers:
+        elif name in layers and set(filter(_INTEGER.fullmatch, there)) == layers:
             found.setdefault("", []).append(name)
         elif name in _WHOLE:
             yield Part("whole", (name,))
