@@ -8,21 +8,23 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mechlib.evidence import EvidenceUse, uses
-from mechlib.evidence.control_files import ControlRow
 from mechlib.evidence.decorator import answered_by
 from mechlib.evidence.lookup import Body
 from mechlib.evidence.question import Question
 from mechlib.evidence.store import Store
-from mechlib.evidence.unfiled import unfiled
 from mechlib.figures.show import Shown, collecting_figures
 from mechlib.judging.claim import Claim
+from mechlib.judging.controls.files import ControlRow
 from mechlib.judging.controls.named import Part
 from mechlib.judging.controls.outcome import representative
+from mechlib.judging.controls.unfiled import unfiled
 from mechlib.measurement import Measurement
 from mechlib.parts.exchange import Exchange, Notes, exchanging, noting
 from mechlib.parts.heads import EmptySelection
 from mechlib.statistics import RatioRefused, TooFew
 from mechlib.verdicts.verdict import Inconclusive, JudgementInProgress, Refuted, judging
+
+NOTHING_CHANGED = "NothingChanged"  # of mechlib.lab.hooks, which judging does not import
 
 
 class NothingExchanged(ValueError):
@@ -76,6 +78,10 @@ def row(claim: Claim, arguments: dict[str, Any], number: int, part: Part, other:
         return ControlRow(number, other, why=f"silent: {error}")
     except TooFew as error:
         return ControlRow(number, other, why=f"no estimate: {error}")
+    except Exception as error:
+        if type(error).__name__ != NOTHING_CHANGED:
+            raise
+        return ControlRow(number, other, why=f"silent: {error}")  # a dead head, say: it has no effect
     _refuse_the_same(found, part, other, exchange)
     if found.judged.asserted is None:
         return ControlRow(number, other, why="no estimate: nothing was compared")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mechlib.evidence.control_files import LARGEST, load
 from mechlib.evidence.question import CONTROLS
 from mechlib.evidence.sealed import ENDING, DamagedEvidence
+from mechlib.judging.controls.files import LARGEST, load
 from mechlib.verdicts.record import Record
 
 

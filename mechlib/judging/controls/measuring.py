@@ -6,12 +6,12 @@ import time
 from collections.abc import Sequence
 
 from mechlib.checkpoints.checkpoint import MINIS
-from mechlib.evidence.control_files import ControlFile, ControlRow, encode, superseded
 from mechlib.evidence.measuring import ABSOLUTE, RELATIVE
 from mechlib.evidence.sealed import write
 from mechlib.evidence.store import Store
 from mechlib.judging.controls.asking import row
 from mechlib.judging.controls.exchanges import MORE, Matched
+from mechlib.judging.controls.files import ControlFile, ControlRow, encode, superseded
 from mechlib.judging.controls.outcome import on_the_side, word_of
 from mechlib.judging.controls.question import ControlQuestion
 from mechlib.verdicts.verdict import Bound

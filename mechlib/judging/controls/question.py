@@ -13,13 +13,13 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from mechlib.evidence.code_hash import EVIDENCE
-from mechlib.evidence.control_files import control_path
 from mechlib.evidence.modules import PACKAGE, digest, normalised
 from mechlib.evidence.question import topic_of
 from mechlib.evidence.store import Store
 from mechlib.judging.claim import Claim
 from mechlib.judging.controls.asking import Asked
 from mechlib.judging.controls.exchanges import Matched, matched
+from mechlib.judging.controls.files import control_path
 from mechlib.judging.controls.named import Part
 from mechlib.parts.exchange import Exchange
 from mechlib.parts.graphs import Graph

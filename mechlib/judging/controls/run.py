@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from mechlib.checkpoints.checkpoint import MINIS, parent
-from mechlib.evidence.control_files import ControlFile, ControlRow, load
 from mechlib.evidence.lookup import OLDER, NoEvidence
 from mechlib.evidence.sealed import DamagedEvidence
 from mechlib.evidence.store import Store
 from mechlib.judging.claim import Claim
 from mechlib.judging.controls.asking import NothingExchanged, asked
 from mechlib.judging.controls.exchanges import MOST, PRETRAINED, Matched, graph_of, matched
+from mechlib.judging.controls.files import ControlFile, ControlRow, load
 from mechlib.judging.controls.measuring import NotTheSame, checked_anew, measured
 from mechlib.judging.controls.named import parts_of
 from mechlib.judging.controls.outcome import (
@@ -86,8 +86,10 @@ def _judged(question: ControlQuestion, verdict: Verdict, place: Store) -> list[C
             file, new = measured(question, verdict.bounds, place), True
     except NoEvidence as error:
         return [_unmeasured(one, "not measured", str(error)) for one in question.parts]
-    except (NothingExchanged, NotTheSame, DamagedEvidence, KeyError) as error:
-        return [_unmeasured(one, "error", str(error)) for one in question.parts]
+    except Exception as error:  # an instrument that refuses one of the sets, say: nothing is known then
+        own = isinstance(error, (NothingExchanged, NotTheSame, DamagedEvidence))
+        said = str(error) if own else f"{type(error).__name__}: {error}"
+        return [_unmeasured(one, "error", said) for one in question.parts]
     name = question.path.relative_to(place.folder).as_posix()
     flags = (OLDER,) if file.said["stamps"] != question.said["stamps"] else ()
     return [

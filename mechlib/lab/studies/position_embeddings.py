@@ -24,12 +24,13 @@ from mechlib.lab.batching import Batch, batches, per_prompt
 from mechlib.lab.hooks import NothingChanged, differs, mlp_layers, run, sizes
 from mechlib.lab.interventions.ablation import INTACT
 from mechlib.lab.interventions.contexts import check_silent
+from mechlib.lab.interventions.directions import random_direction
 from mechlib.lab.metrics import logit_diff
 from mechlib.lab.models.loading import Model, checkpoint_of
 from mechlib.measurement import Measurement
 from mechlib.prompts.promptset import PromptSet
 
-PositionReplacement = Literal["resample", "mean"]
+PositionReplacement = Literal["resample", "mean", "direction", "word"]
 Readers: TypeAlias = Mapping[str, Iterable[str]]
 OUTPUT = "output"
 
@@ -56,7 +57,9 @@ def under_other_positions(
     shifted      by name, the readers that are shifted together: "mlp 0", "attention 1" (its queries, keys and values),
                  "output" (the final norm)
     replacement  "resample": at each position the embedding of another position, drawn anew for each prompt and position
-                 with `seed`, the same for every reader; "mean": the mean embedding over positions
+                 with `seed`, the same for every reader; "mean": the mean embedding over positions. For comparison:
+                 "direction": a random direction as long as the shift of "resample"; "word": what tells the embeddings
+                 of two words of the prompt apart, the one there and another
 
     Raises ValueError for models whose positions are not embeddings (rotary) or do not begin the stream as the tokens'
     embedding plus theirs (it is compared with the run's), for unknown readers, and NothingChanged where a shift changes
@@ -159,10 +162,23 @@ def _shift(
         other = table[1:n].mean(0).expand(len(batch.rows), length - 1, -1)
     elif replacement == "resample":
         other = table[torch.tensor([_drawn(ids, n, seed) for ids in batch.tokens.tolist()], device=table.device)]
+    elif replacement == "direction":
+        return random_direction(_shift(model, batch, n, "resample", seed), seed)
+    elif replacement == "word":
+        return _shift_of_words(model, batch, seed)
     else:
-        raise ValueError(f"no replacement {replacement!r}: choose resample or mean")
+        raise ValueError(f"no replacement {replacement!r}: choose resample, mean, direction or word")
     shift = torch.zeros(len(batch.rows), length, table.shape[1], device=table.device)
     shift[:, 1:] = other - table[1:length]
+    return shift
+
+
+def _shift_of_words(model: Model, batch: Batch, seed: int) -> Float[Tensor, "batch pos d_model"]:
+    """The embedding of another word of the prompt less the own word's; 0 at position 0."""
+    words, length = model.W_E.detach()[batch.tokens], batch.tokens.shape[1]
+    drawn = torch.tensor([_drawn(ids, length, seed) for ids in batch.tokens.tolist()], device=words.device)
+    shift = torch.zeros_like(words)
+    shift[:, 1:] = words.gather(1, drawn.unsqueeze(-1).expand(-1, -1, words.shape[-1])) - words[:, 1:]
     return shift
 
 

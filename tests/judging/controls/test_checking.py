@@ -1,8 +1,8 @@
 """What `mechlib verify` says of control files."""
 
-from mechlib.evidence.control_files import ControlFile, ControlRow, control_path, encode
 from mechlib.evidence.sealed import write
 from mechlib.judging.controls.checking import unread_controls
+from mechlib.judging.controls.files import ControlFile, ControlRow, control_path, encode
 from mechlib.judging.verify import damaged, orphans
 from mechlib.verdicts.record import Record
 

@@ -263,8 +263,8 @@ def test_a_changed_claim_is_asked_anew_and_takes_the_file_of_the_old_one(control
 
 
 def test_fresh_measures_two_sets_anew_and_finds_a_forged_value(controls):
-    from mechlib.evidence import control_files
     from mechlib.evidence.sealed import write
+    from mechlib.judging.controls import files as control_files
 
     controls(BODY)
     assert only(controls(BODY, mode="fresh")).reproduced == 2
@@ -287,8 +287,8 @@ def test_a_damaged_file_is_an_error(controls):
 
 
 def test_other_instruments_are_flagged(controls):
-    from mechlib.evidence import control_files
     from mechlib.evidence.sealed import write
+    from mechlib.judging.controls import files as control_files
 
     controls(BODY)
     read = control_files.load(filed(controls))
@@ -297,3 +297,65 @@ def test_other_instruments_are_flagged(controls):
     assert only(controls(BODY, mode="frozen")).flags == ("OLDER INSTRUMENTS",)
     controls(BODY, mode="fresh")
     assert only(controls(BODY, mode="frozen")).flags == ()
+
+
+# --- a model whose circuit is known -------------------------------------------------------------------------------
+
+PLANTED = "planted-induction-0-3x8"  # 0.3 finds the previous word, 1.7 copies what followed it; 22 heads do nothing
+KNOWN = """
+from mechlib import *
+from mechlib.evidence import evidence
+from mechlib.prompts import planted
+
+P = "planted-induction-0-3x8"
+
+
+@evidence
+def restored(model: str, prompts: PromptSet) -> Measurement:
+    '''Logit difference that each head restores.'''
+    from mechlib.lab import load, restored_by_patching
+    return restored_by_patching(load(model), prompts, all_heads(3, 8))
+
+
+@evidence
+def left(model: str, prompts: PromptSet) -> Measurement:
+    '''Logit difference that is left where a head says what it says in the corrupted run.'''
+    from mechlib.lab import load, lost_by_patching
+    found = lost_by_patching(load(model), prompts, all_heads(3, 8))
+    return found.with_columns({name: found["total"].array - found[name].array for name in found.head_columns})
+
+
+def found(model):
+    return strongest(restored(model, planted(P, 40, "discovery")))
+"""
+
+
+def test_the_planted_head_is_controlled_by_all_others(controls):
+    body = "effects = restored(model, planted(P, 60))\n    assert ratio(effects[found(model)], effects['total']) >= 0.9"
+    one = only(controls(body, model=PLANTED, evidence=KNOWN))
+    assert (one.word, one.part, one.sets, one.on_the_side, one.in_layer) == ("passed", "1.7", 23, 0, (0, 7))
+
+
+def test_that_the_model_works_without_a_head_that_does_nothing_is_void(controls):
+    body = "assert mean(left(model, planted(P, 60))['2.4']) >= 9"
+    one = only(controls(body, model=PLANTED, evidence=KNOWN))
+    assert (one.word, one.part, one.sets, one.on_the_side, one.in_layer) == ("void", "2.4", 23, 22, (7, 7))
+
+
+# --- what an instrument refuses -----------------------------------------------------------------------------------
+
+REFUSES = "    if '2.0' in map(str, heads):\n        raise {}\n    found = [.4"
+
+
+def test_an_instrument_that_refuses_a_set_is_an_error_with_its_line(controls):
+    refusing = EVIDENCE.replace("    found = [.4", REFUSES.format("ValueError('no 2.0 here')"))
+    found = only(controls(BODY, evidence=refusing))
+    assert (found.word, found.message) == ("error", "ValueError: no 2.0 here")
+    assert not list(controls.folder.glob("controls/**/*.jsonl"))
+
+
+def test_a_set_that_changes_nothing_is_silent_and_counts_as_one_that_does_not_hold(controls):
+    dead = "type('NothingChanged', (RuntimeError,), {})('dead')"
+    found = only(controls(BODY, evidence=EVIDENCE.replace("    found = [.4", REFUSES.format(dead))))
+    assert (found.word, found.sets) == ("passed", 39)
+    assert len(found.values) < 39

@@ -157,6 +157,30 @@ def test_draws_depend_on_the_prompt_and_the_seed_and_not_on_the_batch(gpt2, monk
     assert np.abs(other["mlps"].array - together["mlps"].array).max() > 1e-3
 
 
+def test_for_comparison_a_random_direction_is_as_long_as_the_shift_of_positions(gpt2):
+    from mechlib.lab.studies.position_embeddings import _shift
+
+    batch = batches(gpt2, PROMPTS)[0]
+    positions, direction = (_shift(gpt2, batch, longest(), how, 3) for how in ("resample", "direction"))
+    assert torch.allclose(direction.norm(dim=-1), positions.norm(dim=-1), rtol=1e-4)
+    cosine = torch.nn.functional.cosine_similarity(direction[:, 1:], positions[:, 1:], dim=-1)
+    assert float(cosine.abs().mean()) < 0.5
+
+
+def test_for_comparison_a_word_is_exchanged_for_another_of_the_prompt(gpt2, hugging_face):
+    from mechlib.lab.studies.position_embeddings import _shift
+
+    batch = batches(gpt2, PROMPTS)[0]
+    there = hugging_face.transformer.wte.weight.detach()[batch.tokens]
+    for row, own in zip(there + _shift(gpt2, batch, longest(), "word", 3), there, strict=True):
+        nearest = torch.cdist(row, own).min(dim=1)
+        assert float(nearest.values.max()) < 1e-4  # each is the embedding of a word of the prompt
+        assert int(nearest.indices[0]) == 0
+        assert not torch.allclose(row[1:], own[1:])
+    found = under_other_positions(gpt2, PROMPTS, {"mlp 0": ("mlp 0",)}, "word")
+    assert np.abs(found["mlp 0"].array - found["intact"].array).max() > 1e-6
+
+
 def test_readers_of_a_set_see_the_same_positions(gpt2):
     """So all readers together are a run at other positions, also when positions are drawn."""
     from mechlib.lab.studies.position_embeddings import _shift

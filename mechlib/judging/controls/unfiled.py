@@ -1,7 +1,7 @@
 """Evidence that is measured and not filed: what a control run reads of parts that no claim names.
 
 What is filed is read; all else is measured and kept in memory while the run lasts, for claims ask alike. What becomes
-of it is filed a claim in one piece (mechlib.evidence.control_files).
+of it is filed a claim in one piece (mechlib.judging.controls.files).
 """
 
 from __future__ import annotations

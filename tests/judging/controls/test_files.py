@@ -2,8 +2,8 @@
 
 import pytest
 
-from mechlib.evidence.control_files import LARGEST, ControlFile, ControlRow, control_path, encode, load, superseded
 from mechlib.evidence.sealed import DamagedEvidence, write
+from mechlib.judging.controls.files import LARGEST, ControlFile, ControlRow, control_path, encode, load, superseded
 
 SAID = {"claim": "topic.test_it", "case": {"model": "mini-0"}, "key": "ab" * 32, "stamps": {"topic.effect": "1"}}
 
