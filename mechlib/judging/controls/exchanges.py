@@ -19,8 +19,8 @@ from mechlib.parts.heads import Heads, all_heads, heads
 from mechlib.parts.matched_sets import matched_sets
 from mechlib.parts.random_circuits import random_circuits
 
-MOST = 39  # sets of a model that ships; PRETRAINED of one that does not, where each costs more; MORE where 39 are open
-PRETRAINED, MORE = 20, 200
+MOST, MORE = 39, 200  # sets of a model that ships; and where these leave it open
+FEW = 20  # of a model that does not ship, and of circuits, where each set costs a run of the whole graph
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,16 @@ def graph_of(model: str, root: Path) -> Graph | None:
     config: dict[str, Any] = json.loads((checkpoint(model, root).path / "config.json").read_text(encoding="utf-8"))
     parallel = config.get("model_type") == "gpt_neox" and bool(config.get("use_parallel_residual", True))
     return Graph(found.layers, found.heads, parallel, mlps=not config.get("attn_only", False))
+
+
+def first_sets(part: Part, ships: bool) -> int:
+    """How many sets a part is exchanged for at first."""
+    return MOST if ships and part.kind != "circuit" else FEW
+
+
+def more_sets(part: Part) -> int:
+    """How many where these leave it open."""
+    return MOST if part.kind == "circuit" else MORE
 
 
 def matched(part: Part, others: Iterable[Part], graph: Graph, n: int, skipped: frozenset[str]) -> Matched:

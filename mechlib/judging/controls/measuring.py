@@ -10,7 +10,7 @@ from mechlib.evidence.measuring import ABSOLUTE, RELATIVE
 from mechlib.evidence.sealed import write
 from mechlib.evidence.store import Store
 from mechlib.judging.controls.asking import row
-from mechlib.judging.controls.exchanges import MORE, Matched
+from mechlib.judging.controls.exchanges import Matched
 from mechlib.judging.controls.files import ControlFile, ControlRow, encode, superseded
 from mechlib.judging.controls.outcome import on_the_side, word_of
 from mechlib.judging.controls.question import ControlQuestion
@@ -34,7 +34,7 @@ def measured(question: ControlQuestion, bounds: Sequence[Bound], place: Store) -
     for number, one in enumerate(question.parts):
         own = _rows(question, number, one, 0)
         if question.model in MINIS and _is_open(own, bounds):
-            own += _rows(question, number, question.more(one, MORE), len(own))
+            own += _rows(question, number, question.more(one), len(own))
         rows += own
     file = ControlFile(question.said, tuple(rows))
     data = encode(file)
@@ -67,9 +67,7 @@ def checked_anew(question: ControlQuestion, file: ControlFile, place: Store) -> 
     for step in range(min(ANEW, len(file.rows))):
         old = file.rows[(start + step * (1 + len(file.rows) // 2)) % len(file.rows)]
         one = question.parts[old.part]
-        exchanges = (
-            dict(one.exchanges) if old.other in dict(one.exchanges) else dict(question.more(one, MORE).exchanges)
-        )
+        exchanges = dict(one.exchanges) if old.other in dict(one.exchanges) else dict(question.more(one).exchanges)
         new = row(question.claim, question.arguments, old.part, one.part, old.other, exchanges[old.other])
         if not _alike(old.value, new.value):
             raise NotTheSame(

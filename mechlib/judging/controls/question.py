@@ -18,7 +18,7 @@ from mechlib.evidence.question import topic_of
 from mechlib.evidence.store import Store
 from mechlib.judging.claim import Claim
 from mechlib.judging.controls.asking import Asked
-from mechlib.judging.controls.exchanges import Matched, matched
+from mechlib.judging.controls.exchanges import Matched, matched, more_sets
 from mechlib.judging.controls.files import control_path
 from mechlib.judging.controls.named import Part
 from mechlib.parts.exchange import Exchange
@@ -49,9 +49,10 @@ class ControlQuestion:
         """The hash of what is asked."""
         return str(self.said["key"])
 
-    def more(self, one: Matched, n: int) -> Matched:
-        """The same part with up to `n` exchanges, those of `one` first."""
-        return matched(one.part, [other for other in self.named if other != one.part], self.graph, n, self.skipped)
+    def more(self, one: Matched) -> Matched:
+        """The same part with as many exchanges as there are at most, those of `one` first."""
+        others = [other for other in self.named if other != one.part]
+        return matched(one.part, others, self.graph, more_sets(one.part), self.skipped)
 
 
 def control_question(

@@ -10,8 +10,8 @@ from mechlib.evidence.lookup import OLDER, NoEvidence
 from mechlib.evidence.sealed import DamagedEvidence
 from mechlib.evidence.store import Store
 from mechlib.judging.claim import Claim
-from mechlib.judging.controls.asking import NothingExchanged, asked
-from mechlib.judging.controls.exchanges import MOST, PRETRAINED, Matched, graph_of, matched
+from mechlib.judging.controls.asking import Asked, NothingExchanged, asked
+from mechlib.judging.controls.exchanges import Matched, first_sets, graph_of, matched
 from mechlib.judging.controls.files import ControlFile, ControlRow, load
 from mechlib.judging.controls.measuring import NotTheSame, checked_anew, measured
 from mechlib.judging.controls.named import parts_of
@@ -31,7 +31,8 @@ from mechlib.verdicts.verdict import Verdict
 if TYPE_CHECKING:
     from mechlib.judging.judge import Attempt
 
-NULLS = ("set of heads", "random circuit", "path")  # units of evidence that is a null itself
+NULLS = {"set of heads", "random circuit"}  # units of evidence that is a null itself
+NULL = "random"  # a column that holds the mean of one
 
 
 def run_controls(claim: Claim, arguments: dict[str, Any], first: Attempt, place: Store) -> tuple[Control, ...]:
@@ -48,19 +49,28 @@ def run_controls(claim: Claim, arguments: dict[str, Any], first: Attempt, place:
     if graph is None:
         return (Control("no part", word="no set", message=f"{model} says nowhere how many layers and heads it has"),)
     found = asked(claim, arguments)
-    if any(use.measurement.unit in NULLS for use in found.read if use.path in found.sources):
+    if _holds_a_null(found):
         return (Control("its own null", word="by kind", message="the estimate holds the null of random sets"),)
     parts = parts_of(found.notes, graph, found.sources)
     if not parts:
         return (Control("no part", message="no part named"),)
     skipped = skipped_by(found)
-    most = MOST if model in MINIS or model.startswith("planted-") else PRETRAINED
-    ways = [matched(part, [other for other in parts if other != part], graph, most, skipped) for part in parts]
+    small = model in MINIS or model.startswith("planted-")
+    ways = [
+        matched(part, [other for other in parts if other != part], graph, first_sets(part, small), skipped)
+        for part in parts
+    ]
     askable = tuple(one for one in ways if smallest(len(one.exchanges)) <= ONE_IN_TWENTY)
     controls = [_no_set(one) for one in ways if one not in askable]
     if askable:
         controls += _judged(control_question(claim, arguments, askable, parts, graph, found, place), verdict, place)
     return tuple(controls)
+
+
+def _holds_a_null(found: Asked) -> bool:
+    units = {use.measurement.unit for use in found.read if use.path in found.sources}
+    taken = {name for source, _, names in found.notes.taken if source in found.sources for name in names}
+    return bool(units & NULLS) or NULL in taken
 
 
 def _no_set(one: Matched) -> Control:

@@ -70,10 +70,11 @@ def controls(tmp_path, monkeypatch):
     """A function that judges a claim on mini-0, which has four layers of eight heads, and returns its controls."""
     monkeypatch.delenv("MECHLIB_ROOT", raising=False)
     build(tmp_path, "", ("mini-0",))
-    (tmp_path / "fixtures" / "mini-0" / "config.json").write_text(json.dumps({"n_layer": 4, "n_head": 8}))
     said: list[str] = []
 
-    def run(body, mode="measure", model="mini-0", before=None, evidence=EVIDENCE):
+    def run(body, mode="measure", model="mini-0", evidence=EVIDENCE, layers=4):
+        config = {"n_layer": layers, "n_head": 8}
+        (tmp_path / "fixtures" / "mini-0" / "config.json").write_text(json.dumps(config))
         file = tmp_path / "claims" / "test_topic.py"
         file.write_text(evidence + claim(body))
         spec = importlib.util.spec_from_file_location("test_topic", file)
@@ -83,7 +84,7 @@ def controls(tmp_path, monkeypatch):
         judged = Claim(module.test_it)
         with using(store):
             first = attempt(judged, {"model": model})
-            return run_controls(judged, {"model": model}, before or first, store)
+            return run_controls(judged, {"model": model}, first, store)
 
     run.said = said
     run.folder = tmp_path / "artifacts" / "evidence"
@@ -153,10 +154,91 @@ def test_a_layer_of_four_has_no_control(controls):
     assert not list(controls.folder.glob("controls/**/*.jsonl"))
 
 
+DEEP = """
+from mechlib import *
+from mechlib.evidence import evidence
+from mechlib.prompts import ioi
+
+
+@evidence
+def by_layer(model: str, prompts: PromptSet) -> Measurement:
+    '''.9 after layer 7, else .1.'''
+    import numpy as np
+    columns = [f"after layer {layer}" for layer in range(24)]
+    values = np.array([[.9 if layer == 7 else .1 for layer in range(24)]] * len(prompts))
+    return Measurement(values, [row.fingerprint for row in prompts], columns=columns)
+
+
+@evidence
+def of_layer(model: str, layer: int, prompts: PromptSet) -> Measurement:
+    '''The same, asked by number.'''
+    import numpy as np
+    return Measurement(np.full(len(prompts), .9 if layer == 7 else .1), [row.fingerprint for row in prompts])
+"""
+
+
+@pytest.mark.parametrize("asked", ["by_layer(model, ioi(160))['after layer 7']", "of_layer(model, 7, ioi(160))"])
+def test_of_24_layers_the_others_control_one(controls, asked):
+    found = only(controls(f"assert mean({asked}) >= 0.5", evidence=DEEP, layers=24))
+    assert (found.word, found.sets, found.on_the_side) == ("passed", 23, 0)
+    assert found.part in ("after layer 7", "layer 7")
+
+
+CIRCUITS = """
+from mechlib import *
+from mechlib.evidence import evidence
+from mechlib.prompts import ioi
+
+OWN = circuit("input->0.3.v, 0.3->1.2.q, 1.2->logits")
+
+
+@evidence
+def kept(model: str, circuits: tuple[Circuit, ...], prompts: PromptSet) -> Measurement:
+    '''A third for each edge of the circuit that is in the last of them.'''
+    import numpy as np
+    own = {"input->0.3.v", "0.3->1.2.q", "1.2->logits"}
+    return Measurement(np.full(len(prompts), len(own & set(circuits[-1])) / 3), [row.fingerprint for row in prompts])
+"""
+
+
+@pytest.mark.parametrize("given", ["(OWN,)", "(OWN[:1], OWN[:2], OWN)"])
+def test_a_circuit_is_exchanged_for_random_ones_with_its_slices(controls, given):
+    found = only(controls(f"assert mean(kept(model, {given}, ioi(160))) >= 0.9", evidence=CIRCUITS))
+    assert (found.word, found.kind, found.sets, found.on_the_side) == ("passed", "random circuits on paths", 20, 0)
+
+
 def test_a_claim_that_names_no_part_says_so(controls):
     found = only(controls("assert mean(effects(model, ioi(160))['total']) >= 0.5"))
     assert (found.word, found.message) == ("none", "no part named")
     assert only(controls("assert some(mean(effects(model, ioi(160)).without(['total']))) >= 0.5")).word == "none"
+
+
+def test_a_claim_that_holds_the_null_of_random_sets_needs_no_other(controls):
+    held = (
+        EVIDENCE
+        + """
+
+@evidence
+def both(model: str, heads: Heads, prompts: PromptSet) -> Measurement:
+    '''The heads, and the mean of random ones.'''
+    import numpy as np
+    values = np.array([[.8, .1]] * len(prompts)) + np.linspace(-.01, .01, len(prompts))[:, None]
+    return Measurement(values, [row.fingerprint for row in prompts], columns=("chosen", "random"))
+
+
+@evidence
+def null(model: str, heads: Heads, prompts: PromptSet) -> Measurement:
+    '''Random sets, a row each.'''
+    import numpy as np
+    return Measurement(np.linspace(0, .2, 200), [str(n) for n in range(200)], unit="set of heads")
+"""
+    )
+    body = (
+        "found = both(model, chosen(model), ioi(160))\n    assert difference(found['chosen'], found['random']) >= 0.5"
+    )
+    assert only(controls(body, evidence=held)).word == "by kind"
+    body = "assert above_null(effects(model, ioi(160))[chosen(model)], null(model, chosen(model), ioi(160))) >= 0.3"
+    assert only(controls(body, evidence=held)).word == "by kind"
 
 
 def test_what_is_only_shown_or_gated_on_is_not_exchanged(controls):
