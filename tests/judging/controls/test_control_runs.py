@@ -251,6 +251,28 @@ def test_what_is_only_shown_or_gated_on_is_not_exchanged(controls):
     assert (found.part, found.sets) == ("1.3", 31)
 
 
+def test_what_is_shown_of_the_part_itself_is_not_asked_of_others(controls):
+    picky = (
+        EVIDENCE
+        + """
+from mechlib.figures import by_column
+
+
+@evidence
+def picture(model: str, heads: Heads, prompts: PromptSet) -> Measurement:
+    '''Of 1.3 only.'''
+    import numpy as np
+    if str(heads) != "1.3":
+        raise ValueError("there is no picture of others")
+    return Measurement(np.linspace(0, 1, len(prompts)), [row.fingerprint for row in prompts])
+"""
+    )
+    shown = "show(by_column, picture(model, chosen(model), ioi(160)))\n    "
+    body = "assert mean(effects(model, ioi(160))[chosen(model)]) >= 0.5"
+    found = only(controls(shown + body, evidence=picky))
+    assert (found.word, found.sets, found.message[:7]) == ("weak", 31, "1 of 31")
+
+
 def test_two_parts_are_exchanged_one_at_a_time_and_the_other_is_held(controls):
     body = "found = effects(model, ioi(160))\n    assert difference(found[chosen(model)], found['0.0']) >= 0.5"
     first, second = sorted(controls(body), key=lambda one: one.part)
