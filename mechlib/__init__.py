@@ -30,10 +30,12 @@ if TYPE_CHECKING:
     from mechlib.parts.heads import all_heads as all_heads
     from mechlib.parts.heads import heads as heads
     from mechlib.parts.heads import singly_and_jointly as singly_and_jointly
+    from mechlib.parts.matched_sets import matched_sets as matched_sets
     from mechlib.parts.random_circuits import random_knockouts as random_knockouts
     from mechlib.parts.random_sets import random_sets as random_sets
     from mechlib.prompts.promptset import Prompt as Prompt
     from mechlib.prompts.promptset import PromptSet as PromptSet
+    from mechlib.prompts.shuffled import shuffled_pairs as shuffled_pairs
     from mechlib.statistics import TooFew as TooFew
     from mechlib.statistics import above as above
     from mechlib.statistics import above_null as above_null

@@ -22,9 +22,11 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
         "mechlib.parts.circuits": ("Circuit", "circuit", "circuit_of"),
         "mechlib.parts.graphs": ("Graph",),
         "mechlib.parts.heads": ("Head", "Heads", "Selection", "all_heads", "heads", "singly_and_jointly"),
+        "mechlib.parts.matched_sets": ("matched_sets",),
         "mechlib.parts.random_circuits": ("random_knockouts",),
         "mechlib.parts.random_sets": ("random_sets",),
         "mechlib.prompts.promptset": ("Prompt", "PromptSet"),
+        "mechlib.prompts.shuffled": ("shuffled_pairs",),
         "mechlib.statistics": (
             "TooFew", "above", "above_null", "across_seeds", "agreement_of_halves", "circuit_above", "cmd",
             "correlation", "cpr", "difference", "distance_correlation", "equivalence", "exact", "faithfulness", "gap",
@@ -64,6 +66,7 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
         "mechlib.lab.interventions.contexts": (
             "activations", "mean_ablated", "patched", "resample_ablated", "zero_ablated",
         ),
+        "mechlib.lab.interventions.directions": ("random_direction",),
         "mechlib.lab.interventions.patching": (
             "flipped_by_patching", "lost_by_patching", "restored_by_patching", "restored_by_random_sets",
         ),

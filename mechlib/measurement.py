@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from mechlib.parts.exchange import Exchange, note_columns
 from mechlib.parts.heads import EmptySelection, Head
 from mechlib.prompts.promptset import PromptSet
 
@@ -163,9 +164,20 @@ class Measurement:
         missing = [name for name in names if name not in self.columns]
         if missing:
             raise KeyError(f"no column {', '.join(missing)}: there are {', '.join(self.columns)}")
+        if any(prompts.split != "discovery" for prompts in self.prompts) or not self.prompts:
+            note_columns(self.source, self.columns, names)
         keep = [self.columns.index(name) for name in names]
         notes = tuple(note for note in self.notes if note[0] in names or note[0] not in self.columns)
         return self._with(self.values[:, keep], columns=tuple(names), notes=notes)
+
+    def exchanged(self, exchange: Exchange) -> Measurement:
+        """The same columns, those that bear an exchanged name with the values of the other part."""
+        names = tuple(exchange.names.get(column, column) for column in self.columns)
+        notes = tuple((exchange.names.get(column, column), said) for column, said in self.notes)
+        made = self._with(columns=names, notes=notes)
+        if set(names) != set(self.columns):
+            return made
+        return made._with(made.values[:, [names.index(column) for column in self.columns]], columns=self.columns)
 
     def said_of(self, column: str) -> tuple[str, ...]:
         """The notes on a column, and on those from which the columns were made, each with the name that it is about."""

@@ -27,6 +27,7 @@ from mechlib.evidence.question import Question, accepted, ask, refuse_double_dip
 from mechlib.evidence.scratch import scratch_store
 from mechlib.evidence.store import Store
 from mechlib.measurement import Measurement
+from mechlib.parts.exchange import note_arguments, the_exchange
 
 P = ParamSpec("P")
 
@@ -59,13 +60,29 @@ def evidence(function: Callable[P, Measurement]) -> Callable[P, Measurement]:
         arguments = {name: accepted(value, f"{name} of {function.__name__}") for name, value in bound.arguments.items()}
         place = current(source.file)
         question = ask(body.topic, function.__name__, body.meaning, arguments, place.models, place.known)
-        reading = _answers[-1](body, question, place)
-        for collected in _collectors:
-            collected.append(reading)
-        return reading.measurement
+        exchange = None if _is_for_choosing(question) else the_exchange()
+        if exchange is None or question.key in exchange.skipped:
+            return _read(body, question, place)
+        arguments = {name: exchange.argument(value, name) for name, value in arguments.items()}
+        question = ask(body.topic, function.__name__, body.meaning, arguments, place.models, place.known)
+        return _read(body, question, place).exchanged(exchange)
 
     setattr(filed, EVIDENCE, True)
     return filed
+
+
+def _read(body: Body, question: Question, place: Store) -> Measurement:
+    reading = _answers[-1](body, question, place)
+    for collected in _collectors:
+        collected.append(reading)
+    if not _is_for_choosing(question):
+        note_arguments(reading.path, question.arguments)
+    return reading.measurement
+
+
+def _is_for_choosing(question: Question) -> bool:
+    """Whether it is on discovery prompts alone: what is chosen by it was chosen, whatever is exchanged later."""
+    return bool(question.sets) and all(prompts.split == "discovery" for prompts in question.sets.values())
 
 
 Answer = Callable[[Body, Question, Store], EvidenceUse]

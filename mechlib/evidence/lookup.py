@@ -201,7 +201,7 @@ def read(found: Plan, body: Body, place: Store) -> EvidenceUse:
         question.model,
         source,
         question.key,
-        _attached(measurement, prompts=prompts_in(question.arguments), source=source),
+        attached(measurement, prompts=prompts_in(question.arguments), source=source),
         flags=tuple(flags),
         older=differing,
         provenance=first,
@@ -217,7 +217,8 @@ def load(place: Store, path: Path, question: Question) -> tuple[dict[str, Any], 
         raise type(error)(str(error).replace(path.name, place.shown(path), 1)) from None
 
 
-def _attached(measurement: Measurement, **known: Any) -> Measurement:
+def attached(measurement: Measurement, **known: Any) -> Measurement:
+    """A copy that knows its prompts and its source."""
     complete = copy.copy(measurement)  # not dataclasses.replace, which would check all values again
     for name, value in known.items():
         object.__setattr__(complete, name, value)

@@ -50,7 +50,7 @@ _measuring: list[str] = []
 
 
 @contextmanager
-def _measuring_now(question: Question, place: Store) -> Iterator[None]:
+def measuring_now(question: Question, place: Store) -> Iterator[None]:
     """Inside, models are loaded from where their weights were hashed."""
     before = os.environ.get("MECHLIB_ROOT")
     os.environ["MECHLIB_ROOT"] = str(place.models)
@@ -77,7 +77,7 @@ def _measure(body: Body, found: Plan, place: Store) -> EvidenceUse:
     place.say(f"measuring {question.name}: {change or 'no evidence is filed'}{last_time(place, question)}")
     stamp = body.stamp  # before measuring, in which time an instrument may be edited
     started = time.perf_counter()
-    with _measuring_now(question, place):
+    with measuring_now(question, place):
         measured = body.call(**question.arguments)
     seconds = time.perf_counter() - started
     if not isinstance(measured, Measurement):

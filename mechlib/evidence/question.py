@@ -30,6 +30,7 @@ from mechlib.prompts.promptset import PromptSet
 
 CLAIMS = "claims"
 SHARED = ("measurements", "tasks", "notebook")  # topics that no claim has
+CONTROLS = "controls"  # the folder beside the topics of what claims came to with their parts exchanged
 LONGEST_NAME = 119  # of a file: Windows, and archives, dislike longer ones
 ALLOWED = "None, bool, int, finite float, str, Head, Heads, Selection, Circuit, PromptSet, and tuples of these"
 
@@ -261,7 +262,7 @@ def topic_of(file: str) -> str:
     if not path.is_file():
         return "notebook"
     inside = path.parent.name if path.parent.parent.name == CLAIMS else path.stem.removeprefix("test_")
-    if inside in (PROMPTS, STAMPS):
+    if inside in (PROMPTS, STAMPS, CONTROLS):
         raise EvidenceRefused(
             f"a topic called {inside} would file its evidence among what all topics share, in artifacts/evidence/"
             f"{inside}: give it another name"

@@ -17,7 +17,9 @@ from mechlib.checkpoints.checkpoint import parent
 from mechlib.checkpoints.hub import HUB
 from mechlib.evidence import files, prompt_files, sealed, stamp
 from mechlib.evidence.lookup import OLDER, UNFILED
+from mechlib.evidence.question import CONTROLS
 from mechlib.evidence.stamp import filed_stamp
+from mechlib.judging.controls.checking import damaged_control, unread_controls
 from mechlib.verdicts.record import Record
 from mechlib.verdicts.register import BEFORE_ROOMS, FORMER, REFILED, REGISTER, Register, past, refiled
 
@@ -49,6 +51,7 @@ def checked(root: Path, records: Path | None = None) -> tuple[list[str], list[st
         *outdated(judged),
         *unfiled(judged),
         *orphans(folder, judged),
+        *unread_controls(folder, judged),
         *report(root, judged),
     ]
     return found, cautions(root, judged)
@@ -76,6 +79,8 @@ def damaged(folder: Path) -> Iterator[str]:
         try:
             if kind == prompt_files.PROMPTS:
                 prompt_files.load_prompts(folder, path.stem)
+            elif kind == CONTROLS:
+                yield from damaged_control(path, name)
             elif kind == stamp.STAMPS:
                 if filed_stamp(folder, path.stem) is None:
                     yield f"{name} is damaged: it is not what its name says; restore it with git"
@@ -222,7 +227,7 @@ def _unread(folder: Path, judged: Sequence[Record]) -> Iterator[str]:
     for path in _files(folder):
         name = path.relative_to(folder).as_posix()
         kind = path.relative_to(folder).parts[0]
-        if path.suffix != sealed.ENDING or kind == prompt_files.PROMPTS or name in read:
+        if path.suffix != sealed.ENDING or kind in (prompt_files.PROMPTS, CONTROLS) or name in read:
             continue
         if files.first_line(path).get("schema", sealed.SCHEMA) != sealed.SCHEMA:
             continue  # `damaged` says what an older one is

@@ -5,7 +5,8 @@
     metrics        logit_diff, answer_log_prob, correct, loss_per_token
     interventions  patched, zero_ablated, mean_ablated, resample_ablated, activations: a changed model, inside `with`
     sweeps         restored_by_patching, lost_by_patching, flipped_by_patching; under_ablation, loss_under_ablation;
-                   restored_by_random_sets, under_ablation_of_random_sets; of components, layers, residual
+                   restored_by_random_sets, under_ablation_of_random_sets; of components, layers, residual;
+                   random_direction, as long as a given one
     attribution    direct_logit_attribution, logit_lens, attention_to, attention_by_offset, attention_pattern,
                    attribution_patching, attribution_error, node_scores, edge_scores, copy_scores, attention_and_written
     paths          lost_by_path_patching, restored_by_path_patching, attention_after_path_patching
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     from mechlib.lab.interventions.contexts import patched as patched
     from mechlib.lab.interventions.contexts import resample_ablated as resample_ablated
     from mechlib.lab.interventions.contexts import zero_ablated as zero_ablated
+    from mechlib.lab.interventions.directions import random_direction as random_direction
     from mechlib.lab.interventions.patching import flipped_by_patching as flipped_by_patching
     from mechlib.lab.interventions.patching import lost_by_patching as lost_by_patching
     from mechlib.lab.interventions.patching import restored_by_patching as restored_by_patching
