@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
 
+from mechlib.verdicts.controls import Control
 from mechlib.verdicts.verdict import Kind, Outcome, Sign, Word
 from mechlib.verdicts.words import WORDINGS
 
@@ -55,6 +56,7 @@ class EstimateEntry(Struct, frozen=True):
     strip: tuple[tuple[str, int, float], ...] = ()
     df: float | None = None
     trials: float | None = None
+    whole: float | None = None
 
     def __post_init__(self) -> None:
         _refuse_nan(self, "value", "low", "high", "se", "monte_carlo", "df", "trials")
@@ -90,6 +92,7 @@ class Comparison(Struct, frozen=True):
     n_to_decide: int | None = None
     p_supported: float = 1.0
     p_refuted: float = 1.0
+    controls: tuple[Control, ...] = ()
 
     def __post_init__(self) -> None:
         _refuse_nan(self, "detectable", "p_supported", "p_refuted")
