@@ -240,7 +240,8 @@ def _control(
     kind: str, others: Sequence[Estimate], on: Sequence[bool], word: ControlWord, bounds: Sequence[Bound]
 ) -> Control:
     numbers = tuple(bound for _, bound in bounds)
-    shown = others[0].shown(*numbers) if len(others) == 1 else f"{sum(on)} of {len(others)}"
+    what = "controls are as claimed" if kind == "control=" else "exceed the bound"
+    shown = others[0].shown(*numbers) if len(others) == 1 else f"{sum(on)} of {len(others)} {what}"
     values = tuple(other.value for other in others)
     return Control(kind=kind, sets=len(others), on_the_side=sum(on), word=word, values=values, message=shown)
 

@@ -398,7 +398,6 @@ def kept(model: str, prompts: PromptSet, method: str) -> Measurement:
 
 
 @pytest.mark.parametrize("model", ["mini-0", "mini-1"])
-@no_twin("none is needed")
 def test_circuit(model):
     '''It has a circuit.
 

@@ -392,7 +392,6 @@ def slowly(model: str, level: float, n: int) -> Measurement:
 
 @pytest.mark.parametrize("level", [0.6, 0.65, 0.75])
 @pytest.mark.parametrize("model", ["mini-0"])
-@no_twin("a test")
 def test_it(model, level):
     '''The level is at least a half.
 

@@ -1,4 +1,4 @@
-"""What stands beside an estimate decides: controls make void, an absence has to be shown to see, a full scale is open."""
+"""What stands beside an estimate decides: controls make void, an absence has to be shown to see."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def around(level, columns=("value",), source="topic/restored--mini-0--12345678.j
 ONE = around(1.0, source="topic/restored--mini-0--00000000.jsonl")
 
 
-# --- control= ----------------------------------------------------------------------------------------------------------
+# --- control= -----------------------------------------------------------------------------------------------------
 
 ESTIMATES = {
     "mean": lambda level, **beside: mean(around(level), **_made(beside)),
@@ -129,7 +129,7 @@ def test_a_control_in_a_chain_is_held_against_both_ends():
         assert [one.word for one in judged.asserted.controls] == ["void" if void else "passed"]
 
 
-# --- beside= -----------------------------------------------------------------------------------------------------------
+# --- beside= ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("estimate", ESTIMATES.values(), ids=ESTIMATES)
@@ -174,7 +174,7 @@ def test_a_presence_takes_a_control_and_an_absence_what_stands_beside_it():
         bool(ESTIMATES["mean"](0.1, control=0.9) <= 0.4)
 
 
-# --- the whole ---------------------------------------------------------------------------------------------------------
+# --- the whole ----------------------------------------------------------------------------------------------------
 
 
 def test_claim_and_control_above_95_percent_of_the_whole_are_not_told_apart():
@@ -190,14 +190,14 @@ def test_claim_and_control_above_95_percent_of_the_whole_are_not_told_apart():
 
 
 def test_two_sides_of_a_difference_above_95_percent_of_the_whole_are_not_told_apart():
-    with pytest.raises(Inconclusive, match="saturated: the two sides, 0.99 and 0.96, lie above 95% of the whole"):
+    with pytest.raises(Inconclusive, match=r"saturated: the two sides, 0\.99 and 0\.96, lie above 95% of the whole"):
         bool(difference(around(0.99), around(0.96), whole=1.0) >= 0.01)
     assert difference(around(0.99), around(0.9), whole=1.0) >= 0.01
     assert difference(around(0.99), around(0.96)) >= 0.01
 
 
 def test_a_whole_of_nothing_is_refused():
-    with pytest.raises(ValueError, match="whole=0.0: there is nothing to lie near it"):
+    with pytest.raises(ValueError, match=r"whole=0\.0: there is nothing to lie near it"):
         mean(around(0.5), control=around(0.1), whole=0.0)
 
 
