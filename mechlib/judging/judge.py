@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import CodeType
 from typing import Any, cast
@@ -157,19 +157,25 @@ def judge(claim: Claim, arguments: dict[str, Any], identity: dict[str, Any], aud
     if first.word in ("SUPPORTED", "REFUTED", "INCONCLUSIVE", "VOID"):
         read_by_twins, twin_trace = judge_twins(record, arguments, lambda twin: attempt(claim, twin, gates_open=True))
         trace = trace or twin_trace
-        decide(record, _controls(claim, arguments, first, record))
+        decide(record, _controls(claim, arguments, first, record, audit))
     _add_what_was_read(record, first.read, read_by_twins)
     record.ok = _is_fine(record)
     record.seconds = round(time.perf_counter() - start, 3)
     return record, trace
 
 
-def _controls(claim: Claim, arguments: dict[str, Any], first: Attempt, record: Record) -> tuple[Control, ...]:
-    """What the claim names beside its estimate, else what the house exchanges its parts for (R31)."""
+def _controls(
+    claim: Claim, arguments: dict[str, Any], first: Attempt, record: Record, audit: bool
+) -> tuple[Control, ...]:
+    """What the claim names beside its estimate, else what the house exchanges its parts for (R31).
+
+    In an audit no other parts are measured: twenty questions for each would make hours of minutes.
+    """
     named = first.asserted.controls if first.asserted is not None else ()
     if named or record.verdict != "SUPPORTED" or record.twin == "by kind":
         return named
-    return run_controls(claim, arguments, first, current(claim.function.__code__.co_filename))
+    place = current(claim.function.__code__.co_filename)
+    return run_controls(claim, arguments, first, replace(place, mode="frozen") if audit else place)
 
 
 def _add_what_was_read(record: Record, own: list[EvidenceUse], by_twins: list[EvidenceUse]) -> None:

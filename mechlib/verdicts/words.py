@@ -45,8 +45,8 @@ WORDINGS: dict[Outcome, Wording] = {
         "the claim holds on an untrained or permuted twin as well, or of other parts than its own: it does not need "
         "what was learned, or what it names",
         "void",
-        "if it is true of any network, or of any part, claim a difference, or the prediction simply failed, keep it and "
-        "mark it",
+        "if it is true of any network, or of any part, claim a difference, or the prediction simply failed, keep it "
+        "and mark it",
     ),
     "GATED": Wording(
         "‖", "G", "yellow", "the model was not shown to do the task, so nothing is claimed about how it does it"
