@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from mechlib.checkpoints.checkpoint import published as published
     from mechlib.evidence.decorator import exploring as exploring
     from mechlib.figures.show import show as show
-    from mechlib.judging.marks import no_twin as no_twin
     from mechlib.judging.marks import open_question as open_question
     from mechlib.judging.marks import refuted as refuted
     from mechlib.judging.marks import void as void

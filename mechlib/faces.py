@@ -17,7 +17,7 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
         "mechlib.checkpoints.checkpoint": ("published",),
         "mechlib.evidence.decorator": ("exploring",),
         "mechlib.figures.show": ("show",),
-        "mechlib.judging.marks": ("no_twin", "open_question", "refuted", "void"),
+        "mechlib.judging.marks": ("open_question", "refuted", "void"),
         "mechlib.measurement": ("Measurement",),
         "mechlib.parts.circuits": ("Circuit", "circuit", "circuit_of"),
         "mechlib.parts.graphs": ("Graph",),

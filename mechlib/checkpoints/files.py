@@ -10,13 +10,15 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from typing import Final
 
 from mechlib.checkpoints import native, planted
-from mechlib.checkpoints.checkpoint import Checkpoint, IncompleteModel, WeightsMissing
+from mechlib.checkpoints.checkpoint import Checkpoint, IncompleteModel, Twin, WeightsMissing
 from mechlib.checkpoints.reading import FileState, file_state, json_of, parsed
 from mechlib.checkpoints.tokenizer import telling
 
-RECIPE = 1  # of the twins: raise it when mechlib.lab.models makes them differently, so that their evidence is remade
+# Of the twins: raise one when mechlib.lab.models makes such twins differently, so that their evidence is remade.
+RECIPES: Final[dict[Twin, int]] = {"untrained": 2, "permuted": 1}
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.ckpt")
 SAYS_NOTHING = ("transformers_version", "_name_or_path", "dtype", "torch_dtype")  # of config.json
 # What torch.compile, DataParallel and FSDP put before the names of tensors, and where the model itself is.
@@ -165,7 +167,7 @@ def weight_hash(model: Checkpoint) -> str:
         require_here(model)
         sums = file_hashes(model)
         base = next(iter(sums.values())) if len(sums) == 1 else _sha256(json.dumps(sums, sort_keys=True).encode())
-    return f"{base}+{model.twin}.{RECIPE}" if model.twin else base
+    return f"{base}+{model.twin}.{RECIPES[model.twin]}" if model.twin else base
 
 
 def config_hashes(model: Checkpoint) -> tuple[str, str]:

@@ -23,6 +23,7 @@ from typing import Any
 
 from mechlib.checkpoints.reading import FileState, file_state
 from mechlib.evidence.modules import digest, normalised
+from mechlib.judging.controls.keywords import misplaced
 from mechlib.judging.marks import MARKS, Mark
 
 _SYMBOLS = {ast.GtE: ">=", ast.Gt: ">", ast.LtE: "<=", ast.Lt: "<"}
@@ -56,6 +57,8 @@ class Claim:
         self._check_gates()
         self._check_body()
         self._check_decorators()
+        if wrong := misplaced(self.tree, self.comparison, self.function.__globals__):
+            raise NoClaim(f"{self.name} {wrong}")
 
     @property
     def name(self) -> str:
@@ -152,10 +155,10 @@ class Claim:
     def _check_decorators(self) -> None:
         for decorator in self.tree.decorator_list:
             name = ast.unparse(decorator.func if isinstance(decorator, ast.Call) else decorator)
-            if name != "pytest.mark.parametrize" and name.removeprefix("mechlib.") not in (*MARKS, "no_twin"):
+            if name != "pytest.mark.parametrize" and name.removeprefix("mechlib.") not in MARKS:
                 raise NoClaim(
                     f"{self.name} is decorated with @{name}: claims take @pytest.mark.parametrize, "
-                    f"{', '.join(f'@{mark}' for mark in MARKS)} and @no_twin"
+                    f"{', '.join(f'@{mark}' for mark in MARKS)}"
                 )
 
     def check_marks(self, models: set[str], cases: set[str]) -> None:
@@ -199,11 +202,6 @@ class Claim:
                 f"{self.name} is marked {' and '.join(word for word, _ in found)} on {case or model}: choose one"
             )
         return found[0] if found else ("", "")
-
-    @property
-    def without_twins(self) -> str:
-        """The reason of `@no_twin`; empty where twins are wanted."""
-        return next((mark.args[0] for mark in getattr(self.function, "pytestmark", []) if mark.name == "no_twin"), "")
 
     def _check_gates(self) -> None:
         """A chain in a gate would be two comparisons, of which only the second comes back."""

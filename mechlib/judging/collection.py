@@ -113,7 +113,7 @@ def _check(item: pytest.Function, siblings: list[pytest.Function]) -> None:
     claims.check_arguments(claim, [name for name in item.fixturenames if name != "request"], arguments)
     if arguments and not _ID.fullmatch(item.callspec.id):
         raise claims.NoClaim(f"{claim.name} has the id {item.callspec.id!r}: use letters, digits, and _ . - only")
-    foreign = sorted({mark.name for mark in item.iter_markers()} - {"parametrize", "no_twin", *MARKS})
+    foreign = sorted({mark.name for mark in item.iter_markers()} - {"parametrize", *MARKS})
     if foreign:
         raise claims.NoClaim(f"{claim.name} is marked {', '.join(foreign)}: pytest's own marks would hide its verdict")
     if not item.config.getoption("model"):
@@ -146,7 +146,7 @@ def _one_line(error: BaseException) -> str:
         where = f"{Path(cause.filename or '').name}, line {cause.lineno}"
         return f"{where}: `{(cause.text or '').strip()}` is no Python: {cause.msg}"
     if "not found in `markers`" in str(error):
-        return f"{error}: outcomes are marked @refuted, @open_question or @void, opting out of twins @no_twin"
+        return f"{error}: outcomes are marked @refuted, @open_question or @void"
     return ""
 
 

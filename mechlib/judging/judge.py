@@ -5,21 +5,26 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import CodeType
 from typing import Any, cast
 
 import pytest
 
-from mechlib.checkpoints.checkpoint import NotPublished, UnknownModel, twins
+from mechlib.checkpoints.checkpoint import NotPublished, UnknownModel
 from mechlib.evidence import EvidenceUse, NoEvidence, uses
+from mechlib.evidence.decorator import current
 from mechlib.figures.show import Shown, collecting_figures, entry
 from mechlib.judging.claim import Claim
+from mechlib.judging.controls.deciding import decide
+from mechlib.judging.controls.run import run_controls
+from mechlib.judging.controls.twins import judge_twins
 from mechlib.parts.heads import DoubleDipping, EmptySelection
 from mechlib.statistics import RatioRefused, TooFew
-from mechlib.verdicts.record import Comparison, ModelRead, Record, TwinOutcome
-from mechlib.verdicts.verdict import Gated, Inconclusive, Outcome, Refuted, Verdict, judging
+from mechlib.verdicts.controls import Control
+from mechlib.verdicts.record import Comparison, ModelRead, Record
+from mechlib.verdicts.verdict import Gated, Inconclusive, Outcome, Refuted, Verdict, Void, judging
 
 
 class NotAsked(Exception):
@@ -72,6 +77,8 @@ def _call(claim: Claim, arguments: dict[str, Any]) -> tuple[str, str, str]:
         claim.function(**arguments)
     except Refuted as error:
         return "REFUTED", str(error), ""
+    except Void as error:
+        return "VOID", str(error), ""
     except Inconclusive as error:
         return "INCONCLUSIVE", str(error), ""
     except Gated as error:
@@ -147,26 +154,40 @@ def judge(claim: Claim, arguments: dict[str, Any], identity: dict[str, Any], aud
     record = _record(claim, first, str(arguments.get("model", "")), identity)
     trace = first.trace
     read_by_twins: list[EvidenceUse] = []
-    answered = first.word in ("SUPPORTED", "REFUTED", "INCONCLUSIVE")
-    if claim.without_twins:
-        record.twin, record.twin_reason = "opted out", claim.without_twins
-    elif answered and record.model:
-        read_by_twins, twin_trace = _judge_twins(claim, arguments, record)
+    if first.word in ("SUPPORTED", "REFUTED", "INCONCLUSIVE", "VOID"):
+        read_by_twins, twin_trace = judge_twins(record, arguments, lambda twin: attempt(claim, twin, gates_open=True))
         trace = trace or twin_trace
-    elif answered and record.models:
-        names = ", ".join(model.name for model in record.models)
-        record.verdict = "ERROR"
-        record.message = (
-            f"{claim.name} reads evidence of {names} but takes no `model`, so that it has no twins: "
-            "name the parameter `model`, or give the reason in @no_twin"
-        )
-    record.twin_evidence = _paths(read_by_twins)
-    record.flags = sorted({*record.flags, *_flags(read_by_twins)})
-    record.measured = sum(reading.measured for reading in [*first.read, *read_by_twins])
-    record.reproduced = sum(reading.reproduced for reading in [*first.read, *read_by_twins])
+        decide(record, _controls(claim, arguments, first, record, audit))
+    _add_what_was_read(record, first.read, read_by_twins)
     record.ok = _is_fine(record)
     record.seconds = round(time.perf_counter() - start, 3)
     return record, trace
+
+
+def _controls(
+    claim: Claim, arguments: dict[str, Any], first: Attempt, record: Record, audit: bool
+) -> tuple[Control, ...]:
+    """What the claim names beside its estimate, else what the house exchanges its parts for (R31).
+
+    In an audit no other parts are measured: twenty questions for each would make hours of minutes.
+    """
+    named = first.asserted.controls if first.asserted is not None else ()
+    if named or record.verdict != "SUPPORTED" or record.twin == "by kind":
+        return named
+    place = current(claim.function.__code__.co_filename)
+    return run_controls(claim, arguments, first, replace(place, mode="frozen") if audit else place)
+
+
+def _add_what_was_read(record: Record, own: list[EvidenceUse], by_twins: list[EvidenceUse]) -> None:
+    """Files, what was measured of them in this run, and the cautions that go with them."""
+    record.twin_evidence = _paths(by_twins)
+    record.control_evidence = sorted({control.evidence for control in record.controls if control.evidence})
+    of_controls = {flag for control in record.controls for flag in control.flags}
+    record.flags = sorted({*record.flags, *_flags(by_twins), *of_controls})
+    anew = {control.evidence for control in record.controls if control.reproduced}
+    measured = anew | {control.evidence for control in record.controls if control.measured}
+    record.measured = sum(reading.measured for reading in [*own, *by_twins]) + len(measured)
+    record.reproduced = sum(reading.reproduced for reading in [*own, *by_twins]) + len(anew)
 
 
 def _record(claim: Claim, first: Attempt, model: str, identity: dict[str, Any]) -> Record:
@@ -196,37 +217,6 @@ def _record(claim: Claim, first: Attempt, model: str, identity: dict[str, Any]) 
             first.word = record.verdict = "ERROR"
             record.message = str(error)
     return record
-
-
-def _judge_twins(claim: Claim, arguments: dict[str, Any], record: Record) -> tuple[list[EvidenceUse], str]:
-    """Adds the twins' outcomes to the record and lets them decide whether the claim is VOID."""
-    read: list[EvidenceUse] = []
-    trace = ""
-    for twin in twins(record.model):
-        outcome = attempt(claim, {**arguments, "model": twin}, gates_open=True)
-        read += outcome.read
-        trace = trace or outcome.trace
-        comparison = _plain(outcome.asserted)
-        record.twins.append(TwinOutcome(twin, outcome.word, outcome.message, comparison))
-    words = [twin.word for twin in record.twins]
-    missing = [twin for twin in record.twins if twin.word == "NOT RUN"]
-    broken = [twin for twin in record.twins if twin.word == "ERROR"]
-    if missing or broken:
-        worst = (broken or missing)[0]
-        record.verdict = "ERROR" if broken else "NOT RUN"
-        record.message = f"on the twin {worst.model}: {worst.reason}"
-    elif "SUPPORTED" in words:
-        record.twin = "void"
-        if record.verdict == "SUPPORTED":
-            record.verdict = "VOID"
-            held = next(twin for twin in record.twins if twin.word == "SUPPORTED")
-            also = f"but also {held.reason} on {held.model}"
-            record.message = f"{record.message}; {also}: the claim does not need what was learned"
-    elif "silent" in words:
-        record.twin = "silent"
-    else:
-        record.twin = "controlled"
-    return read, trace
 
 
 def _is_fine(record: Record) -> bool:

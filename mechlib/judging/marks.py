@@ -68,10 +68,5 @@ def open_question(reasons: dict[str, str] | str) -> Callable[[Claimed], Claimed]
 
 
 def void(reasons: dict[str, str] | str) -> Callable[[Claimed], Claimed]:
-    """Marks the models on which the claim came out VOID, true of a twin too. Any other outcome there fails."""
+    """Marks the models on which the claim came out VOID, true of a twin or a control too. Any other outcome fails."""
     return _outcomes("void", reasons)
-
-
-def no_twin(reason: str) -> Callable[[Claimed], Claimed]:
-    """Opts a claim out of its twins: an equivalence, an identity, a claim that no learned weight can make false."""
-    return _outcomes("no_twin", reason)

@@ -81,8 +81,6 @@ def pytest_configure(config: pytest.Config) -> None:
     for mark in MARKS:
         known = f"{mark}(reasons): a known outcome of a claim, see mechlib.judging.marks.{mark}"
         config.addinivalue_line("markers", known)
-    twins = "no_twin(reason): the claim is not held against its twins, see mechlib.judging.marks.no_twin"
-    config.addinivalue_line("markers", twins)
     root = config.rootpath
     _refuse_former_addresses(config)
     config.args[:] = [_as_node(argument, root) for argument in config.args]

@@ -117,7 +117,7 @@ class Planner:
         asked: list[Asked] = []
         ended = _call(claim, arguments, store, asked, gates_open=False)
         own = len({one.name for one in asked})
-        if ended != "gated" and not claim.without_twins and "model" in arguments:
+        if ended != "gated" and "model" in arguments:
             for twin in twins(str(arguments["model"])):
                 again = _call(claim, {**arguments, "model": twin}, store, asked, gates_open=True)
                 ended = "open" if "open" in (ended, again) else ended

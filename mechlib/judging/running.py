@@ -18,6 +18,7 @@ from mechlib.judging.options import STORE
 from mechlib.judging.session import QUESTION, RECORD, record_of
 from mechlib.report.content.titles import reading_place
 from mechlib.report.outputs.audit_table import NOT_ASKED
+from mechlib.verdicts.controlled import UNCONTROLLED
 from mechlib.verdicts.record import Record
 from mechlib.verdicts.words import WORDINGS
 
@@ -102,5 +103,6 @@ def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -
     colour = wording.colour if record.ok else "red"
     category = {"SUPPORTED": "passed"}.get(record.verdict, record.verdict.lower()) if record.ok else "failed"
     word = f"{record.verdict} (as marked)" if record.ok and record.expected else record.verdict
+    word += f", {UNCONTROLLED}" if record.uncontrolled else ""
     word += " (changed after evidence)" if record.history else ""
     return category, "" if config.stash.get(BAR, False) else wording.letter, (word, {colour: True})

@@ -5,6 +5,7 @@ or a Family where a measurement has several columns. Rows are put into an order 
 that an estimate is a function of what was measured on which unit and of nothing else.
 """
 
+from mechlib.statistics.circuits.dependence import distance_correlation
 from mechlib.statistics.circuits.faithfulness import cmd, cpr, faithfulness, gap, share_kept
 from mechlib.statistics.circuits.hypotheses import (
     equivalence,
@@ -17,7 +18,6 @@ from mechlib.statistics.circuits.nulls import above_null, permutation_p, sign_fl
 from mechlib.statistics.circuits.recovery import precision, recall
 from mechlib.statistics.circuits.stability import agreement_of_halves, overlap
 from mechlib.statistics.correlations import correlation
-from mechlib.statistics.dependence import distance_correlation
 from mechlib.statistics.differences import difference
 from mechlib.statistics.intervals.resampling import TooFew, set_seed_offset
 from mechlib.statistics.means import RatioRefused, mean, proportion, ratio

@@ -8,6 +8,7 @@ import numpy as np
 
 from mechlib.measurement import Measurement, subtracted
 from mechlib.statistics.assembly import aligned, assembled, columns_of_difference, with_sources
+from mechlib.statistics.beside import Others, named, saturated
 from mechlib.statistics.estimate import Estimate, plural
 from mechlib.statistics.families import Family
 from mechlib.statistics.intervals.interval import Interval, interval
@@ -16,13 +17,35 @@ from mechlib.statistics.intervals.shares import interval_of_paired_shares, inter
 from mechlib.statistics.intervals.tails import LEVEL
 
 
-def difference(first: Measurement, second: Measurement, across: str | None = None) -> Estimate | Family:
+def difference(
+    first: Measurement,
+    second: Measurement,
+    across: str | None = None,
+    *,
+    control: Others = None,
+    beside: Others = None,
+    whole: Measurement | float | None = None,
+) -> Estimate | Family:
     """First less second: paired where both were measured on the same units, between two samples where they share none.
 
-    Either may have a single column while the other has several; that makes a Family. `across` as in `mean`.
+    Either may have a single column while the other has several; that makes a Family. Other arguments as in `mean`: a
+    control, or what stands beside, takes the place of the first. Where both sides lie above 95 % of the `whole` they
+    are not told apart, and a comparison is INCONCLUSIVE.
 
     Raises ValueError where only some units are shared, TooFew as `mean` does.
     """
+    made = named(
+        _difference(first, second, across),
+        first,
+        lambda other: _difference(other, second, across),
+        control,
+        beside,
+        whole,
+    )
+    return saturated(made, (first.values.mean(axis=0), second.values.mean(axis=0)), whole)
+
+
+def _difference(first: Measurement, second: Measurement, across: str | None) -> Estimate | Family:
     shared = set(first.units) & set(second.units)
     if not shared:
         return with_sources(_unpaired(first, second, across), first, second)

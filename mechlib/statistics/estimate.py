@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, NoReturn
 
 from mechlib.measurement import ROUNDING
-from mechlib.statistics.deciding import decided
+from mechlib.statistics.deciding import Named, decided, held
 from mechlib.statistics.intervals.tails import (
     LEVEL,
     Z,
@@ -57,6 +57,7 @@ class Estimate:
     monte_carlo   Monte-Carlo standard error of the interval's ends; 0 where nothing was resampled
     simultaneous  whether the interval holds together with those of a family
     trials        for shares: the (effective) number of independent trials behind the interval
+    named         what an author named beside it (mechlib.statistics.beside); no part of its plain data
     distribution  of the units; `strip` has (label, n, mean) for each stratum or cluster
     sources       evidence files, relative to artifacts/evidence
 
@@ -82,6 +83,7 @@ class Estimate:
     strip: tuple[tuple[str, int, float], ...] = ()
     df: float | None = None
     trials: float | None = None
+    named: Named | None = None
 
     __array_ufunc__ = None  # a numpy scalar on the left leaves the comparison to us
 
@@ -125,7 +127,7 @@ class Estimate:
 
     def held_against(self, bounds: tuple[Bound, ...]) -> Verdict:
         """The verdict of this interval on these bounds."""
-        return decided(self, bounds, subject=self)
+        return held(decided(self, bounds, subject=self), (self,))
 
     @property
     def sample(self) -> int:
@@ -207,7 +209,8 @@ class Estimate:
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain data without NaN."""
-        plain = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        plain = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name != "named"}
+        plain["whole"] = self.named.whole if self.named else None
         plain["distribution"] = asdict(self.distribution) if self.distribution else None
         plain["strip"] = [list(row) for row in self.strip]
         return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}

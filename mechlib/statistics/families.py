@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, NoReturn
 
-from mechlib.statistics.deciding import decided
+from mechlib.statistics.deciding import decided, held
 from mechlib.statistics.estimate import Estimate, comparison, margin
 from mechlib.verdicts.verdict import Bound, Verdict, Word
 
@@ -63,7 +63,7 @@ class Group:
 
     def held_against(self, bounds: tuple[Bound, ...]) -> Verdict:
         """One word for all members: the worst of them under `every`, the best under `some`."""
-        members = tuple(estimate.held_against(bounds) for estimate in self.estimates)
+        members = tuple(decided(estimate, bounds, estimate) for estimate in self.estimates)
         words = {member.word for member in members}
         order: tuple[Word, ...] = ("REFUTED", "INCONCLUSIVE", "SUPPORTED")
         if self.kind == "some":
@@ -72,7 +72,7 @@ class Group:
         those = [one for one, member in zip(self.estimates, members, strict=True) if member.word == word]
         worst_first = sorted(those, key=lambda estimate: _slack(estimate, bounds))
         deciding = worst_first[0 if self.kind == "every" else -1]
-        return decided(deciding, bounds, self, members, self.kind, word)
+        return held(decided(deciding, bounds, self, members, self.kind, word), self.estimates, self.kind)
 
 
 def every(estimates: Family | Iterable[Estimate]) -> Group:

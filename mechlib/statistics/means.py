@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from mechlib.measurement import TOTAL, Measurement
 from mechlib.statistics.assembly import aligned, assembled, identity, strips_of, with_sources
+from mechlib.statistics.beside import Others, named
 from mechlib.statistics.estimate import Estimate
 from mechlib.statistics.families import Family
 from mechlib.statistics.intervals.interval import interval
@@ -18,22 +19,36 @@ class RatioRefused(ValueError):
     """The denominator's interval does not lie wholly above zero, so a share of it means nothing."""
 
 
-def mean(measured: Measurement, across: str | None = None) -> Estimate | Family:
+def mean(
+    measured: Measurement,
+    across: str | None = None,
+    *,
+    control: Others = None,
+    beside: Others = None,
+    whole: Measurement | float | None = None,
+) -> Estimate | Family:
     """The mean over units; where units share clusters, the mean of the cluster means.
 
-    across  what it generalises over: by default the units ("prompts") or, where they share clusters, "templates";
-            say "names" where clusters are names, "these templates" where they are held fixed
+    across   what it generalises over: by default the units ("prompts") or, where they share clusters, "templates";
+             say "names" where clusters are names, "these templates" where they are held fixed
+    control  the same measured of what the claim must not hold of: another part, a random direction; one or a tuple
+    beside   of a claim that something is absent: the same measured of what the instrument is known to see
+    whole    what all of the effect comes to, so that claim and control above 95 % of it are not told apart
 
-    Raises TypeError for yes/no values (a proportion is meant), TooFew where no interval is honest.
+    Raises TypeError for yes/no values (a proportion is meant), TooFew where no interval is honest; for what stands
+    beside it as `mechlib.statistics.beside.named` does.
     """
     if measured.yes_no:
         raise TypeError("a mean of yes/no values: did you mean proportion(measurement)?")
     drawn = sample(measured, across)
-    return assembled(measured, drawn, interval(drawn, measured.columns), measured.values, measured.columns)
+    made = assembled(measured, drawn, interval(drawn, measured.columns), measured.values, measured.columns)
+    return named(made, measured, lambda other: mean(other, across), control, beside, whole)
 
 
-def proportion(measured: Measurement, across: str | None = None) -> Estimate | Family:
-    """The share of units with a yes; `across` as in `mean`.
+def proportion(
+    measured: Measurement, across: str | None = None, *, control: Others = None, beside: Others = None
+) -> Estimate | Family:
+    """The share of units with a yes, of which the whole is 1; arguments as in `mean`.
 
     Raises TypeError where values are no yes/no, TooFew below five clusters.
     """
@@ -59,20 +74,28 @@ def proportion(measured: Measurement, across: str | None = None) -> Estimate | F
         )
         for column, share in enumerate(found)
     ]
-    return made[0] if family == 1 else Family(tuple(made), measured.of)
+    whole = made[0] if family == 1 else Family(tuple(made), measured.of)
+    return named(whole, measured, lambda other: proportion(other, across), control, beside, 1.0)
 
 
 def ratio(
-    measured: Measurement, denominator: Measurement | None = None, across: str | None = None
+    measured: Measurement,
+    denominator: Measurement | None = None,
+    across: str | None = None,
+    *,
+    control: Others = None,
+    beside: Others = None,
 ) -> Estimate | Family:
     """Mean over mean, numerator and denominator of the same units: a share of a whole, never a mean of shares.
 
     `ratio(shares["5.1"], shares["total"])`; with one argument the denominator is the column "total", or else the
-    second of two columns. Several numerators make a Family. `across` as in `mean`.
+    second of two columns. Several numerators make a Family. Other arguments as in `mean`; a control or what stands
+    beside is a numerator over the denominator that is given, else both as the first argument is. The whole is 1.
 
     Raises RatioRefused unless the denominator's interval lies wholly above zero, TooFew as `mean` does.
     Source: docs/STATISTICS.md, R3; intervals after Cochran 1977, section 6, studentised by the bootstrap.
     """
+    given = denominator
     if denominator is None:
         measured, denominator = _split(measured)
     denominator = aligned(denominator, measured)
@@ -82,7 +105,8 @@ def ratio(
     found = interval(drawn, measured.columns)
     measured = replace(measured, notes=(*measured.notes, *denominator.notes))
     made = assembled(measured, drawn, found, measured.values / below, measured.columns)
-    return with_sources(made, measured, denominator)
+    made = with_sources(made, measured, denominator)
+    return named(made, measured, lambda other: ratio(other, given, across), control, beside, 1.0)
 
 
 def _split(measured: Measurement) -> tuple[Measurement, Measurement]:

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
 
+from mechlib.verdicts.controlled import UNCONTROLLED, Controlled, TwinWord
+from mechlib.verdicts.controls import Control
 from mechlib.verdicts.verdict import Kind, Outcome, Sign, Word
 from mechlib.verdicts.words import WORDINGS
 
 # The words that a claim can end with, in the order in which a reader wants them counted.
 WORDS: tuple[Outcome, ...] = tuple(WORDINGS)
-# What became of the twins of a claim.
-TwinWord = Literal["controlled", "silent", "void", "opted out", "none"]
-TWIN_WORDS: tuple[TwinWord, ...] = ("controlled", "silent", "void", "opted out", "none")
 
 
 class Spread(Struct, frozen=True):
@@ -55,6 +54,7 @@ class EstimateEntry(Struct, frozen=True):
     strip: tuple[tuple[str, int, float], ...] = ()
     df: float | None = None
     trials: float | None = None
+    whole: float | None = None
 
     def __post_init__(self) -> None:
         _refuse_nan(self, "value", "low", "high", "se", "monte_carlo", "df", "trials")
@@ -90,6 +90,7 @@ class Comparison(Struct, frozen=True):
     n_to_decide: int | None = None
     p_supported: float = 1.0
     p_refuted: float = 1.0
+    controls: tuple[Control, ...] = ()
 
     def __post_init__(self) -> None:
         _refuse_nan(self, "detectable", "p_supported", "p_refuted")
@@ -188,8 +189,11 @@ class Record(Struct):
     comparison  the asserted comparison; None where none was reached
     gates       the comparisons given to `requires`
     others      every further comparison, so that no number can be hidden
-    twin        one of TWIN_WORDS; `twin_reason` says why a claim opted out
-    evidence    paths below artifacts/evidence of what was read for the model itself, twins' files in `twin_evidence`
+    twin        one of TWIN_WORDS (mechlib.verdicts.controlled)
+    controls    what the claim names beside its estimate, or came to with other parts in the place of its own
+    controlled  what all this amounts to
+    evidence    paths below artifacts/evidence of what was read for the model itself, twins' files in `twin_evidence`,
+                those of exchanged parts in `control_evidence`
     flags       words of caution: "OLDER INSTRUMENTS", "no variation seen", ...
     history     lines about a bound, metric, split or n that changed after evidence, shown for good
     models      checkpoints that were read
@@ -216,10 +220,12 @@ class Record(Struct):
     gates: list[Comparison] = field(default_factory=list)
     others: list[Comparison] = field(default_factory=list)
     twin: TwinWord = "none"
-    twin_reason: str = ""
     twins: list[TwinOutcome] = field(default_factory=list)
     evidence: list[str] = field(default_factory=list)
     twin_evidence: list[str] = field(default_factory=list)
+    controls: list[Control] = field(default_factory=list)
+    controlled: Controlled = Controlled()
+    control_evidence: list[str] = field(default_factory=list)
     shown: list[ShownFigure] = field(default_factory=list)
     flags: list[str] = field(default_factory=list)
     history: list[str] = field(default_factory=list)
@@ -227,6 +233,11 @@ class Record(Struct):
     seconds: float = 0.0
     measured: int = 0
     reproduced: int = 0
+
+    @property
+    def uncontrolled(self) -> bool:
+        """Whether it is supported and nothing that could have failed stands beside it: no headline rests on it."""
+        return self.controlled.by == UNCONTROLLED
 
     def to_json(self) -> str:
         """One line of JSON."""

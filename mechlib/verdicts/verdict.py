@@ -16,6 +16,10 @@ from numbers import Real
 from types import CodeType
 from typing import Any, Literal, Protocol
 
+import msgspec
+
+from mechlib.verdicts.controls import Control
+
 # What a comparison can say, and what a claim can end with besides.
 Word = Literal["SUPPORTED", "REFUTED", "INCONCLUSIVE"]
 Outcome = Literal["SUPPORTED", "REFUTED", "INCONCLUSIVE", "VOID", "GATED", "NOT RUN", "ERROR"]
@@ -24,20 +28,22 @@ Bound = tuple[Sign, float]
 Kind = Literal["one", "every", "some"]
 
 
-class Refuted(AssertionError):
+class _Failed(AssertionError):
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__("; ".join(said for said in (str(verdict), verdict.voided) if said))
+        self.verdict = verdict
+
+
+class Refuted(_Failed):
     """The interval lies wholly on the other side of the bound."""
 
-    def __init__(self, verdict: Verdict) -> None:
-        super().__init__(str(verdict))
-        self.verdict = verdict
+
+class Inconclusive(_Failed):
+    """The interval straddles the bound, or what stands beside it cannot be told from it."""
 
 
-class Inconclusive(AssertionError):
-    """The interval straddles the bound."""
-
-    def __init__(self, verdict: Verdict) -> None:
-        super().__init__(str(verdict))
-        self.verdict = verdict
+class Void(_Failed):
+    """The claim holds of its control as well: of a part that it is not about."""
 
 
 class Gated(Exception):
@@ -54,11 +60,9 @@ class Estimated(Protocol):
     @property
     def name(self) -> str:
         """The column that was estimated; "" where there is one only."""
-        ...
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain data without NaN."""
-        ...
 
 
 class Subject(Protocol):
@@ -66,7 +70,6 @@ class Subject(Protocol):
 
     def held_against(self, bounds: tuple[Bound, ...]) -> Verdict:
         """The verdict on these bounds."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +85,7 @@ class Verdict:
     n_to_decide  the sample that would decide an INCONCLUSIVE comparison with power 80 %; None beyond a hundredfold
     p_supported, p_refuted  the levels at which the interval's end reaches the bound, as evidence for and against
     members      the verdicts on all members, where there are several
+    controls     what `control=` and `beside=` came to
 
     Source: docs/STATISTICS.md, R12 and R14.
     """
@@ -98,6 +102,7 @@ class Verdict:
     members: tuple[Verdict, ...] = ()
     kind: Kind = "one"
     subject: Subject | None = field(default=None, repr=False)
+    controls: tuple[Control, ...] = ()
 
     def __bool__(self) -> bool:
         judged = the_running_claim.get()
@@ -105,9 +110,19 @@ class Verdict:
             asking = sys._getframe(1)
             judged.asked_in = (asking.f_code, asking.f_lineno)
         decides = self if judged is None else judged.deciding(self)
-        if decides is None or decides.word == "SUPPORTED":
+        if decides is None or (decides.word == "SUPPORTED" and not decides.controls):
             return True
-        raise (Refuted if decides.word == "REFUTED" else Inconclusive)(decides)
+        if wrong := [control.message for control in decides.controls if control.word == "error"]:
+            raise ValueError(wrong[0])
+        if decides.word == "SUPPORTED" and not decides.voided:
+            return True
+        raise {"SUPPORTED": Void, "REFUTED": Refuted, "INCONCLUSIVE": Inconclusive}[decides.word](decides)
+
+    @property
+    def voided(self) -> str:
+        """What a control says against it in one line; "" where none does."""
+        held = [control.message for control in self.controls if control.word == "void" and self.word == "SUPPORTED"]
+        return f"but of its control too, {held[0]}: it does not need what it names" if held else ""
 
     @property
     def bound(self) -> str:
@@ -138,15 +153,13 @@ class Verdict:
             "n_to_decide": self.n_to_decide if self.word == "INCONCLUSIVE" else None,
             "p_supported": self.p_supported,
             "p_refuted": self.p_refuted,
+            "controls": [msgspec.structs.asdict(control) for control in self.controls],
         }
 
 
 def bound_text(bound: float) -> str:
     """A bound as it is written in every output: two decimals where they are enough."""
     return f"{bound:.2f}" if round(bound, 2) == bound else f"{bound:.6g}"
-
-
-# --- asking -------------------------------------------------------------------------------------------------------
 
 
 def requires(gate: Verdict) -> None:

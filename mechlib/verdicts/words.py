@@ -31,7 +31,10 @@ _FAILED = "if the prediction simply failed, keep it and mark it"
 # In the order in which a reader wants them counted.
 WORDINGS: dict[Outcome, Wording] = {
     "SUPPORTED": Wording(
-        "✓", ".", "green", "the whole interval lies on the claimed side of the bound, and the claim holds on no twin"
+        "✓",
+        ".",
+        "green",
+        "the whole interval lies on the claimed side of the bound, and the claim holds on no twin, of no control",
     ),
     "REFUTED": Wording("✗", "R", "yellow", "the whole interval lies on the other side", "refuted", _FAILED),
     "INCONCLUSIVE": Wording("?", "I", "yellow", "the interval straddles the bound", "open_question", _FAILED),
@@ -39,10 +42,11 @@ WORDINGS: dict[Outcome, Wording] = {
         "∅",
         "V",
         "yellow",
-        "the claim holds on an untrained or permuted twin as well: it does not need what was learned",
+        "the claim holds on an untrained or permuted twin as well, or of other parts than its own: it does not need "
+        "what was learned, or what it names",
         "void",
-        "if it is true of any network, claim a difference to the twin, or the prediction simply failed, keep it and "
-        "mark it",
+        "if it is true of any network, or of any part, claim a difference, or the prediction simply failed, keep it "
+        "and mark it",
     ),
     "GATED": Wording(
         "‖", "G", "yellow", "the model was not shown to do the task, so nothing is claimed about how it does it"

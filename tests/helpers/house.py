@@ -28,6 +28,8 @@ def around(model: str, level: float, on_twins: float, n: int) -> Measurement:
     return Measurement(middle + np.linspace(-0.1, 0.1, n), units=tuple(f"u{i}" for i in range(n)), unit="sequence")
 """
 
+SHAPE = {"n_layer": 4, "n_head": 12, "n_embd": 8, "vocab_size": 10}  # enough heads for parts to be exchanged
+
 
 def build(root: Path, claims: str, models: tuple[str, ...] = ("mini-0", "mini-1")) -> Path:
     """Writes a house: conftest, settings, complete model folders (weights are noise), one file of claims."""
@@ -44,7 +46,7 @@ def build(root: Path, claims: str, models: tuple[str, ...] = ("mini-0", "mini-1"
         header = json.dumps({"w": {"dtype": "F16", "shape": [2], "data_offsets": [0, 4]}}).encode()
         data = len(header).to_bytes(8, "little") + header + bytes([len(name), ord(name[-1]), 3, 4])
         (folder / "model.safetensors").write_bytes(data)
-        (folder / "config.json").write_text("{}")
+        (folder / "config.json").write_text(json.dumps(SHAPE))
         (folder / "tokenizer.json").write_text("{}")
     (root / "claims" / "test_topic.py").write_text(HEADER + textwrap.dedent(claims))
     return root

@@ -14,6 +14,8 @@ from mechlib.evidence import sealed
 from mechlib.measurement import Measurement
 from mechlib.statistics.estimate import Distribution, Estimate
 from mechlib.statistics.families import every
+from mechlib.verdicts.controlled import controlled
+from mechlib.verdicts.controls import Control
 from mechlib.verdicts.record import Comparison, ModelRead, Record, ShownFigure, TwinOutcome
 from mechlib.verdicts.verdict import Verdict
 
@@ -103,6 +105,10 @@ class Sample:
             record.models = record.models or [
                 ModelRead(record.model, weights="ab" * 32, dtype="float32", processing="raw", bos=True)
             ]
+        bounds = record.comparison.bounds if record.comparison else ()
+        record.controlled = controlled(record.verdict, bounds, record.twin, record.controls)
+        if record.uncontrolled:
+            record.flags = [*record.flags, "UNCONTROLLED"]
         self.records.append(record)
         return record
 
@@ -251,8 +257,8 @@ def _family_claims(made: Sample) -> None:
             "Every other head of the layer restores at most 5 %.",
             model,
             every(members) <= 0.05,
-            twin="opted out",
-            twin_reason="an equivalence: small everywhere is small on twins",
+            twin="shown",
+            twins=twin_entries("SUPPORTED", 0.01, 0.4, model),
         )
     made.line = 70
     share = np.random.default_rng(1).normal(0.002, 0.1, 200)
@@ -268,8 +274,8 @@ def _family_claims(made: Sample) -> None:
         "mini-0",
         margin,
         evidence=[nulls],
-        twin="opted out",
-        twin_reason="no effect",
+        twin="shown",
+        controls=[Control("beside=", sets=1, on_the_side=1, word="passed", values=(0.12,), message="0.12 is seen")],
         shown=[ShownFigure("distribution", "200 matched sets", nulls, None)],
     )
 
@@ -324,7 +330,7 @@ def _hostile_claims(made: Sample) -> None:
         twin="none",
         evidence=["hostile/missing--mini-0--00000000.jsonl"],
     )
-    bad.code, bad.message, bad.why, bad.twin_reason = HOSTILE + "\n</script>", HOSTILE, HOSTILE, HOSTILE
+    bad.code, bad.message, bad.why = HOSTILE + "\n</script>", HOSTILE, HOSTILE
     bad.shown = [ShownFigure("no_such_plot", HOSTILE, "hostile/missing.jsonl", None)]
     strata = tuple(f"template {i % 3} {HOSTILE}" for i in range(60))
     values = np.random.default_rng(8).normal(0.6, 0.1, (60, 1))

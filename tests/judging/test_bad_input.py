@@ -387,12 +387,12 @@ def slowly(model: str, level: float, n: int) -> Measurement:
     if level > 0.7:
         Path("measuring").touch()
         time.sleep(30)
+    level = 0.0 if "@" in model else level
     return Measurement(level + np.linspace(-0.1, 0.1, n), units=tuple(f"u{i}" for i in range(n)), unit="sequence")
 
 
 @pytest.mark.parametrize("level", [0.6, 0.65, 0.75])
 @pytest.mark.parametrize("model", ["mini-0"])
-@no_twin("a test")
 def test_it(model, level):
     '''The level is at least a half.
 
@@ -424,7 +424,7 @@ def test_ctrl_c_keeps_what_was_measured_and_says_how_to_go_on(house, pytester, w
         "interrupted: 2 of 3 claims judged; what was measured is filed; run the same command to go on"
     )
     assert "Traceback" not in out
-    assert len(evidence(pytester.path)) == 2
+    assert len(evidence(pytester.path)) == 2 * 3  # of the model and of both twins
     assert len(Path("artifacts/register.jsonl").read_text().splitlines()) == 2
     assert not list(pytester.path.rglob("*.tmp"))
     folder = pytester.path / "artifacts" / "report"

@@ -5,7 +5,7 @@ from types import FunctionType
 import pytest
 
 from mechlib.judging.claim import Claim, NoClaim, check_arguments
-from mechlib.judging.marks import no_twin, open_question, refuted, void
+from mechlib.judging.marks import open_question, refuted, void
 
 BODY = {
     "one comparison": "assert mean(x) >= 0.4",
@@ -57,7 +57,7 @@ def written(
     """The function `test_it` with this body, from a file, as claims come."""
     path = tmp_path / "test_written.py"
     path.write_text(f"{before}def test_it({parameters}):\n    {doc}\n    {body}\n")
-    namespace: dict = {"refuted": refuted, "open_question": open_question, "no_twin": no_twin, "void": void}
+    namespace: dict = {"refuted": refuted, "open_question": open_question, "void": void}
     exec(compile(path.read_text(), str(path), "exec"), namespace)
     return namespace["test_it"]
 

@@ -78,12 +78,12 @@ def spread(model: str, n: int) -> Measurement:
     import numpy as np
     return Measurement(np.linspace(0.7, 0.9, n), units=tuple(f"u{i}" for i in range(n)))
 """
-    text = spread + "@no_twin('a test')" + claim("assert mean(spread(model, 100)) >= 0.5")
+    text = spread + claim("assert mean(spread(model, 100)) >= 0.5")
     plan(text, first="pytest")
-    assert plan(None)[1] == "1 claim: 0 would measure; 1 evidence file is filed, 0 would be measured\n"
+    assert plan(None)[1] == "1 claim: 0 would measure; 3 evidence files are filed, 0 would be measured\n"
     said = plan(text.replace("0.7", "0.6"))[1]
-    assert said.startswith("1 claim: 1 would measure; 0 evidence files are filed, 1 would be measured\n")
-    assert said.count("the function changed") == 1
+    assert said.startswith("1 claim: 1 would measure; 0 evidence files are filed, 3 would be measured\n")
+    assert said.count("the function changed") == 3
 
 
 def test_rows_are_the_prompts_and_seconds_and_size_those_of_the_same_function_elsewhere(plan, tmp_path):

@@ -34,7 +34,6 @@ OUTCOMES = {  # level, level on the twins, mark -> word, whether the exit status
     "marked_refuted_but_open": (0.5, 0.0, "@refuted({'mini-0': 'a guess'})", "INCONCLUSIVE", False, "controlled"),
     "marked_open": (0.5, 0.0, "@open_question({'mini-0': 'too few'})", "INCONCLUSIVE", True, "controlled"),
     "marked_void": (0.8, 0.9, "@void({'mini-0': 'of any network'})", "VOID", True, "void"),
-    "without_twins": (0.8, 0.9, "@no_twin('a test of opting out')", "SUPPORTED", True, "opted out"),
 }
 
 
@@ -50,7 +49,7 @@ def test_a_claim_ends_in_a_word_and_a_status(house, pytester):
     ended = {n: (found[f"test_{n}/mini-0"]["verdict"], found[f"test_{n}/mini-0"]["ok"]) for n in OUTCOMES}
     assert ended == {n: (word, ok) for n, (_, _, _, word, ok, _) in OUTCOMES.items()}, result.stdout.str()
     assert {n: found[f"test_{n}/mini-0"]["twin"] for n in OUTCOMES} == {n: row[-1] for n, row in OUTCOMES.items()}
-    result.assert_outcomes(passed=2, failed=5)  # pytest counts the other words apart
+    result.assert_outcomes(passed=1, failed=5)  # pytest counts the other words apart
     assert result.ret == 1
 
 
@@ -190,11 +189,16 @@ def test_a_chain_is_one_verdict_with_a_margin(odd):
     assert not any(record["others"] for record in found)
 
 
-def test_a_claim_about_a_model_under_another_name_has_to_say_why_it_has_no_twins(house, pytester):
+def test_a_claim_about_a_model_under_another_name_has_no_twins_and_is_an_error(house, pytester):
     text = claim(0.8).replace('"model"', '"network"').replace("(model", "(network")
     assert house(text).ret == 1
     assert "takes no `model`" in records(pytester.path)["test_it"]["message"]
-    assert house("@no_twin('a test')" + text).ret == 0
+
+
+def test_no_claim_opts_out_of_its_twins(house):
+    result = house("@pytest.mark.no_twin('a reason')" + claim(0.8))
+    assert result.ret == 2
+    result.stdout.fnmatch_lines(["*'no_twin' not found in `markers`*outcomes are marked @refuted, @open_question*"])
 
 
 @pytest.mark.parametrize("mark", ["xfail", "skip"])

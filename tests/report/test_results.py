@@ -125,6 +125,34 @@ def test_the_fields_of_schema_1_come_first_and_mean_what_they_meant(written: tup
         assert entry["bound"] == (compared.bound if compared else None)
 
 
+class ClaimOfSchema1(msgspec.Struct, forbid_unknown_fields=False):
+    """What a program that was written for schema 1 reads of a claim."""
+
+    id: str
+    topic: str
+    function: str
+    sentence: str
+    model: str
+    verdict: str
+    twin: str
+    estimate: float | None
+    low: float | None
+    high: float | None
+    n: int | None
+    clusters: int | None
+    method: str | None
+    bound: str | None
+    flags: list[str]
+
+
+def test_a_program_for_schema_1_reads_today_s_results(written: tuple[Path, list[Record]]) -> None:
+    assert ClaimOfSchema1.__struct_fields__ == SCHEMA_1
+    path, records = written
+    read = msgspec.convert(json.loads(path.read_text())["claims"], list[ClaimOfSchema1])
+    assert {claim.id: claim.verdict for claim in read} == {record.id: record.verdict for record in records}
+    assert "control" in json.loads(path.read_text())["claims"][0]
+
+
 def test_what_schema_2_adds(written: tuple[Path, list[Record]]) -> None:
     path, records = written
     book = RecordBook(records, path.parent)

@@ -39,14 +39,12 @@ from mechlib.lab.models import planted_weights as planted
 from mechlib.lab.models.checks import check_tokenizer, check_weights, weights_now
 from mechlib.lab.models.huggingface import cannot_wrap, check_same, logits_of, probe, trained
 from mechlib.lab.models.native import boot, write
-from mechlib.lab.models.twins import SEED, permuted, shuffled, untrained
+from mechlib.lab.models.twins import permuted, seed_of, shuffled, untrained
 
 Model: TypeAlias = TransformerBridge
 
 SMALL = 10_000_000  # parameters below which a second thread costs more than it brings
 LOADED_BYTES = 4 * 2**30  # that loaded models kept for the next measurement may take
-
-_MAKE = {None: trained, "untrained": untrained, "permuted": permuted}
 
 _DESCRIBED: WeakKeyDictionary[Model, Checkpoint] = WeakKeyDictionary()
 _LOADED: OrderedDict[tuple[object, ...], tuple[Model, tuple[object, ...]]] = OrderedDict()
@@ -140,12 +138,11 @@ def _boot(described: Checkpoint, device: str, folded: bool) -> Model:
 
 def _boot_directory(described: Checkpoint, device: str, folded: bool) -> Model:
     """A model from a directory of Hugging Face's, which computes what Hugging Face's own model does."""
-    path = str(described.path)
     check_weights(described)
     with _quiet(), torch.random.fork_rng(devices=[]):
         tokenizer = read_tokenizer(described.path)
         check_tokenizer(described, tokenizer)
-        theirs = _MAKE[described.twin](path).to(device)
+        theirs = _theirs(described).to(device)
         prompt = probe(theirs, [tokenizer.convert_tokens_to_ids(described.bos)] if described.bos else [])
         wanted = logits_of(theirs, prompt)  # before it is wrapped: afterwards it runs through the library's parts
         model = _wrapped(described, theirs, tokenizer, device)
@@ -158,6 +155,14 @@ def _boot_directory(described: Checkpoint, device: str, folded: bool) -> Model:
     model.eval().requires_grad_(False)
     _DESCRIBED[model] = replace(described, processing="folded" if folded else "raw")
     return model
+
+
+def _theirs(described: Checkpoint) -> PreTrainedModel:
+    """Hugging Face's own model of a directory, or its twin."""
+    path = str(described.path)
+    if described.twin == "untrained":
+        return untrained(path, seed_of(described))
+    return permuted(path) if described.twin else trained(path)
 
 
 def _wrapped(described: Checkpoint, theirs: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, device: str) -> Model:
@@ -200,7 +205,7 @@ def _boot_planted(described: Checkpoint, planned: Plan, device: str, folded: boo
         d_vocab=len(words),
         act_fn="relu",
         normalization_type=None,
-        seed=SEED,
+        seed=seed_of(described),
         default_prepend_bos=True,
     )
     with _quiet():

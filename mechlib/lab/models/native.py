@@ -31,7 +31,7 @@ from mechlib.checkpoints.checkpoint import Checkpoint, IncompleteModel, UnknownM
 from mechlib.checkpoints.files import header
 from mechlib.checkpoints.resolve import checkpoint
 from mechlib.lab.models.notebook import fields_of, state_of
-from mechlib.lab.models.twins import SEED, shuffled
+from mechlib.lab.models.twins import seed_of, shuffled
 from mechlib.lab.models.vocabulary import output_alphabet, word_tokenizer
 
 SAME = 1e-4  # logits of what was saved and what was given, at most, in units of the largest
@@ -92,7 +92,10 @@ def boot(described: Checkpoint, device: str, folded: bool) -> TransformerBridge:
     assert config is not None
     fields = {name: config[name] for name in native.FIELDS}
     shape = TransformerBridgeConfig(
-        **fields, seed=SEED, init_weights=described.twin == "untrained", default_prepend_bos=config["bos"] is not None
+        **fields,
+        seed=seed_of(described),
+        init_weights=described.twin == "untrained",
+        default_prepend_bos=config["bos"] is not None,
     )
     model = TransformerBridge.boot_native(shape, device=device, model_name=described.path.name)
     if described.twin != "untrained":

@@ -1,6 +1,6 @@
 """Twins: the controls that every claim meets. Made in memory from a model's directory, always the same.
 
-Raise `mechlib.checkpoints.files.RECIPE` when this file makes them differently.
+Raise its number in `mechlib.checkpoints.files.RECIPES` when this file makes a twin differently.
 """
 
 from __future__ import annotations
@@ -10,16 +10,27 @@ import hashlib
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
+from mechlib.checkpoints.checkpoint import Checkpoint
+from mechlib.checkpoints.files import weight_hash
 from mechlib.lab.models.huggingface import trained
 
 SEED = 20_240_229  # of no training: a twin never starts where its parent started
 
 
-def untrained(path: str) -> PreTrainedModel:
-    """The same configuration with a fresh initialisation, as training starts from, under another seed."""
+def seed_of(described: Checkpoint) -> int:
+    """The seed of a twin's initialisation: each model's own, for it follows from the hash that evidence knows it by.
+
+    A folder that is moved keeps its twin; two trainings of one recipe have two, so that five of them are no five
+    readings of one network.
+    """
+    return int.from_bytes(hashlib.sha256(f"{SEED} {weight_hash(described)}".encode()).digest()[:4], "big")
+
+
+def untrained(path: str, seed: int) -> PreTrainedModel:
+    """The same configuration with a fresh initialisation, as training starts from, under a seed of its own."""
     config = AutoConfig.from_pretrained(path, local_files_only=True)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(SEED)
+        torch.manual_seed(seed)
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation="eager")
     return model.eval()
 

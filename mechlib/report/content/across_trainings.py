@@ -9,10 +9,13 @@ from dataclasses import dataclass
 
 from mechlib.report.content.claim_rows import ClaimRow
 from mechlib.report.content.summary import plural
+from mechlib.verdicts.controlled import UNCONTROLLED
+from mechlib.verdicts.record import Record
 
 FEWEST = 3  # trainings, below which "all of them" says little
 FAILED = ("REFUTED", "INCONCLUSIVE", "VOID", "GATED")  # how a claim can be judged and not hold
 ANSWERED = ("SUPPORTED", *FAILED)
+APART = (*FAILED, UNCONTROLLED)  # what is counted beside what holds: SUPPORTED by nothing that could have failed, too
 GROUPS = ("in all trainings", "in some", "in none")
 
 
@@ -44,9 +47,9 @@ class Recipe:
 
     @property
     def words(self) -> list[str]:
-        """The words of FAILED that occur."""
+        """The words of APART that occur."""
         claims = [claim for groups in self.topics.values() for members in groups.values() for claim in members]
-        return [word for word in FAILED if any(claim.words[word] for claim in claims)]
+        return [word for word in APART if any(claim.words[word] for claim in claims)]
 
     @property
     def summary(self) -> str:
@@ -77,9 +80,14 @@ def recipes(topics: Mapping[str, Sequence[ClaimRow]], models: Sequence[str]) -> 
 def _recipe(claimed: Mapping[str, Sequence[ClaimRow]], models: tuple[str, ...]) -> Recipe:
     topics = {}
     for topic, rows in claimed.items():
-        judged = [[r.verdict for r in row.records if r.model in models and r.verdict in ANSWERED] for row in rows]
+        judged = [[_word(r) for r in row.records if r.model in models and r.verdict in ANSWERED] for row in rows]
         found = [Across(row, Counter(words)) for row, words in zip(rows, judged, strict=True) if len(words) >= FEWEST]
         if found:
             grouped = {group: [claim for claim in found if claim.group == group] for group in GROUPS}
             topics[topic] = {group: claims for group, claims in grouped.items() if claims}
     return Recipe(models, topics)
+
+
+def _word(record: Record) -> str:
+    """What counts for a headline: the verdict, but UNCONTROLLED for one that is."""
+    return UNCONTROLLED if record.uncontrolled else record.verdict

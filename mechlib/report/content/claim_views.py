@@ -19,6 +19,7 @@ from mechlib.statistics.estimate import Estimate
 from mechlib.verdicts.record import Comparison, EstimateEntry, Record
 
 PLOT = 280
+_NOT_SHOWN = ("distribution", "whole")  # of an estimate's fields those that its text does not need
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def numbers_of(estimate: EstimateEntry, bounds: Sequence[tuple[str, float]]) -> 
     """The numbers of an estimate that was held against bounds."""
     if estimate.method == "exact":
         return Numbers(number(estimate.value), "exact", "")
-    plain = {name: getattr(estimate, name) for name in estimate.__struct_fields__ if name != "distribution"}
+    plain = {name: getattr(estimate, name) for name in estimate.__struct_fields__ if name not in _NOT_SHOWN}
     text, _, counted = Estimate(**plain).shown(*(bound for _, bound in bounds)).partition(" n=")
     value, _, interval = text.partition(" [")
     return Numbers(value.replace("-", "−"), f"[{interval}".replace("-", "−"), counted)
@@ -120,6 +121,15 @@ def twin_texts(record: Record) -> list[tuple[str, str, str]]:
         outcome = f"{numbers(twin.comparison).value} {SIGNS[twin.word]}".strip()
         texts.append(("◇" if kind == "permuted" else "○", kind, outcome))
     return texts
+
+
+def control_text(record: Record) -> str:
+    """The column "controlled by": "twins", "matched parts: 0 of 39", "UNCONTROLLED: no set"; "" for none needed."""
+    found = record.controlled
+    counted = f"{found.on_the_side} of {found.sets}" if found.sets and found.kind != "twins" else ""
+    word = found.word if found.word not in ("passed", "by kind", "none", found.by) else ""
+    said = ", ".join(part for part in (word if found.by != "void" else "", counted) if part)
+    return f"{found.by or found.kind}: {said}" if said else found.by
 
 
 @dataclass(frozen=True)

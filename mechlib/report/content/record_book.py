@@ -20,9 +20,11 @@ from mechlib.report.content.claim_views import forest_panel
 from mechlib.report.content.evidence_files import EvidenceFiles
 from mechlib.report.content.model_cards import ModelCard, model_cards
 from mechlib.report.content.summary import (
+    BY,
     Failure,
     Glance,
     Unasked,
+    control_counts,
     failures,
     glance,
     headline,
@@ -93,6 +95,11 @@ class RecordBook:
     def counts(self) -> list[tuple[Outcome, int]]:
         """How many verdicts came out with each word."""
         return verdict_counts(self.records)
+
+    @cached_property
+    def controls(self) -> list[tuple[str, int]]:
+        """By what claims are controlled, and how many."""
+        return [(BY[by], n) for by, n in control_counts(self.records)]
 
     @cached_property
     def headline(self) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mechlib.report.content.claim_rows import ClaimRow, models_of
+from mechlib.verdicts.controlled import CONTROLLED_BY, By
 from mechlib.verdicts.record import WORDS, Record
 from mechlib.verdicts.verdict import Outcome
 from mechlib.verdicts.words import WORDINGS
@@ -22,6 +23,25 @@ def verdict_counts(records: Sequence[Record]) -> list[tuple[Outcome, int]]:
     return [(word, counts[word]) for word in WORDS]
 
 
+# How each word of CONTROLLED_BY reads behind a number.
+BY: dict[By, str] = {
+    "twins": "controlled by both twins",
+    "matched parts": "by matched parts",
+    "control=": "by a control that the claim names",
+    "beside=": "by what the instrument of an absence sees",
+    "its own null": "by the null that they hold",
+    "planted": "of planted models",
+    "void": "void",
+    "UNCONTROLLED": "UNCONTROLLED",
+}
+
+
+def control_counts(records: Sequence[Record]) -> list[tuple[By, int]]:
+    """(by what, how many) in the order of CONTROLLED_BY, zeros included, of what is supported or void."""
+    counts = Counter(record.controlled.by for record in records)
+    return [(by, counts[by]) for by in CONTROLLED_BY]
+
+
 def plural(n: int, noun: str) -> str:
     """ "1 claim", "2 claims"."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
@@ -35,11 +55,10 @@ def headline(rows: Sequence[ClaimRow]) -> str:
     text = (
         f"{plural(len(rows), 'claim')} on {plural(len(models), 'model')}, {plural(len(records), 'verdict')}: {words}."
     )
-    twins = Counter(record.twin for record in records if record.verdict == "SUPPORTED")
-    if twins:
-        parts = [("controlled by both twins", twins["controlled"]), ("with twins that stayed silent", twins["silent"])]
-        parts += [("opted out of twins, each with a reason", twins["opted out"]), ("without twins", twins["none"])]
-        text += " Of the supported ones " + ", ".join(f"{n} {what}" for what, n in parts if n) + "."
+    controls = [(by, n) for by, n in control_counts(records) if n and by != "void"]
+    if controls:
+        parts = [f"{n} {BY[by]}" for by, n in controls]
+        text += f" Of the supported ones {', '.join(parts)}."
     text += _changed(records)
     marked = sum(1 for record in records if record.expected and record.verdict == record.expected)
     wrong = sum(1 for record in records if not record.ok)

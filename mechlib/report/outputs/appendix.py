@@ -24,6 +24,7 @@ from mechlib.report.content.model_cards import held_out_scores
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.content.summary import verdict_counts
 from mechlib.report.outputs.html import environment, stylesheet
+from mechlib.verdicts.controlled import UNCONTROLLED
 from mechlib.verdicts.record import Record
 
 
@@ -46,6 +47,7 @@ def appendix(
         title="Appendix: the record of every claim",
         headline=book.headline,
         counts=book.counts,
+        controls=book.controls,
         topics=topics,
         recipes=book.recipes,
         titles=book.titles,
@@ -127,14 +129,14 @@ def notes(row: ClaimRow) -> Iterator[tuple[str, list[tuple[str, str]]]]:
             found.append((record.verdict, record.message))
         elif record.comparison and record.comparison.remarks:
             found.append(("", "; ".join(record.comparison.remarks)))
-        found += [("flag", flag) for flag in record.flags]
+        if record.uncontrolled:
+            found.append((UNCONTROLLED, record.controlled.why))
+        found += [("control", control.message) for control in record.controls if control.word in ("passed", "weak")]
+        found += [("flag", flag) for flag in record.flags if flag != UNCONTROLLED]
         found += [("changed", line) for line in dict.fromkeys(record.history)]
         if found:
             said.setdefault(tuple(found), []).append(record.model)
     yield from ((", ".join(models), list(found)) for found, models in said.items())
-    reasons = dict.fromkeys(record.twin_reason for record in row.records if record.twin == "opted out")
-    if reasons:
-        yield "", [("no twins", reason) for reason in reasons]
 
 
 def _plain(value: Any) -> str:

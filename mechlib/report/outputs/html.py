@@ -11,7 +11,7 @@ from mechlib.figures.svg.elements import number
 from mechlib.figures.svg.intervals import interval_row
 from mechlib.figures.svg.sheet import STYLES
 from mechlib.report.content.claim_rows import record_anchor, slug
-from mechlib.report.content.claim_views import claimed_bound, numbers, percent, prose, twin_texts
+from mechlib.report.content.claim_views import claimed_bound, control_text, numbers, percent, prose, twin_texts
 from mechlib.report.content.summary import MEANINGS, SIGNS, plural
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
@@ -30,7 +30,8 @@ def environment() -> Environment:
     made.globals.update(
         record_anchor=record_anchor,
         signs=SIGNS, meanings=MEANINGS, number=number, percent=percent, numbers=numbers,
-        claimed=claimed_bound, twin_texts=twin_texts, interval_row=interval_row, plural=plural, slug=slug,
+        claimed=claimed_bound, control_text=control_text, twin_texts=twin_texts,
+        interval_row=interval_row, plural=plural, slug=slug,
     )  # fmt: skip
     made.filters["prose"] = prose
     return made

@@ -12,11 +12,12 @@ from mechlib.figures.data import clipped
 from mechlib.figures.svg.elements import number
 from mechlib.report.content.across_trainings import GROUPS, Recipe
 from mechlib.report.content.claim_rows import ClaimRow
-from mechlib.report.content.claim_views import claimed_bound, model_name, numbers, twin_texts
+from mechlib.report.content.claim_views import claimed_bound, control_text, model_name, numbers, twin_texts
 from mechlib.report.content.model_cards import held_out_scores
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.content.summary import MEANINGS, SIGNS, Glance
 from mechlib.report.outputs.figure_files import FOLDER, forest_name, forest_panels, named_figures
+from mechlib.verdicts.controlled import UNCONTROLLED
 from mechlib.verdicts.record import Record
 
 
@@ -34,10 +35,14 @@ def report_md(book: RecordBook) -> str:
         "| --- | ---: | --- |",
         *(f"| {SIGNS[word]} {word} | {n} | {escaped(MEANINGS[word])} |" for word, n in book.counts),
         "",
+        "| supported or void | claims x models |",
+        "| --- | ---: |",
+        *(f"| {escaped(by)} | {n} |" for by, n in book.controls),
+        "",
     ]
     for recipe in book.recipes:
         lines += [*_trainings(recipe, book.titles), ""]
-    lines += ["## At a glance", "", "Signs are those of the table above.", ""]
+    lines += ["## At a glance", "", f"Signs are those of the table above; in brackets what is {UNCONTROLLED}.", ""]
     for table in book.glances:
         lines += [*_glance(table, book), ""]
     lines += [*_failed(book), ""]
@@ -79,12 +84,16 @@ def _glance(table: Glance, book: RecordBook) -> Iterator[str]:
     yield "|-|" + ":-:|" * len(heads)
     for row in table.rows:
         cells = [found.get(row.anchor, "") for found in across]
-        cells += [SIGNS[row.by_model[m].verdict] if m in row.by_model else "" for m in table.models]
+        cells += [_sign(row.by_model[m]) if m in row.by_model else "" for m in table.models]
         cells += [escaped(table.left_out(row))] if table.unrun else []
         yield f"| [{_sentence(row)}](#{row.anchor}) | " + " | ".join(cells) + " |"
     if table.unrun:
         yield ""
         yield f"{SIGNS['NOT RUN']} NOT RUN, every claim about: {escaped(', '.join(table.unrun))}."
+
+
+def _sign(record: Record) -> str:
+    return f"({SIGNS[record.verdict]})" if record.uncontrolled else SIGNS[record.verdict]
 
 
 def _failed(book: RecordBook) -> Iterator[str]:
@@ -137,15 +146,16 @@ def _claim(row: ClaimRow, book: RecordBook) -> Iterator[str]:
 def _table(row: ClaimRow, with_n: bool) -> Iterator[str]:
     """A line a model; columns that would say nothing, or the same of every model, are left out."""
     judged = [record for record in row.records if record.verdict != "NOT RUN"]
-    with_twins = any(record.twin not in ("opted out", "none") or record.twins for record in judged)
+    with_twins = any(record.twin not in ("by kind", "none") or record.twins for record in judged)
+    controls = [control_text(record) for record in judged]
     heads = ["model", "verdict", "estimate", "95 % interval"]
-    heads += ["n"] * with_n + ["twins: untrained, permuted"] * with_twins
+    heads += ["n"] * with_n + ["twins: untrained, permuted"] * with_twins + ["controlled by"] * any(controls)
     yield "| " + " | ".join(heads) + " |"
     yield "|-|-|-:" + "|-" * (len(heads) - 3) + "|"
-    for record in judged:
+    for record, control in zip(judged, controls, strict=True):
         shown, word = numbers(record.comparison), f"{SIGNS[record.verdict]} {record.verdict}"
         cells = [model_name(record), word, shown.value, shown.interval]
-        cells += [shown.n] * with_n + [_twins(record)] * with_twins
+        cells += [shown.n] * with_n + [_twins(record)] * with_twins + [control] * any(controls)
         yield "| " + " | ".join(map(escaped, cells)) + " |"
     unrun = [model_name(record) for record in row.records if record.verdict == "NOT RUN"]
     if unrun:
@@ -171,13 +181,14 @@ def _remarks(row: ClaimRow, corrected: dict[str, dict[str, str]]) -> Iterator[st
         everyone = models == judged and len(models) > 2
         about = "all" if everyone else ", ".join(escaped(model) for model in models if model)
         yield f"{about}: {escaped(remark)}" if about else escaped(remark)
-    reasons = dict.fromkeys(record.twin_reason for record in row.records if record.twin == "opted out")
-    yield from (f"no twins: {escaped(reason)}" for reason in reasons)
 
 
 def _remarks_on(record: Record, corrected: dict[str, str]) -> Iterator[str]:
     if record.expected:
         yield f"marked {record.expected}: {record.why}"
+    if record.uncontrolled:
+        yield f"{UNCONTROLLED}: {record.controlled.why}"
+    yield from (f"control: {control.message}" for control in record.controls if control.word in ("passed", "weak"))
     if record.verdict in ("GATED", "ERROR", "VOID"):
         yield f"{record.verdict}: {record.message}"
     elif record.comparison and record.verdict != "NOT RUN":

@@ -54,6 +54,7 @@ COLUMNS = (  # what the cell's class ends with, the heading, whether the column 
     ("bound", "Bound", False),
     ("n", "n", False),
     ("twins", "Twins", True),
+    ("control", "Controlled by", True),
     ("flags", "Notes", False),
 )
 
@@ -208,6 +209,7 @@ def summary(
         script=Markup((TEMPLATES / "report.js").read_text(encoding="utf-8")),
         headline=book.headline,
         counts=book.counts,
+        controls=book.controls,
         recipes=book.recipes,
         rows=book.rows,
         titles=book.titles,

@@ -18,7 +18,9 @@ from msgspec import Meta, Struct
 
 from mechlib.figures.svg.elements import number
 from mechlib.report.content.record_book import RecordBook
-from mechlib.verdicts.record import Record, TwinWord
+from mechlib.verdicts.controlled import By, TwinWord
+from mechlib.verdicts.controls import ControlWord
+from mechlib.verdicts.record import Record
 from mechlib.verdicts.verdict import Kind, Outcome, Sign, Word
 
 SCHEMA: Literal[2] = 2
@@ -28,6 +30,17 @@ _TEX = {
     "|": r"\textbar{}", '"': "''", "−": "-", "–": "--", "—": "---", "…": r"\ldots{}", "≥": r"$\geq$",
     "≤": r"$\leq$", "\n": " ",
 }  # fmt: skip
+
+
+class ControlResult(Struct, frozen=True):
+    """What a claim was held against besides its bound."""
+
+    kind: Annotated[str, Meta(description="twins, what a part was exchanged for, control=, beside=; empty for none")]
+    sets: Annotated[int, Meta(description="how many there were")]
+    on_the_side: Annotated[int, Meta(description="how many are as claimed; of beside=: how many exceed the bound")]
+    word: Annotated[
+        ControlWord | Literal["UNCONTROLLED"], Meta(description="what that says; UNCONTROLLED where there was none")
+    ]
 
 
 class ClaimResult(Struct, frozen=True):
@@ -70,6 +83,8 @@ class ClaimResult(Struct, frozen=True):
     evidence: Annotated[tuple[str, ...], Meta(description="files below artifacts/evidence")]
     file: Annotated[str, Meta(description="the claim's file")]
     line: int
+    control: Annotated[ControlResult | None, Meta(description="the control that decides; null where none is needed")]
+    controlled_by: Annotated[By, Meta(description="of a supported claim what controls it, or UNCONTROLLED")]
 
 
 class Results(Struct, frozen=True):
@@ -113,7 +128,16 @@ def _result(record: Record, case: str, corrected: Mapping[str, str]) -> ClaimRes
         flags=tuple(record.flags),
         history=tuple(record.history),
         evidence=tuple(record.evidence),
+        control=_control(record),
+        controlled_by=record.controlled.by,
     )
+
+
+def _control(record: Record) -> ControlResult | None:
+    found = record.controlled
+    if not (found.by or found.kind):
+        return None
+    return ControlResult(found.kind, found.sets, found.on_the_side, found.word)
 
 
 def schema() -> str:
@@ -149,6 +173,8 @@ def as_csv(book: RecordBook) -> str:
 def _for_a_sheet(value: Any) -> Any:
     """Text that a spreadsheet would take for a formula is quoted."""
     value = "; ".join(value) if isinstance(value, tuple) else value
+    if isinstance(value, ControlResult):
+        value = f"{value.kind}: {value.on_the_side} of {value.sets}, {value.word}"
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
 
 

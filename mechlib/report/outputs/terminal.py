@@ -16,6 +16,7 @@ from mechlib.verdicts.register import ANSWERS
 
 MOST_CHANGES = 20
 CHANGED = "*"  # behind the word, or the model, of a claim with a history
+NO_CONTROL = "~"  # behind the word, or the model, of a supported claim that nothing controls
 _FETCH = re.compile(r"`mechlib fetch [^`]+`")
 _OTHERWISE = re.compile(r"([^ :]+\(.*\)) is not reproduced: ")
 
@@ -40,6 +41,7 @@ def verdict_table(
     room = width - sum(cells.values())
     lines = _as_table(book, cells, room) if book.records and room >= 26 else _as_list(book, width)
     lines += _titled("changed after evidence (*):", _histories(book), width)
+    lines += _titled(f"supported, UNCONTROLLED ({NO_CONTROL}):", _without_control(book), width)
     lines += _titled("not asked:", list(_unasked(book)), width)
     lines += ["", *textwrap.wrap(book.headline, width)]
     changes = difference(former, book, whole=not partial) if former is not None else []
@@ -56,7 +58,17 @@ def _titled(title: str, said: Sequence[str], width: int) -> list[str]:
 
 
 def _word(record: Record) -> str:
-    return record.verdict + (CHANGED if record.history else "")
+    return record.verdict + NO_CONTROL * record.uncontrolled + CHANGED * bool(record.history)
+
+
+def _without_control(book: RecordBook) -> list[str]:
+    """One line for each claim and reason for which nothing controls it, on which models."""
+    said: dict[tuple[str, str], list[str]] = {}
+    for row in book.rows:
+        for record in row.records:
+            if record.uncontrolled:
+                said.setdefault((row.name, record.controlled.why), []).append(record.model)
+    return [f"{name}{_counted(models)}{why}" for (name, why), models in said.items()]
 
 
 def _histories(book: RecordBook) -> list[str]:
@@ -111,7 +123,7 @@ def _as_list(book: RecordBook, width: int) -> list[str]:
             ]
             for word in WORDS:
                 named = [record for record in row.records if record.verdict == word]
-                models = [(record.model or "-") + CHANGED * bool(record.history) for record in named]
+                models = [(record.model or "-") + _word(record).removeprefix(record.verdict) for record in named]
                 if models:
                     lines += textwrap.wrap(
                         f"{word:<13}{' '.join(models)}", width, initial_indent="    ", subsequent_indent=" " * 17
@@ -148,6 +160,7 @@ def cautions(
         else "artifacts/register.jsonl does not know this judgement: run `pytest` and commit it"
     )
     cures = {
+        "UNCONTROLLED": "supported by nothing that could have failed: named above, and in no headline",
         "OLDER INSTRUMENTS": "measured with an older version of the instruments: `pytest --fresh` settles it",
         "NOT REGISTERED": unregistered,
         "PROMPTS NOT FILED": "artifacts/evidence/prompts is not what their tasks make: run `pytest` and commit it",
@@ -162,7 +175,7 @@ def cautions(
 
 def reproduction(records: Sequence[Record]) -> str:
     """How many evidence files came out again under --fresh, each counted once; and why others did not."""
-    read = {path for record in records for path in (*record.evidence, *record.twin_evidence)}
+    read = {path for record in records for path in (*record.evidence, *record.twin_evidence, *record.control_evidence)}
     again, measured = (sum(getattr(record, name) for record in records) for name in ("reproduced", "measured"))
     said = [text for record in records for text in (record.message, *(twin.reason for twin in record.twins))]
     failed = {found[1] for text in said if (found := _OTHERWISE.search(text))}

@@ -22,10 +22,10 @@ import numpy as np
 
 from mechlib.measurement import CIRCUIT, MODEL, WITHOUT, Measurement
 from mechlib.statistics.assembly import identity, sources_of, with_sources
+from mechlib.statistics.circuits.dependence import distance_correlation
 from mechlib.statistics.circuits.nulls import exceeding
 from mechlib.statistics.circuits.units import size, times
 from mechlib.statistics.correlations import correlation
-from mechlib.statistics.dependence import distance_correlation
 from mechlib.statistics.differences import difference
 from mechlib.statistics.estimate import Estimate, plural
 from mechlib.statistics.families import Family

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
-from mechlib.checkpoints.checkpoint import IncompleteModel, WeightsMissing, twins
+from mechlib.checkpoints.checkpoint import MINIS, IncompleteModel, WeightsMissing, twins
 from mechlib.checkpoints.files import config_hashes, weight_hash
 from mechlib.checkpoints.hub import HUB
 from mechlib.checkpoints.resolve import checkpoint
@@ -224,12 +224,29 @@ def test_the_twins_differ_from_their_parent_and_from_each_other(tmp_path, tokens
     assert all(not torch.allclose(a, b, atol=0.1) for i, a in enumerate(logits) for b in logits[:i])
 
 
-def test_the_untrained_twin_is_an_initialisation_and_does_not_depend_on_the_weights(tmp_path, tokens):
+def test_the_untrained_twin_is_an_initialisation_of_its_own_and_stays_when_the_folder_moves(tmp_path, tokens):
     one, two = directory(tmp_path / "one", "gpt2", seed=0), directory(tmp_path / "two", "gpt2", seed=1)
     untrained = load(f"{one}@untrained")
     torch.manual_seed(5)
-    assert torch.equal(untrained(tokens), load(f"{two}@untrained")(tokens))
-    assert untrained.W_E.std().item() == pytest.approx(0.02, rel=0.1)
+    moved = shutil.copytree(one, tmp_path / "moved")
+    assert torch.equal(untrained(tokens), load(f"{moved}@untrained")(tokens))
+    other = load(f"{two}@untrained")
+    assert (untrained.W_E != other.W_E).float().mean() > 0.99
+    assert [twin.W_E.std().item() for twin in (untrained, other)] == pytest.approx([0.02, 0.02], rel=0.1)
+
+
+def test_the_untrained_twins_of_five_trainings_are_five_networks_of_one_distribution():
+    twins_of = [load(f"{name}@untrained") for name in MINIS]
+    weights = {
+        name: torch.stack([twin.state_dict()[name].flatten() for twin in twins_of])
+        for name, tensor in twins_of[0].state_dict().items()
+        if tensor.ndim >= 2 and tensor.is_floating_point() and tensor.std() > 0 and not name.endswith("mask")
+    }
+    assert len(weights) >= 20
+    for name, five in weights.items():
+        close = torch.corrcoef(five) - torch.eye(len(MINIS))
+        assert close.abs().max() < 6 / five.shape[1] ** 0.5, name  # independent draws
+        assert (five.std(dim=1) / five.std() - 1).abs().max() < 6 / five.shape[1] ** 0.5, name
 
 
 def test_making_twins_leaves_the_random_state_alone(tmp_path):

@@ -309,7 +309,10 @@ def test_twins_of_a_planted_model_cannot_do_its_task():
     batch = batch_of("planted-ioi")
     for twin in checkpoints.twins("planted-ioi"):
         assert correct(run(load(twin), batch.tokens)[0], batch.answer).mean() < 0.5
-    assert checkpoints.weight_hash(checkpoint("planted-ioi@permuted")) == f"planted-ioi.1+permuted.{files.RECIPE}"
+    assert (
+        checkpoints.weight_hash(checkpoint("planted-ioi@permuted"))
+        == f"planted-ioi.1+permuted.{files.RECIPES['permuted']}"
+    )
     assert load("planted-ioi@permuted").W_E.norm() == pytest.approx(load("planted-ioi").W_E.norm().item())
 
 
