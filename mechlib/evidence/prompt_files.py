@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from mechlib.checkpoints.reading import FileState, file_state
 from mechlib.evidence.sealed import ENDING, SCHEMA, DamagedEvidence, opened, sealed
-from mechlib.prompts.promptset import PromptSet
+from mechlib.prompts.promptset import Factors, PromptSet
 
 PROMPTS = "prompts"  # the folder beside the topics
 
@@ -56,6 +57,21 @@ def rows_of(prompts: PromptSet) -> Rows:
         )
         prompts.__dict__["_rows"] = known
     return known
+
+
+def factors_of(
+    units: tuple[str, ...], sets: Iterable[PromptSet]
+) -> tuple[tuple[str, tuple[tuple[str, ...], ...]], ...]:
+    """What units that are prompts of these sets have in common: each factor with every unit's levels.
+
+    () where a unit is none of the prompts, and where prompts of several sets have other factors.
+    """
+    known: dict[str, Factors] = {row.fingerprint: row.factors for prompts in sets for row in prompts}
+    rows = [known.get(unit, ()) for unit in units]
+    names = [name for name, _ in rows[0]]
+    if any([name for name, _ in row] != names for row in rows):
+        return ()
+    return tuple((name, tuple(row[place][1] for row in rows)) for place, name in enumerate(names))
 
 
 def prompts_name(prompts: PromptSet) -> str:

@@ -54,11 +54,13 @@ def assembled(
 
 def identity(measured: Measurement, drawn: Sample, column: str) -> dict[str, Any]:
     """What an estimate says of the units behind it."""
+    shared = drawn.crossed.design if drawn.crossed else None
     return {
         "n": drawn.n,
         "unit": measured.unit,
-        "across": drawn.across,
-        "clusters": drawn.clusters,
+        "across": shared.scope.across if shared else drawn.across,
+        "clusters": shared.levels[0][1] if shared else drawn.clusters,
+        "levels": shared.levels if shared else (),
         "name": "" if column == "value" else column,
         "of": measured.of,
         "sources": sources_of(measured),
@@ -120,7 +122,13 @@ def aligned(measured: Measurement, like: Measurement) -> Measurement:
         raise ValueError("the same units are in other clusters: two measurements of one prompt set agree on them")
     strata = tuple(measured.strata[row] for row in order) if measured.strata else ()
     return replace(
-        measured, values=measured.values[order], units=like.units, clusters=clusters, strata=strata, order=like.order
+        measured,
+        values=measured.values[order],
+        units=like.units,
+        clusters=clusters,
+        strata=strata,
+        order=like.order,
+        factors=like.factors,
     )
 
 

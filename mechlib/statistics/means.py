@@ -21,14 +21,16 @@ class RatioRefused(ValueError):
 def mean(measured: Measurement, across: str | None = None) -> Estimate | Family:
     """The mean over units; where units share clusters, the mean of the cluster means.
 
-    across  what it generalises over: by default the units ("prompts") or, where they share clusters, "templates";
-            say "names" where clusters are names, "these templates" where they are held fixed
+    across  what it generalises over: by default all that units share ("templates and names"), or the units
+            themselves. "these names" holds the names fixed: the estimate is about those, and about all templates.
+            Where clusters have no name of their own they are "templates"; say "words" where they are words
 
+    Units that share more than clusters (`Prompt.factors`) have the error term of all of it (docs/STATISTICS.md, R29).
     Raises TypeError for yes/no values (a proportion is meant), TooFew where no interval is honest.
     """
     if measured.yes_no:
         raise TypeError("a mean of yes/no values: did you mean proportion(measurement)?")
-    drawn = sample(measured, across)
+    drawn = sample(measured, across, factors=True)
     return assembled(measured, drawn, interval(drawn, measured.columns), measured.values, measured.columns)
 
 
@@ -77,7 +79,7 @@ def ratio(
         measured, denominator = _split(measured)
     denominator = aligned(denominator, measured)
     check_denominator(denominator, across)
-    drawn = sample(measured, across, denominator)
+    drawn = sample(measured, across, denominator, factors=True)
     below = float(drawn.combined(drawn.base[:, None])[0]) if drawn.base is not None else 1.0
     found = interval(drawn, measured.columns)
     measured = replace(measured, notes=(*measured.notes, *denominator.notes))
@@ -98,7 +100,7 @@ def check_denominator(denominator: Measurement, across: str | None) -> None:
     """Raises RatioRefused where a denominator cannot be told from zero, ValueError where it has several columns."""
     if len(denominator.columns) != 1:
         raise ValueError(f"a denominator of {len(denominator.columns)} columns: choose one")
-    drawn = sample(denominator, across)
+    drawn = sample(denominator, across, factors=True)
     found = interval(drawn, denominator.columns)
     value, low, high = (float(ends[0]) for ends in (found.value, found.low, found.high))
     if low - 2 * float(found.monte_carlo[0]) <= 0:
