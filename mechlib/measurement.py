@@ -99,7 +99,9 @@ class Measurement:
                 raise ValueError(f"{len(getattr(self, name))} {name} for {len(self.units)} units: give one a unit")
         for name, levels in self.factors:
             if len(levels) != len(self.units) or not all(levels):
-                raise ValueError(f"factor {name!r} has no level for some of {len(self.units)} units: give each one or more")
+                raise ValueError(
+                    f"factor {name!r} has no level for some of {len(self.units)} units: give each one or more"
+                )
         if self.clusters and not all(self.clusters) and any(self.clusters):
             raise ValueError(
                 f"{self.clusters.count('')} of {len(self.clusters)} units have no cluster: an interval is across "

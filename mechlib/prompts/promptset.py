@@ -149,7 +149,7 @@ class PromptSet:
         other = next((row for row, names in zip(self.rows, named, strict=True) if names != named[0]), None)
         if other is not None:
             raise ValueError(
-                f"rows of {self.name} have the factors {', '.join(named[0]) or 'none'}, but {other.clean!r} has others: "
+                f"rows of {self.name} have the factors {', '.join(named[0]) or 'none'}, {other.clean!r} has others: "
                 "name the same ones in every row, in one order"
             )
 
@@ -208,7 +208,9 @@ def _refuse_factors(factors: Factors) -> None:
     """ValueError for a factor without levels, or named twice."""
     for place, (name, levels) in enumerate(factors):
         if isinstance(levels, str) or not name or not levels or not all(levels):
-            raise ValueError(f"factor {name!r} has the levels {levels!r}: give a name, and a tuple of one level or more")
+            raise ValueError(
+                f"factor {name!r} has the levels {levels!r}: give a name, and a tuple of one level or more"
+            )
         if name in [before for before, _ in factors[:place]]:
             raise ValueError(f"factor {name!r} is named twice: give it once, with all its levels")
 

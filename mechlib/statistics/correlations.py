@@ -51,6 +51,8 @@ def correlation(
         notes += (f"one is a function of the other on all {len(x)} {plural(first.unit)}",)
     elif shared is not None:
         low, high, se = _by_units(value, statistic, shared)
+        if drawn.drawn == "clusters":  # never narrower than across these alone
+            low, high, se = _wider((low, high, se), _jackknifed(value, statistic, groups, drawn))
         df, how = shared.df, "jackknife over units, all that is shared"
     elif drawn.drawn == "clusters":
         low, high, se = _jackknifed(value, statistic, groups, drawn)
@@ -150,6 +152,11 @@ def _by_units(value: float, statistic: _Pearson | _Spearman, shared: Design) -> 
     error = float(np.sqrt(shared.variance(pseudo_values(scaled.mean(), scaled))[0]))
     centre, reach = np.arctanh(np.clip(value, -inside, inside)), t_quantile(1 - LEVEL / 2, shared.df) * error
     return float(np.tanh(centre - reach)), float(np.tanh(centre + reach)), error * (1 - value**2)
+
+
+def _wider(one: tuple[float, float, float], other: tuple[float, float, float]) -> tuple[float, float, float]:
+    """The wider of two intervals of one number, end by end, with the larger standard error."""
+    return min(one[0], other[0]), max(one[1], other[1]), max(one[2], other[2])
 
 
 def _jackknifed(

@@ -96,7 +96,9 @@ def _unpaired(first: Measurement, second: Measurement, across: str | None) -> Es
         ]
         found = _interval_of_shares(a.rows.mean(axis=0) - b.rows.mean(axis=0), ends, "unpaired shares")
         drawn = replace(_stacked(a, b, len(columns)), crossed=both)
-        return assembled(first, drawn, found if both is None else _wider(found, interval(drawn, columns)), None, columns)
+        return assembled(
+            first, drawn, found if both is None else _wider(found, interval(drawn, columns)), None, columns
+        )
     if a.drawn == "clusters" and shared:
         if set(first.clusters) != set(second.clusters):
             raise ValueError("some clusters are shared, some are not: compare the same ones, or different ones")

@@ -12,6 +12,7 @@ from mechlib.statistics.intervals.interval import interval
 from mechlib.statistics.intervals.sample import sample
 from mechlib.statistics.intervals.shares import interval_of_share
 from mechlib.statistics.intervals.tails import LEVEL
+from mechlib.statistics.intervals.variance import shares_of_variance
 
 
 class RatioRefused(ValueError):
@@ -45,6 +46,7 @@ def proportion(measured: Measurement, across: str | None = None) -> Estimate | F
     family = len(measured.columns)
     found = [interval_of_share(drawn, column, LEVEL / family) for column in range(family)]
     strips = strips_of(measured, measured.values)
+    shares = shares_of_variance(measured, drawn.factors, measured.values)
     made = [
         Estimate(
             value=share.value,
@@ -56,6 +58,7 @@ def proportion(measured: Measurement, across: str | None = None) -> Estimate | F
             method=share.method,
             notes=(*share.notes, *measured.said_of(measured.columns[column])),
             strip=strips[column],
+            variance=shares[column],
             simultaneous=family > 1,
             **identity(measured, drawn, measured.columns[column]),
         )
@@ -83,7 +86,8 @@ def ratio(
     below = float(drawn.combined(drawn.base[:, None])[0]) if drawn.base is not None else 1.0
     found = interval(drawn, measured.columns)
     measured = replace(measured, notes=(*measured.notes, *denominator.notes))
-    made = assembled(measured, drawn, found, measured.values / below, measured.columns)
+    residuals = (measured.values - found.value * denominator.values) / below
+    made = assembled(measured, drawn, found, measured.values / below, measured.columns, residuals)
     return with_sources(made, measured, denominator)
 
 

@@ -44,7 +44,10 @@ class ClaimResult(Struct, frozen=True):
     low: Annotated[float | None, Meta(description="lower end of the 95 % interval")]
     high: Annotated[float | None, Meta(description="upper end of the 95 % interval")]
     n: Annotated[int | None, Meta(description="how many units were measured")]
-    clusters: Annotated[int | None, Meta(description="how many clusters they fall into; null where independent")]
+    clusters: Annotated[
+        int | None,
+        Meta(description="how many clusters, or levels of what limits the interval, they have; null where independent"),
+    ]
     method: Annotated[str | None, Meta(description="how the interval was made")]
     bound: Annotated[str | None, Meta(description="the bound as text")]
     flags: Annotated[tuple[str, ...], Meta(description="words of caution")]
@@ -70,6 +73,9 @@ class ClaimResult(Struct, frozen=True):
     evidence: Annotated[tuple[str, ...], Meta(description="files below artifacts/evidence")]
     file: Annotated[str, Meta(description="the claim's file")]
     line: int
+    variance: Annotated[
+        dict[str, float], Meta(description="share of the units' variance that goes with each thing they share, alone")
+    ]
 
 
 class Results(Struct, frozen=True):
@@ -113,6 +119,7 @@ def _result(record: Record, case: str, corrected: Mapping[str, str]) -> ClaimRes
         flags=tuple(record.flags),
         history=tuple(record.history),
         evidence=tuple(record.evidence),
+        variance=dict(estimate.variance) if estimate else {},
     )
 
 
@@ -148,6 +155,8 @@ def as_csv(book: RecordBook) -> str:
 
 def _for_a_sheet(value: Any) -> Any:
     """Text that a spreadsheet would take for a formula is quoted."""
+    if isinstance(value, dict):
+        value = tuple(f"{name} {share:g}" for name, share in value.items())
     value = "; ".join(value) if isinstance(value, tuple) else value
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
 

@@ -59,6 +59,7 @@ class Design:
     kinds    ways in which units depend: all together, each factor's, each pair's, none
     df       the least degrees of freedom, those of the factor `limiting`
     levels   how many levels each factor has, "names" and "these centuries"; the limiting one first
+    incidences  of each random factor, 1 where a unit has a level, else 0 (units x levels)
     """
 
     scope: Scope
@@ -69,6 +70,7 @@ class Design:
     df: float
     limiting: str
     levels: tuple[tuple[str, int], ...]
+    incidences: dict[str, np.ndarray]
 
     @property
     def k(self) -> float:
@@ -86,6 +88,15 @@ class Design:
         weighted = self.residuals(values) * self.weights[:, None]
         found: np.ndarray = np.max([kind.variance(weighted) for kind in self.kinds], axis=0)
         return found
+
+    def scores(self, values: np.ndarray) -> dict[str, np.ndarray]:
+        """What the levels of each random factor score (levels x columns): the mean residual of the units that have one.
+
+        Units of a sample that is taken away count with the other sign. Skewed scores are refused (R30).
+        """
+        weighted = self.residuals(values) * self.weights[:, None]
+        size = np.abs(self.weights)
+        return {name: (levels.T @ weighted) / (size @ levels)[:, None] for name, levels in self.incidences.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +195,8 @@ def _made(
     counts = [(factor.name, factor.levels.shape[1]) for factor in random]
     levels = sorted(counts, key=lambda entry: entry[0] != limiting)
     levels += [(f"these {factor.name}", factor.levels.shape[1]) for factor in fixed]
-    made = Design(found, weights, sides, basis, kinds, df, limiting, tuple(levels))
+    own = {factor.name: factor.levels for factor in random}
+    made = Design(found, weights, sides, basis, kinds, df, limiting, tuple(levels), own)
     _refuse_dense(made, random)
     return made
 

@@ -143,4 +143,3 @@ def _factors(
     free = [name for name in said if name not in {factor.name for factor in named}]
     noun = known or (free[0] if free else "templates")
     return (Factor(noun, own), *others), clusters, noun
-

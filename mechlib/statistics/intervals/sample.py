@@ -10,7 +10,7 @@ import numpy as np
 
 from mechlib.measurement import Measurement
 from mechlib.statistics.intervals.crossed import Crossed, design
-from mechlib.statistics.intervals.factors import Scope, scope
+from mechlib.statistics.intervals.factors import Factor, Scope, scope
 from mechlib.statistics.intervals.ordering import by_label_and_unit
 
 Drawn = Literal["units", "clusters", "these"]
@@ -26,7 +26,8 @@ class Sample:
     shares    what each stratum's mean counts for in the estimate: every cluster the same
     n         units behind the rows; `clusters` their clusters, None where independent
     across    what the estimate generalises over
-    crossed   the units themselves and all that they share, where that is more than clusters
+    factors   all that units share
+    crossed   the units themselves with all of that, where it is more than clusters
     """
 
     rows: np.ndarray
@@ -37,6 +38,7 @@ class Sample:
     n: int
     clusters: int | None
     across: str
+    factors: tuple[Factor, ...] = ()
     crossed: Crossed | None = None
 
     @property
@@ -69,9 +71,7 @@ class Sample:
         return centred
 
 
-def sample(
-    measured: Measurement, across: str | None, base: Measurement | None = None, factors: bool = False
-) -> Sample:
+def sample(measured: Measurement, across: str | None, base: Measurement | None = None, factors: bool = False) -> Sample:
     """The rows of a measurement as R8 (docs/STATISTICS.md) sees them; `base` has the denominators of the same units.
 
     across   None for the widest: clusters where there are any, else units. "templates" (or "names", ...) for
@@ -93,7 +93,9 @@ def sample(
         rows = means_of_runs(rows, starts, sizes)
         below = None if below is None else means_of_runs(below[:, None], starts, sizes)[:, 0]
         sizes, shares = (len(sizes),), (1.0,)
-    return Sample(rows, below, sizes, shares, drawn, len(measured), clusters, noun, crossed)
+    return Sample(
+        rows, below, sizes, shares, drawn, len(measured), clusters, noun, (*found.random, *found.fixed), crossed
+    )
 
 
 def means_of_runs(values: np.ndarray, starts: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
