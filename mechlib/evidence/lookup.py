@@ -196,7 +196,7 @@ def read(found: Plan, body: Body, place: Store) -> EvidenceUse:
     named = question.sets.get(first.get(prompt_files.PROMPTS, ""))
     flags += [UNFILED] if named is not None and not place.file_prompts(named) else []
     source, sets = path.relative_to(place.folder).as_posix(), prompts_in(question.arguments)
-    factors = prompt_files.factors_of(measurement.units, sets)
+    factors = measurement.factors or prompt_files.factors_of(measurement.units, sets)
     return EvidenceUse(
         question.function,
         question.model,

@@ -11,6 +11,7 @@ from mechlib.statistics.assembly import aligned, assembled, columns_of_differenc
 from mechlib.statistics.estimate import Estimate, plural
 from mechlib.statistics.families import Family
 from mechlib.statistics.intervals.crossed import Crossed, beside
+from mechlib.statistics.intervals.factors import scope
 from mechlib.statistics.intervals.interval import Interval, interval
 from mechlib.statistics.intervals.sample import Sample, sample
 from mechlib.statistics.intervals.shares import interval_of_paired_shares, interval_of_unpaired_shares
@@ -85,6 +86,11 @@ def _unpaired(first: Measurement, second: Measurement, across: str | None) -> Es
         raise ValueError(f"a difference between {plural(first.unit)} and {plural(second.unit)}: compare like with like")
     a, b = sample(first, across, factors=True), sample(second, across, factors=True)
     both = None
+    known = [scope(measured, across) for measured in (first, second)]
+    if (a.crossed or b.crossed) and known[0].across != known[1].across:
+        raise ValueError(
+            f"a difference between means across {known[0].across} and across {known[1].across}: compare like with like"
+        )
     if a.crossed and b.crossed:
         joint = beside(a.crossed.design, first, b.crossed.design, second, across)
         both = Crossed(joint, _above(a.crossed.rows, b.crossed.rows, len(columns)), None)

@@ -136,12 +136,10 @@ def _design(found: Scope, labels: tuple[str, ...], names: tuple[str, ...], equal
 
 
 def beside(first: Design, one: Measurement, second: Design, other: Measurement, across: str | None) -> Design:
-    """The design of a difference between two samples that have no unit in common but may share levels."""
+    """The design of a difference between two samples that have no unit in common but share the same factors."""
     parts = []
     for kind in ("random", "fixed"):
         a, b = (getattr(found.scope, kind) for found in (first, second))
-        if [factor.name for factor in a] != [factor.name for factor in b]:
-            raise ValueError("a difference of two samples that share other things: compare like with like")
         joint = [Factor(x.name, x.levels + y.levels) for x, y in zip(a, b, strict=True)]
         order = [*_order(one, across), *(len(one) + row for row in _order(other, across))]
         parts.append(tuple(_Incidence.of(factor, order) for factor in joint))
