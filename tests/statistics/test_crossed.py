@@ -11,7 +11,7 @@ from statsmodels.stats.sandwich_covariance import cov_cluster, cov_cluster_2grou
 
 from mechlib.measurement import Measurement
 from mechlib.statistics import TooFew, correlation, difference, distance_correlation, mean, proportion, ratio
-from mechlib.statistics.intervals.crossed import design
+from mechlib.statistics.intervals.crossed import beside, design
 from tests.helpers.factors import sentences, with_values, worlds, wrong
 
 # --- simulated worlds: 2,000 each, so that limits are two standard errors (.5 points each) outside of 94 to 98 % -----
@@ -76,6 +76,23 @@ def test_means_on_these_names_are_covered_across_templates():
     assert made.scope.across == "templates on these names"
     above, below = wrong(made, worlds(made, (1.0,), 1.0, 2000))
     assert 0.93 <= 1 - np.mean(above | below) <= 0.98
+
+
+@pytest.mark.parametrize("common", [0.0, 1.0])
+def test_differences_of_samples_that_share_levels_are_covered(common):
+    """Effects of names and templates that are the same in both samples cancel, others do not."""
+    one = sentences()
+    two = replace(one, units=tuple(f"v{unit}" for unit in one.units))
+    joint, own = beside(design(one), one, design(two), two, None), design(one)
+    rng = np.random.default_rng(2)
+    values = 0.6 * rng.standard_normal((2, len(one), 2000))
+    for levels in own.incidences.values():
+        both = rng.standard_normal((levels.shape[1], 2000))
+        for sample in values:
+            apart = rng.standard_normal((levels.shape[1], 2000))
+            sample += levels @ (common * both + 0.3 * apart)
+    above, below = wrong(joint, values.reshape(-1, 2000))
+    assert 0.93 <= 1 - np.mean(above | below) <= 0.99
 
 
 # --- other programs, and the formula as it is written -----------------------------------------------------------------
