@@ -65,7 +65,8 @@ def greater_than(
     Starts from 11 to 98, each as often as the others up to one, in random order; every noun as often; centuries
     likewise. cluster is the noun, but in the reference, which has none; factors: noun and century; labels: `start` in
     tens ("20 to 29", ...), `year` (the start) and `century`. The reference has no corrupted text. The clean texts are
-    the same for every corruption, and fewer prompts are the first of more. Default n: 20 a noun, 10 a noun for
+    the same for every corruption, and fewer prompts are the first of more. Years are no factor: prompts have all that
+    there are, as often as each other, and so no sample of them. Default n: 20 a noun, 10 a noun for
     discovery and reference.
 
     style    "natural": ordinary spacing, no fillers, no space before the answer, for models that read a year as two

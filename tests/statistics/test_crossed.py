@@ -54,7 +54,7 @@ def test_intervals_across_templates_alone_miss_where_names_matter():
     alone = design(replace(shared, factors=()), "templates", equal=True)
     values = worlds(design(shared), (0.3, 1.0), 0.6, 500)
     above, below = wrong(alone, values)
-    assert np.mean(above | below) >= 0.15
+    assert np.mean(above | below) >= 0.4
 
 
 @pytest.mark.parametrize("skewed", ["names", "templates"])
