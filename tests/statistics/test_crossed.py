@@ -308,7 +308,7 @@ def test_dependence_carried_by_names_is_less_sure_than_by_sentences():
 
 
 def test_units_that_nearly_all_share_a_name_are_refused():
-    with pytest.raises(TooFew, match=r"of pairs of units share templates and names.*across='these names'"):
+    with pytest.raises(TooFew, match=r"templates and names: too many .* \(k = 1\.00, at most 0\.85\).*'these names'"):
         mean(sentences(names=7, pairs=21, said=5))
 
 

@@ -257,8 +257,8 @@ def _refuse_dense(made: Design, random: Sequence[_Incidence]) -> None:
         alone = {factor.name: float(made.weights @ factor.shared @ made.weights) for factor in random}
         name = max(alone, key=alone.__getitem__)
         raise TooFew(
-            f"{made.k:.0%} of pairs of units share {made.scope.across}, at most {DENSEST:.0%} may: measure "
-            f"more {name} with fewer in common, or across='these {name}'"
+            f"{made.scope.across}: too many units share too much for its spread to be seen (k = {made.k:.2f}, at most "
+            f"{DENSEST}): measure more {name} with fewer in common, or across='these {name}'"
         )
     if made.df < FEWEST:
         counts = dict(made.levels)
