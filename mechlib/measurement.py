@@ -50,6 +50,8 @@ class Measurement:
     unit      what a unit is, in the singular: "prompt", "sequence", "pair", "set of heads", ...
     columns   distinct names, one a column: heads as "layer.head", or words; ("value",) if there is one
     clusters  one label a row where rows share something that a person wrote; empty where independent
+    factors   what else rows share, as (name in the singular, the levels of each row): the names of a sentence, the
+              operands of a sum. Attached from the prompts when evidence is filed or read; see `Prompt.factors`
     strata    one label a row for the strips of the report (a length, an order); never used in an interval
     yes_no    True where every value is 0 or 1, so that a proportion is meant
     of        what a value is and its unit, for axes: "logit difference restored, in logits"
@@ -74,6 +76,7 @@ class Measurement:
     source: str = ""
     order: tuple[str, ...] = field(default=(), repr=False)
     notes: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    factors: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         values = np.asarray(self.values, dtype=np.float64)
@@ -95,6 +98,11 @@ class Measurement:
         for name in ("clusters", "strata", "order"):
             if getattr(self, name) and len(getattr(self, name)) != len(self.units):
                 raise ValueError(f"{len(getattr(self, name))} {name} for {len(self.units)} units: give one a unit")
+        for name, levels in self.factors:
+            if len(levels) != len(self.units) or not all(levels):
+                raise ValueError(
+                    f"factor {name!r} has no level for some of {len(self.units)} units: give each one or more"
+                )
         if self.clusters and not all(self.clusters) and any(self.clusters):
             raise ValueError(
                 f"{self.clusters.count('')} of {len(self.clusters)} units have no cluster: an interval is across "
@@ -212,6 +220,7 @@ class Measurement:
             clusters=tuple(self.clusters[row] for row in keep) if self.clusters else (),
             strata=tuple(self.strata[row] for row in keep),
             order=tuple(self.order[row] for row in keep) if self.order else (),
+            factors=tuple((name, tuple(levels[row] for row in keep)) for name, levels in self.factors),
         )
 
     def by(self, label: str) -> Measurement:

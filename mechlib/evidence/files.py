@@ -136,6 +136,7 @@ def _measurement(first: dict[str, Any], lines: list[Any], rows: Rows | None, nam
         clusters=labels("clusters"),
         strata=labels("strata"),
         order=rows.order if rows is not None else tuple(line[1] for line in lines) if first.get("sorted") else (),
+        factors=rows.named if rows is not None else (),
         yes_no=first["yes_no"],
         of=first["of"],
         notes=tuple((column, sentence) for column, sentence in first.get("notes", ())),
@@ -148,8 +149,8 @@ _filed: dict[Path, tuple[tuple[Any, ...], dict[str, Any], Measurement]] = {}
 def load(path: Path, given: Mapping[str, PromptSet] | None = None) -> tuple[dict[str, Any], Measurement]:
     """The first line and the measurement of an evidence file, kept in memory until the file changes.
 
-    given   sets of prompts by the name that they are filed under, whose clusters and labels of today count; who gives
-            none (the report) takes what was read before
+    given   sets of prompts by the name that they are filed under, whose clusters, labels and factors of today count;
+            who gives none (the report) takes what was read before
 
     Raises FileNotFoundError, or DamagedEvidence.
     """

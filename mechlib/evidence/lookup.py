@@ -195,13 +195,14 @@ def read(found: Plan, body: Body, place: Store) -> EvidenceUse:
     flags += [OLDER] if differing else []
     named = question.sets.get(first.get(prompt_files.PROMPTS, ""))
     flags += [UNFILED] if named is not None and not place.file_prompts(named) else []
-    source = path.relative_to(place.folder).as_posix()
+    source, sets = path.relative_to(place.folder).as_posix(), prompts_in(question.arguments)
+    factors = measurement.factors or prompt_files.factors_of(measurement.units, sets)
     return EvidenceUse(
         question.function,
         question.model,
         source,
         question.key,
-        attached(measurement, prompts=prompts_in(question.arguments), source=source),
+        attached(measurement, prompts=sets, factors=factors, source=source),
         flags=tuple(flags),
         older=differing,
         provenance=first,

@@ -1,34 +1,37 @@
 """Files of prompts: what the statistics know of a set of prompts, filed once for all evidence on it.
 
-    ["1f0c5a9be2d4", "9b1e0c77d2aa", "template 3", {"order": "ABBA"}]
+    ["1f0c5a9be2d4", "9b1e0c77d2aa", "template 3", {"order": "ABBA"}, {"template": [], "name": ["Susan", "David"]}]
 
-Each row has a prompt's name, the key by which it is sorted, its cluster and its labels. None of it is part of what was
-measured: what a task says today counts, and the file follows.
+Each row has a prompt's name, the key by which it is sorted, its cluster, its labels, and the levels of its factors, if
+it has any: none of the one that is the cluster. None of it is part of what was measured: what a task says today counts,
+and the file follows.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from mechlib.checkpoints.reading import FileState, file_state
 from mechlib.evidence.sealed import ENDING, SCHEMA, DamagedEvidence, opened, sealed
-from mechlib.prompts.promptset import PromptSet
+from mechlib.prompts.promptset import Factors, PromptSet
 
 PROMPTS = "prompts"  # the folder beside the topics
 
 
 @dataclass(frozen=True)
 class Rows:
-    """What the statistics know of a set of prompts: of each row its name, how it is sorted, its cluster, its labels."""
+    """What the statistics know of a set of prompts: of each row its name, its place, cluster, labels, factors."""
 
     units: tuple[str, ...]
     order: tuple[str, ...]
     clusters: tuple[str, ...]
     labels: tuple[tuple[tuple[str, str], ...], ...]
+    factors: tuple[Factors, ...]
 
     @cached_property
     def shared(self) -> dict[str, tuple[str, ...]]:
@@ -38,9 +41,14 @@ class Rows:
         return {name: tuple(table[name] for table in tables) for name in names}
 
     @cached_property
+    def named(self) -> tuple[tuple[str, tuple[tuple[str, ...], ...]], ...]:
+        """The factors, each with the levels of every row, as a measurement has them."""
+        return _by_factor(self.factors)
+
+    @cached_property
     def digest(self) -> str:
-        """Sixteen digits for clusters and labels: other ones may mean other means and other strata."""
-        said = json.dumps([self.clusters, self.labels], ensure_ascii=False)
+        """Sixteen digits for clusters, labels and factors: other ones may mean other means, intervals and strata."""
+        said = json.dumps([self.clusters, self.labels, self.factors], ensure_ascii=False)
         return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
@@ -53,9 +61,28 @@ def rows_of(prompts: PromptSet) -> Rows:
             tuple(row.sort_key for row in prompts),
             tuple(row.cluster for row in prompts) if all(row.cluster for row in prompts) else (),
             tuple(row.labels for row in prompts),
+            tuple(row.factors for row in prompts),
         )
         prompts.__dict__["_rows"] = known
     return known
+
+
+def factors_of(
+    units: tuple[str, ...], sets: Iterable[PromptSet]
+) -> tuple[tuple[str, tuple[tuple[str, ...], ...]], ...]:
+    """What units that are prompts of these sets have in common: each factor with every unit's levels.
+
+    () where a unit is none of the prompts, and where prompts of several sets have other factors.
+    """
+    known: dict[str, Factors] = {row.fingerprint: row.factors for prompts in sets for row in prompts}
+    return _by_factor([known.get(unit, ()) for unit in units])
+
+
+def _by_factor(rows: Sequence[Factors]) -> tuple[tuple[str, tuple[tuple[str, ...], ...]], ...]:
+    names = [name for name, _ in rows[0]]
+    if any([name for name, _ in row] != names for row in rows):
+        return ()
+    return tuple((name, tuple(row[place][1] for row in rows)) for place, name in enumerate(names))
 
 
 def prompts_name(prompts: PromptSet) -> str:
@@ -67,10 +94,13 @@ def encode_prompts(prompts: PromptSet) -> bytes:
     """The bytes of a file of prompts."""
     rows = rows_of(prompts)
     clusters = rows.clusters or ("",) * len(rows.units)
-    lines = [
-        json.dumps([unit, order, cluster, dict(labels)], ensure_ascii=False) + "\n"
-        for unit, order, cluster, labels in zip(rows.units, rows.order, clusters, rows.labels, strict=True)
-    ]
+    lines = []
+    for unit, order, cluster, labels, factors in zip(
+        rows.units, rows.order, clusters, rows.labels, rows.factors, strict=True
+    ):
+        levels = {name: [] if own == (cluster,) else own for name, own in factors}
+        line = [unit, order, cluster, dict(labels), *([levels] if levels else [])]
+        lines.append(json.dumps(line, ensure_ascii=False) + "\n")
     first = {"schema": SCHEMA, "prompts": prompts.name, "split": prompts.split, "rows": len(lines)}
     return sealed(first, lines)
 
@@ -95,9 +125,15 @@ def load_prompts(folder: Path, name: str) -> Rows:
             tuple(row[1] for row in rows),
             clusters if all(clusters) else (),
             tuple(tuple(row[3].items()) for row in rows),
+            tuple(_levels(*row[2:]) for row in rows),
         )
         kept = _prompts[path] = (state, found)
     return kept[1]
+
+
+def _levels(cluster: str, _: dict[str, str], factors: dict[str, list[str]] | None = None) -> Factors:
+    """A row's factors, as its line says them."""
+    return tuple((name, tuple(own) or (cluster,)) for name, own in (factors or {}).items())
 
 
 def prompts_path(folder: Path, name: str) -> Path:

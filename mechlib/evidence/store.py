@@ -162,7 +162,8 @@ class Store:
     def file_prompts(self, prompts: PromptSet) -> bool:
         """Files what the statistics know of a set of prompts, where that is not what is filed; whether it is now.
 
-        The set that a task makes today counts, whatever is filed: clusters and labels are no part of a measurement.
+        The set that a task makes today counts, whatever is filed: clusters, labels and factors are no part of a
+        measurement.
         """
         name, digest = prompt_files.prompts_name(prompts), prompt_files.rows_of(prompts).digest
         known = self._sets.get(name)
@@ -170,8 +171,8 @@ class Store:
             return known[1]
         if known is not None and not self.interactive:
             raise ValueError(
-                f"two sets of prompts, {prompts!r}, differ in clusters or labels alone: make them one set, or give one "
-                "another name, or pages would show the clusters and labels of one of them for both"
+                f"two sets of prompts, {prompts!r}, differ in clusters, labels or factors alone: make them one set, or "
+                "give one another name, or pages would show the clusters and labels of one of them for both"
             )
         path, data = prompt_files.prompts_path(self.folder, name), prompt_files.encode_prompts(prompts)
         same = path.is_file() and path.read_bytes().replace(b"\r\n", b"\n") == data

@@ -199,7 +199,7 @@ def outdated(judged: Sequence[Record]) -> Iterator[str]:
 
 
 def unfiled(judged: Sequence[Record]) -> Iterator[str]:
-    """One line where clusters or labels of prompts are not what is filed: pages would show those that are."""
+    """One line where clusters, labels or factors of prompts are not what is filed: pages would show those that are."""
     found = [record.id for record in judged if UNFILED in record.flags]
     if found:
         yield (

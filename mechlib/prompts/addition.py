@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final, Literal
 
 from mechlib.prompts import sampling as draws
@@ -66,6 +67,7 @@ def addition(
     `shots=2`: that many solved discovery pairs in the same wording come first, and no fillers; none has a number that
     is the answer or the distractor. Both are outside of what the minis were trained on: no bound of theirs holds there.
 
+    Factor: the operands of clean and corrupted text, which prompts share though no two have the same pair.
     Labels: `carry` of the units ("carry" or "no carry"), `sum` ("0 to 49", ... "150 to 198"), `a`, `b`. Raises
     ValueError on more prompts than there are, none, unknown splits, operands and wordings, and negative shots.
 
@@ -276,7 +278,7 @@ def _solved(rows: Iterator[Prompt], form: Wording, split: Split, shots: int, see
         if shots > len(free):
             raise ValueError(f"{shots} shots were asked for: at most {len(free)} can stand before {row.clean!r}")
         lead = "".join(form.solved(pair) for pair in draws.several(stream, free, shots))
-        yield Prompt(lead + row.clean, row.answer, lead + row.corrupted, row.distractor, "", row.labels, row.glue)
+        yield replace(row, clean=lead + row.clean, corrupted=lead + row.corrupted)
 
 
 def _taken(task: str, n: int | None, split: Split, rows: Iterator[Prompt], **settings: str | int) -> PromptSet:

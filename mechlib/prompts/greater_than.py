@@ -63,9 +63,11 @@ def greater_than(
               might be about that word.
 
     Starts from 11 to 98, each as often as the others up to one, in random order; every noun as often; centuries
-    likewise. cluster is the noun, but in the reference, which has none; labels: `start` in tens ("20 to 29", ...),
-    `year` (the start) and `century`. The reference has no corrupted text. The clean texts are the same for every
-    corruption, and fewer prompts are the first of more. Default n: 20 a noun, 10 a noun for discovery and reference.
+    likewise. cluster is the noun, but in the reference, which has none; factors: noun and century; labels: `start` in
+    tens ("20 to 29", ...), `year` (the start) and `century`. The reference has no corrupted text. The clean texts are
+    the same for every corruption, and fewer prompts are the first of more. Years are no factor: prompts have all that
+    there are, as often as each other, and so no sample of them. Default n: 20 a noun, 10 a noun for
+    discovery and reference.
 
     style    "natural": ordinary spacing, no fillers, no space before the answer, for models that read a year as two
              tokens. Years are those of which this is true in GPT-2, and the lowest is 01, as published.
@@ -161,6 +163,7 @@ def _prompt(sentence: _Sentence, split: Split, corrupted: str) -> Prompt:
         cluster="" if split == "reference" else sentence.noun,
         labels=(("start", _tens(start)), ("year", str(start)), ("century", sentence.century)),
         glue=" " if sentence.style == "world" else "",
+        factors=(("noun", (sentence.noun,)), ("century", (sentence.century,))),
     )
 
 

@@ -3,6 +3,9 @@
 Words are the tasks' random words, half of them for discovery and the other half for confirmation, so that nothing
 that is learned about single words on one half helps on the other. The reference set, for means and resampling only,
 is made of the discovery half. Every prompt begins with 0 to 8 fillers, so that no position gives anything away.
+
+The words of a sequence are drawn at random, for each anew: sequences are independent, and have no factors
+(docs/STATISTICS.md, R6).
 """
 
 from __future__ import annotations

@@ -75,9 +75,10 @@ def ioi(
     style    "natural": ordinary spacing and no fillers, for models of the Hub, with names that are one token in all
              of them. Texts that would begin with a name begin with "Then, ", for there it would be another token.
 
-    cluster is the template; labels: `order` ("ABC" in the reference), `place`, `object`. The reference has no corrupted
-    text; its first two names stand for answer and distractor. Default n: 20 a template. Raises ValueError on unknown
-    words, on n < 1, and where there are not n different prompts.
+    cluster is the template; factors: the template, and the names of clean and corrupted text; labels: `order` ("ABC" in
+    the reference), `place`, `object`. The reference has no corrupted text; its first two names stand for answer and
+    distractor. Default n: 20 a template. Raises ValueError on unknown words, on n < 1, and where there are not n
+    different prompts.
 
     Source: Wang et al. 2022, arXiv:2211.00593, for the task, for "names" (their ABC) and for the extra sentences; its
     appendix A for positions against tokens.
@@ -93,7 +94,7 @@ def ioi(
     n, lexicon = SIZES[split] if n is None else n, _lexicon(split, style)
     stream = draws.generator(f"ioi {corrupt}", split, seed)
     rows = [
-        _prompt(sentence, "" if split == "reference" else sentence.text(_corrupted(sentence, lexicon, corrupt, stream)))
+        _prompt(sentence, None if split == "reference" else _corrupted(sentence, lexicon, corrupt, stream))
         for sentence in _sentences(n, lexicon, extra, draws.generator("ioi", split, seed))
     ]
     chosen = {"corrupt": corrupt if split != "reference" else "", "extra": extra, "style": style}
@@ -183,16 +184,20 @@ def _others(stream: random.Random, lexicon: _Lexicon, *without: str) -> tuple[st
     return giver, said
 
 
-def _prompt(sentence: _Sentence, corrupted: str) -> Prompt:
+def _prompt(sentence: _Sentence, others: Names | None) -> Prompt:
+    """The row of a sentence whose corrupted text has the names of `others`."""
     first, second, giver, _ = sentence.names
+    said = len(sentence.names) - (not sentence.extra)  # the last is said in an extra sentence alone
+    names = [name for text in (sentence.names, others or ()) for name in text[:said]]
     order = {second: "ABBA", first: "BABA"}.get(giver, "ABC")
     return Prompt(
         clean=sentence.text(sentence.names),
         answer=second if giver == first else first,
-        corrupted=corrupted,
+        corrupted=sentence.text(others) if others else "",
         distractor=first if giver == first else second,
         cluster=sentence.template,
         labels=(("order", order), ("place", sentence.place), ("object", sentence.object)),
+        factors=(("template", (sentence.template,)), ("name", tuple(dict.fromkeys(names)))),
     )
 
 

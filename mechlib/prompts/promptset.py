@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 
 Split = Literal["discovery", "confirmation", "reference"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+Factors = tuple[tuple[str, tuple[str, ...]], ...]
 TEXTS = ("clean", "corrupted", "answer", "distractor")
 LAST = -1  # the position at which a prompt is read, unless it says another one
 # Control characters, formatting (soft hyphens, marks of direction, U+FEFF), halves of a character, line separators, and
@@ -33,6 +34,10 @@ class Prompt:
     `cluster` names what a person wrote and many prompts share (a template); it is empty where prompts
     are independent draws. `labels` say what else is known about the row, for strips and tables.
 
+    `factors` name what rows have in common, in the singular, each with all its levels in this row, of the clean and of
+    the corrupted text: (("template", ("{A} met {B}",)), ("name", ("Susan", "David"))). Rows that share a level are not
+    independent, and intervals allow for it (docs/STATISTICS.md, R29). A cluster need not be said twice.
+
     `read_position` is the position whose logits predict the answer: a token of the clean text, counted from 0 without
     BOS, or negative from the end. To read several, make a row of each, with the same text and cluster.
 
@@ -40,7 +45,8 @@ class Prompt:
     run without them. Otherwise they are read, as any token is.
 
     Raises ValueError, naming the field, for white space at the ends of a text or a word, for characters that nobody
-    sees (`\\r`, U+2028, U+FEFF, ...), and where the corrupted text is the clean one.
+    sees (`\\r`, U+2028, U+FEFF, ...), where the corrupted text is the clean one, and for a factor that has no levels
+    or is named twice.
     """
 
     clean: str
@@ -52,6 +58,7 @@ class Prompt:
     glue: str = " "
     read_position: int = LAST
     mask_padding: bool = False
+    factors: Factors = ()
 
     def __post_init__(self) -> None:
         for name in TEXTS:
@@ -65,13 +72,14 @@ class Prompt:
             )
         if type(self.read_position) is not int:
             raise ValueError(f"read_position is {self.read_position!r}: give one whole number, a row for each position")
+        _refuse_factors(self.factors)
 
     @cached_property
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits for what the model sees of this row: its name in evidence files.
 
-        What is known about it besides (cluster, labels) is left out: it may be learned later. A field that comes to
-        this class later counts only where it differs from its default, so that no row gets another name.
+        What is known about it besides (cluster, labels, factors) is left out: it may be learned later. A field that
+        comes to this class later counts only where it differs from its default, so that no row gets another name.
         """
         seen: list[str | int] = [self.clean, self.corrupted, self.answer, self.distractor, self.glue]
         seen += [] if self.read_position == LAST else [self.read_position]
@@ -108,8 +116,8 @@ class Prompt:
 class PromptSet:
     """Distinct prompts of one task and one split.
 
-    Raises ValueError on repeats, on unknown splits, and where some rows have a cluster and others have none. Repeats
-    that only a tokenizer can see, as two spaces instead of one, are refused where the prompts are run.
+    Raises ValueError on repeats, on unknown splits, and where some rows have a cluster, or a factor, and others have
+    none. Repeats that only a tokenizer can see, as two spaces instead of one, are refused where the prompts are run.
 
     `unit` is what one row is called in the singular, where results are counted: "prompt", "pair", "sequence".
     """
@@ -136,6 +144,13 @@ class PromptSet:
             raise ValueError(
                 f"{len(without)} of {len(self.rows)} rows of {self.name} have no cluster, as {without[0].clean!r}: "
                 "an interval is across clusters or across rows; name the cluster of every row, or of none"
+            )
+        named = [tuple(name for name, _ in row.factors) for row in self.rows]
+        other = next((row for row, names in zip(self.rows, named, strict=True) if names != named[0]), None)
+        if other is not None:
+            raise ValueError(
+                f"rows of {self.name} have the factors {', '.join(named[0]) or 'none'}, {other.clean!r} has others: "
+                "name the same ones in every row, in one order"
             )
 
     def __len__(self) -> int:
@@ -187,6 +202,17 @@ def _refuse_white_ends(name: str, text: str) -> None:
     if name in ("answer", "distractor"):
         cure = "write it without; `glue` stands between text and answer"
     raise ValueError(f"{name} {text!r} begins or ends in white space: {cure}")
+
+
+def _refuse_factors(factors: Factors) -> None:
+    """ValueError for a factor without levels, or named twice."""
+    for place, (name, levels) in enumerate(factors):
+        if isinstance(levels, str) or not name or not levels or not all(levels):
+            raise ValueError(
+                f"factor {name!r} has the levels {levels!r}: give a name, and a tuple of one level or more"
+            )
+        if name in [before for before, _ in factors[:place]]:
+            raise ValueError(f"factor {name!r} is named twice: give it once, with all its levels")
 
 
 def _digest(value: object) -> str:

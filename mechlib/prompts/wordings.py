@@ -40,7 +40,8 @@ class Wording:
     def prompt(
         self, pair: Pair, other: Pair | None = None, lead: str = "", labels: tuple[tuple[str, str], ...] = ()
     ) -> Prompt:
-        """The question about `pair` after `lead`, corrupted to the question about `other`."""
+        """The question about `pair` after `lead`, corrupted to the question about `other`; its factor: the operands."""
+        operands = [number for asked in (pair, other) if asked for number in self._operands(asked)]
         return Prompt(
             clean=lead + self._ask(pair),
             answer=self._number(pair),
@@ -48,6 +49,7 @@ class Wording:
             distractor=self._number(other) if other else "",
             labels=labels,
             glue=self.glue,
+            factors=(("operand", tuple(dict.fromkeys(operands))),),
         )
 
     def solved(self, pair: Pair) -> str:
@@ -59,6 +61,10 @@ class Wording:
         for slot, number in _slots(pair).items():
             text = text.replace(f"{{{slot}}}", str(number))
         return text
+
+    def _operands(self, pair: Pair) -> tuple[str, ...]:
+        """The numbers of a pair that the question says."""
+        return tuple(str(_slots(pair)[slot]) for slot in world.slots(self.text))
 
     def _number(self, pair: Pair) -> str:
         return str(_slots(pair)[self.answer])

@@ -18,18 +18,29 @@ from mechlib.statistics.families import Family
 from mechlib.statistics.intervals.interval import Interval
 from mechlib.statistics.intervals.ordering import by_label_and_unit
 from mechlib.statistics.intervals.sample import Sample
+from mechlib.statistics.intervals.variance import shares_of_variance
 
 Strip = tuple[tuple[str, int, float], ...]
 
 
 def assembled(
-    measured: Measurement, drawn: Sample, found: Interval, values: np.ndarray | None, columns: Sequence[str]
+    measured: Measurement,
+    drawn: Sample,
+    found: Interval,
+    values: np.ndarray | None,
+    columns: Sequence[str],
+    residuals: np.ndarray | None = None,
 ) -> Estimate | Family:
-    """One Estimate a column. `values` (units x columns) feed distribution and strip; None where unpaired."""
+    """One Estimate a column. `values` (units x columns) feed distribution and strip; None where unpaired.
+
+    residuals  what the estimate is a mean of where that is not the values: those of a ratio
+    """
     made = []
     empty: list[Any] = [None] * len(columns)
     distributions = empty if values is None else distributions_of(values, found.value.tolist())
     strips = empty if values is None else strips_of(measured, values)
+    varying = values if residuals is None else residuals
+    shares = empty if varying is None else shares_of_variance(measured, drawn.factors, varying)
     for j, name in enumerate(columns):
         alone = bool(found.constant[j])
         note = f"no variation seen in {drawn.n} {plural(measured.unit)}: the interval speaks of no others"
@@ -46,6 +57,7 @@ def assembled(
                 simultaneous=len(columns) > 1,
                 distribution=distributions[j],
                 strip=strips[j] or (),
+                variance=shares[j] or (),
                 **identity(measured, drawn, name),
             )
         )
@@ -54,11 +66,13 @@ def assembled(
 
 def identity(measured: Measurement, drawn: Sample, column: str) -> dict[str, Any]:
     """What an estimate says of the units behind it."""
+    shared = drawn.crossed.design if drawn.crossed else None
     return {
         "n": drawn.n,
         "unit": measured.unit,
-        "across": drawn.across,
-        "clusters": drawn.clusters,
+        "across": shared.scope.across if shared else drawn.across,
+        "clusters": shared.levels[0][1] if shared else drawn.clusters,
+        "levels": shared.levels if shared else (),
         "name": "" if column == "value" else column,
         "of": measured.of,
         "sources": sources_of(measured),
@@ -120,7 +134,13 @@ def aligned(measured: Measurement, like: Measurement) -> Measurement:
         raise ValueError("the same units are in other clusters: two measurements of one prompt set agree on them")
     strata = tuple(measured.strata[row] for row in order) if measured.strata else ()
     return replace(
-        measured, values=measured.values[order], units=like.units, clusters=clusters, strata=strata, order=like.order
+        measured,
+        values=measured.values[order],
+        units=like.units,
+        clusters=clusters,
+        strata=strata,
+        order=like.order,
+        factors=like.factors,
     )
 
 

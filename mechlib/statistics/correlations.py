@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -9,7 +10,9 @@ import numpy as np
 from mechlib.measurement import ROUNDING, Measurement
 from mechlib.statistics.assembly import aligned, identity, sources_of
 from mechlib.statistics.estimate import Estimate, plural
-from mechlib.statistics.intervals.interval import FEWEST as FEWEST_CLUSTERS
+from mechlib.statistics.intervals.crossed import Crossed, Design, design
+from mechlib.statistics.intervals.factors import FEWEST as FEWEST_CLUSTERS
+from mechlib.statistics.intervals.factors import scope
 from mechlib.statistics.intervals.ordering import by_label_and_unit
 from mechlib.statistics.intervals.resampling import TooFew, bca_of, left_out
 from mechlib.statistics.intervals.sample import Sample, sample
@@ -27,7 +30,8 @@ def correlation(
     """Correlation over units, of two measurements with one column each on the same units; `across` as in `mean`.
 
     Independent units: BCa. Where units share clusters: Fisher's z with a jackknife over clusters, t on their number
-    less one; with fixed clusters BCa on draws within them.
+    less one; with fixed clusters BCa on draws within them. Where they share more: Fisher's z, with the error term of
+    R29 for the mean of what each unit adds to it (pseudo-values of the jackknife over units).
 
     Raises ValueError where one does not vary, by more than rounding, TooFew below twenty units or five clusters, and
     where one cluster carries all that varies.
@@ -35,7 +39,9 @@ def correlation(
     if method not in ("pearson", "spearman"):
         raise ValueError(f"no correlation {method!r}: pearson or spearman")
     drawn, groups, x, y = paired(first, second, across)
+    shared = drawn.crossed.design if drawn.crossed else None
     statistic = _Pearson(x, y) if method == "pearson" else _Spearman(x, y)
+    df: float | None
     noise, df, how = 0.0, None, "BCa" if drawn.drawn == "units" else "stratified BCa"
     notes = (*first.said_of(first.columns[0]), *second.said_of(second.columns[0]))
     value = float(statistic(np.ones((1, len(x))))[0])
@@ -43,9 +49,14 @@ def correlation(
         value = low = high = float(np.sign(value))  # in every resample as well, and without any cluster
         se, how = 0.0, "constant"
         notes += (f"one is a function of the other on all {len(x)} {plural(first.unit)}",)
+    elif shared is not None:
+        low, high, se = _by_units(value, statistic, shared)
+        if drawn.drawn == "clusters":  # never narrower than across these alone
+            low, high, se = _wider((low, high, se), _jackknifed(value, statistic, groups, drawn))
+        df, how = shared.df, "jackknife over units, all that is shared"
     elif drawn.drawn == "clusters":
         low, high, se = _jackknifed(value, statistic, groups, drawn)
-        df, how = int(groups.max()), "jackknife over clusters"
+        df, how = groups.max(), "jackknife over clusters"
     else:
         value, low, high, noise = bca_of(statistic, drawn.sizes)
         se = (high - low) / (2 * Z)
@@ -72,6 +83,8 @@ def paired(
             f"n={len(first)} {plural(first.unit)} are too few for an interval of a correlation: at least {FEWEST}"
         )
     drawn = sample(first, across)
+    if scope(first, across).crossed:
+        drawn = replace(drawn, crossed=Crossed(design(first, across, equal=True), first.values, None))
     labels = first.clusters if drawn.drawn != "units" else ("",) * len(first)
     order = by_label_and_unit(labels, first.sorted_by)
     groups = np.unique(np.array(labels)[order], return_inverse=True)[1]
@@ -122,6 +135,28 @@ def _varying(variance: np.ndarray, square: np.ndarray) -> np.ndarray:
     """The variance of each resample, NaN where it is only the rounding of squares: that correlates anyhow."""
     found: np.ndarray = np.where(variance > ROUNDING * square, variance, np.nan)
     return found
+
+
+def pseudo_values(whole: np.ndarray, without: np.ndarray) -> np.ndarray:
+    """What each unit adds to a statistic, from leaving out one after the other: their mean varies as it does."""
+    return (len(without) - 1) * (whole - without)[:, None]
+
+
+def _by_units(value: float, statistic: _Pearson | _Spearman, shared: Design) -> tuple[float, float, float]:
+    """Ends and standard error with the error term of all that units share, on Fisher's z scale."""
+    without = left_out(statistic, len(shared.weights))
+    if not np.isfinite(without).all():
+        raise TooFew("without one unit nothing varies: it alone carries the correlation; measure more")
+    inside = 1 - ROUNDING  # of a perfect correlation Fisher's z is infinite
+    scaled = np.arctanh(np.clip(without, -inside, inside))
+    error = float(np.sqrt(shared.variance(pseudo_values(scaled.mean(), scaled))[0]))
+    centre, reach = np.arctanh(np.clip(value, -inside, inside)), t_quantile(1 - LEVEL / 2, shared.df) * error
+    return float(np.tanh(centre - reach)), float(np.tanh(centre + reach)), error * (1 - value**2)
+
+
+def _wider(one: tuple[float, float, float], other: tuple[float, float, float]) -> tuple[float, float, float]:
+    """The wider of two intervals of one number, end by end, with the larger standard error."""
+    return min(one[0], other[0]), max(one[1], other[1]), max(one[2], other[2])
 
 
 def _jackknifed(

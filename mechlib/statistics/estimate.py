@@ -7,7 +7,7 @@ with the line that was probably meant.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, NoReturn
 
@@ -60,6 +60,8 @@ class Estimate:
     named         what an author named beside it (mechlib.statistics.beside); no part of its plain data
     distribution  of the units; `strip` has (label, n, mean) for each stratum or cluster
     sources       evidence files, relative to artifacts/evidence
+    levels        where units share more than clusters: ("names", 20), ("these centuries", 4), ...; first what limits it
+    variance      the share of the units' variance that goes with each factor alone, by its name
 
     Raises ValueError where a number is not finite: such an estimate means nothing and is no JSON.
     """
@@ -84,6 +86,8 @@ class Estimate:
     df: float | None = None
     trials: float | None = None
     named: Named | None = None
+    levels: tuple[tuple[str, int], ...] = ()
+    variance: tuple[tuple[str, float], ...] = ()
 
     __array_ufunc__ = None  # a numpy scalar on the left leaves the comparison to us
 
@@ -132,12 +136,19 @@ class Estimate:
     @property
     def sample(self) -> int:
         """How many independent things there are: clusters where they were drawn, else units."""
-        return self.n if self.clusters is None or self.across.startswith("these ") else self.clusters
+        return self.n if self.clusters is None or self._fixed else self.clusters
 
     @property
     def sampled(self) -> str:
         """What a larger sample would have more of: templates, prompts, trainings."""
-        return plural(self.unit) if self.clusters is None or self.across.startswith("these ") else self.across
+        if self.clusters is None or self._fixed:
+            return plural(self.unit)
+        return self.levels[0][0] if self.levels else self.across
+
+    @property
+    def _fixed(self) -> bool:
+        """Whether all that units share is held as it is."""
+        return self.across.startswith("these ")
 
     @property
     def critical(self) -> float:
@@ -198,7 +209,11 @@ class Estimate:
         while digits < 6 and any(f"{end:.{digits}f}" == f"{bound:.{digits}f}" for end in ends for bound in bounds):
             digits += 1
         counted = f"n={self.n}"
-        if self.clusters is not None:
+        if self.levels:
+            drawn = [f"{n} {name}" for name, n in self.levels if not name.startswith("these ")]
+            held = [f"{n} {name[6:]}" for name, n in self.levels if name.startswith("these ")]
+            counted += f" in {listed(drawn)}" * bool(drawn) + f" on these {listed(held)}" * bool(held)
+        elif self.clusters is not None:
             fixed = self.across.startswith("these ")
             noun = self.across.removeprefix("these ")
             counted += f" on these {self.clusters} {noun}" if fixed else f" in {self.clusters} {noun}"
@@ -220,6 +235,11 @@ def margin(other: object) -> str:
     """What was probably meant by an equality: "a margin, as in 0.35 <= estimate <= 0.45"."""
     number = other if isinstance(other, (int, float)) else 0
     return f"a margin, as in {number - 0.05:g} <= estimate <= {number + 0.05:g}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def plural(noun: str) -> str:

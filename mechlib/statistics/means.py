@@ -13,6 +13,7 @@ from mechlib.statistics.intervals.interval import interval
 from mechlib.statistics.intervals.sample import sample
 from mechlib.statistics.intervals.shares import interval_of_share
 from mechlib.statistics.intervals.tails import LEVEL
+from mechlib.statistics.intervals.variance import shares_of_variance
 
 
 class RatioRefused(ValueError):
@@ -29,18 +30,21 @@ def mean(
 ) -> Estimate | Family:
     """The mean over units; where units share clusters, the mean of the cluster means.
 
-    across   what it generalises over: by default the units ("prompts") or, where they share clusters, "templates";
-             say "names" where clusters are names, "these templates" where they are held fixed
+    across   what it generalises over: by default all that units share ("templates and names"), or the units
+             themselves. "these names" holds the names fixed: the estimate is about those, and about all templates.
+             Where clusters have no name of their own they are "templates"; say "words" where they are words
     control  the same measured of what the claim must not hold of: another part, a random direction; one or a tuple
     beside   of a claim that something is absent: the same measured of what the instrument is known to see
     whole    what all of the effect comes to, so that claim and control above 95 % of it are not told apart
 
+
+    Units that share more than clusters (`Prompt.factors`) have the error term of all of it (docs/STATISTICS.md, R29).
     Raises TypeError for yes/no values (a proportion is meant), TooFew where no interval is honest; for what stands
     beside it as `mechlib.statistics.beside.named` does.
     """
     if measured.yes_no:
         raise TypeError("a mean of yes/no values: did you mean proportion(measurement)?")
-    drawn = sample(measured, across)
+    drawn = sample(measured, across, factors=True)
     made = assembled(measured, drawn, interval(drawn, measured.columns), measured.values, measured.columns)
     return named(made, measured, lambda other: mean(other, across), control, beside, whole)
 
@@ -58,6 +62,7 @@ def proportion(
     family = len(measured.columns)
     found = [interval_of_share(drawn, column, LEVEL / family) for column in range(family)]
     strips = strips_of(measured, measured.values)
+    shares = shares_of_variance(measured, drawn.factors, measured.values)
     made = [
         Estimate(
             value=share.value,
@@ -69,6 +74,7 @@ def proportion(
             method=share.method,
             notes=(*share.notes, *measured.said_of(measured.columns[column])),
             strip=strips[column],
+            variance=shares[column],
             simultaneous=family > 1,
             **identity(measured, drawn, measured.columns[column]),
         )
@@ -100,11 +106,12 @@ def ratio(
         measured, denominator = _split(measured)
     denominator = aligned(denominator, measured)
     check_denominator(denominator, across)
-    drawn = sample(measured, across, denominator)
+    drawn = sample(measured, across, denominator, factors=True)
     below = float(drawn.combined(drawn.base[:, None])[0]) if drawn.base is not None else 1.0
     found = interval(drawn, measured.columns)
     measured = replace(measured, notes=(*measured.notes, *denominator.notes))
-    made = assembled(measured, drawn, found, measured.values / below, measured.columns)
+    residuals = (measured.values - found.value * denominator.values) / below
+    made = assembled(measured, drawn, found, measured.values / below, measured.columns, residuals)
     made = with_sources(made, measured, denominator)
     return named(made, measured, lambda other: ratio(other, given, across), control, beside, 1.0)
 
@@ -122,7 +129,7 @@ def check_denominator(denominator: Measurement, across: str | None) -> None:
     """Raises RatioRefused where a denominator cannot be told from zero, ValueError where it has several columns."""
     if len(denominator.columns) != 1:
         raise ValueError(f"a denominator of {len(denominator.columns)} columns: choose one")
-    drawn = sample(denominator, across)
+    drawn = sample(denominator, across, factors=True)
     found = interval(drawn, denominator.columns)
     value, low, high = (float(ends[0]) for ends in (found.value, found.low, found.high))
     if low - 2 * float(found.monte_carlo[0]) <= 0:

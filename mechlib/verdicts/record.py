@@ -55,6 +55,8 @@ class EstimateEntry(Struct, frozen=True):
     df: float | None = None
     trials: float | None = None
     whole: float | None = None
+    levels: tuple[tuple[str, int], ...] = ()
+    variance: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         _refuse_nan(self, "value", "low", "high", "se", "monte_carlo", "df", "trials")

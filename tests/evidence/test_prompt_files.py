@@ -57,6 +57,46 @@ def whole(measurement: Measurement) -> tuple:
     return (measurement.values.tolist(), *(getattr(measurement, name) for name in named))
 
 
+# --- factors ------------------------------------------------------------------------------------------------------
+
+
+def shared() -> PromptSet:
+    rows = (
+        replace(row, factors=(("template", (row.cluster,)), ("name", ("a", f"b{row.label('length')}")))) for row in ROWS
+    )
+    return PromptSet("toy", "confirmation", tuple(rows))
+
+
+def test_factors_come_with_the_rows_whether_prompts_are_at_hand_or_not(root):
+    use = ask(root, shared())
+    names = ("name", tuple(("a", f"b{row.label('length')}") for row in ROWS))
+    assert use.measurement.factors == (("template", tuple((row.cluster,) for row in ROWS)), names)
+    assert files.load(evidence(root, use))[1].factors == use.measurement.factors
+    line = json.loads(rows_file(root).read_text(encoding="utf-8").split("\n")[1])
+    assert line[4] == {"template": [], "name": ["a", "b0"]}
+
+
+def test_factors_of_today_count_and_measure_nothing_again(root):
+    first = ask(root)
+    assert (
+        first.measurement.factors == ()
+        and len(json.loads(rows_file(root).read_text(encoding="utf-8").split("\n")[1])) == 4
+    )
+    later = ask(root, shared())
+    assert not later.measured and later.key == first.key
+    assert dict(later.measurement.factors).keys() == {"template", "name"}
+    assert files.load(evidence(root, later))[1].factors == later.measurement.factors
+
+
+def test_some_of_the_prompts_have_the_factors_of_each():
+    chosen = (ROWS[3].fingerprint, ROWS[0].fingerprint)
+    assert prompt_files.factors_of(chosen, [shared()]) == (
+        ("template", (("t0",), ("t0",))),
+        ("name", (("a", "b1"), ("a", "b0"))),
+    )
+    assert prompt_files.factors_of((*chosen, "another"), [shared()]) == ()
+
+
 # --- filed once ---------------------------------------------------------------------------------------------------
 
 
@@ -184,7 +224,9 @@ def test_two_sets_that_differ_in_labels_alone_are_refused_among_claims(root):
     loaded = toy(root, SCORES)
     with using(Store(root, say=lambda line: None)):
         loaded.scores("mini-0", PROMPTS)
-        with pytest.raises(ValueError, match=r"two sets of prompts, toy\(.*\), differ in clusters or labels alone"):
+        with pytest.raises(
+            ValueError, match=r"two sets of prompts, toy\(.*\), differ in clusters, labels or factors alone"
+        ):
             loaded.scores("mini-0", relabelled(labels=()))
     with using(Store(root, say=lambda line: None, interactive=True)), uses() as used:  # in a notebook they are edited
         loaded.scores("mini-0", PROMPTS)

@@ -308,6 +308,7 @@ def test_wordings_read_as_they_were_trained():
         "What is 23 + 54 ? Answer :",
         "77",
         labels=(("carry", "no carry"), ("sum", "50 to 99"), ("a", "23"), ("b", "54")),
+        factors=(("operand", ("23", "54")),),
     )
     assert prompt(23, 54, "sum").clean == "The sum of 23 and 54 is"
     assert prompt(23, 54, "add").clean == "If you add 23 to 54 , you get"

@@ -9,11 +9,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from mechlib.report.content.claim_views import varied_by
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.outputs.results import (
     SCHEMA,
     ClaimResult,
     Results,
+    as_csv,
     difference,
     read_results,
     results,
@@ -43,7 +45,7 @@ def faults(value: Any, wanted: dict[str, Any], defined: dict[str, Any], where: s
     """Where a value is not what a JSON Schema says: the words of the schema that msgspec writes, and no others."""
     unknown = set(wanted) - {
         "$ref", "$schema", "$defs", "title", "description", "type", "properties", "required", "items", "anyOf", "enum",
-        "prefixItems", "minItems", "maxItems", "default",
+        "prefixItems", "minItems", "maxItems", "default", "additionalProperties",
     }  # fmt: skip
     assert not unknown, f"this test does not know {unknown}"
     if "$ref" in wanted:
@@ -56,6 +58,9 @@ def faults(value: Any, wanted: dict[str, Any], defined: dict[str, Any], where: s
     if wanted["type"] == "object":
         if not isinstance(value, dict):
             return [f"{where} is {value!r}"]
+        if "additionalProperties" in wanted:
+            each = [(name, one, wanted["additionalProperties"]) for name, one in value.items()]
+            return [fault for name, one, of in each for fault in faults(one, of, defined, f"{where}.{name}")]
         found = [f"{where} has no {name}" for name in wanted["required"] if name not in value]
         found += [f"{where} has {name}" for name in value if name not in wanted["properties"]]
         inside = [(name, value[name], of) for name, of in wanted["properties"].items() if name in value]
@@ -70,6 +75,19 @@ def faults(value: Any, wanted: dict[str, Any], defined: dict[str, Any], where: s
         each = [first[place] if place < len(first) else wanted["items"] for place in range(len(value))]
         return [fault for n, of in enumerate(each) for fault in faults(value[n], of, defined, f"{where}[{n}]")]
     return []
+
+
+def test_shares_of_variance_are_written_by_name(written: tuple[Path, list[Record]]) -> None:
+    _, records = written
+    record = next(one for one in records if one.comparison)
+    assert record.comparison is not None
+    shares = (("names", 0.81), ("templates", 0.03))
+    varied = msgspec.structs.replace(record.comparison.estimate, variance=shares)
+    known = msgspec.structs.replace(record, comparison=msgspec.structs.replace(record.comparison, estimate=varied))
+    book = RecordBook([known], written[0].parent)
+    assert results(book).claims[0].variance == dict(shares)
+    assert "names 0.81; templates 0.03" in as_csv(book)
+    assert varied_by(known) == "names 81 %, templates 3 %"
 
 
 def test_the_committed_schema_is_what_the_types_say() -> None:

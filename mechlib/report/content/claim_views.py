@@ -134,12 +134,13 @@ def control_text(record: Record) -> str:
 
 @dataclass(frozen=True)
 class DistributionLine:
-    """How the units of one model lie: five numbers, the share of the wrong sign, and the box plot of them."""
+    """How the units of one model lie: five numbers, share of the wrong sign, the box plot, what they vary by."""
 
     record: Record
     five: tuple[float, ...]
     wrong: float
     box: Markup
+    varied: str
 
 
 @dataclass(frozen=True)
@@ -163,8 +164,14 @@ def distribution_table(row: ClaimRow) -> DistributionTable | None:
     lines = []
     for record, value, spread in known:
         five = (spread.minimum, spread.lower_quartile, spread.median, spread.upper_quartile, spread.maximum)
-        lines.append(DistributionLine(record, five, spread.wrong_sign, box_plot(scale, five, value)))
+        lines.append(DistributionLine(record, five, spread.wrong_sign, box_plot(scale, five, value), varied_by(record)))
     return DistributionTable(lines, axis(scale))
+
+
+def varied_by(record: Record) -> str:
+    """The share of the units' variance that goes with each thing they share: "names 81 %, templates 3 %"."""
+    shares = record.comparison.estimate.variance if record.comparison else ()
+    return ", ".join(f"{name} {percent(share)}" for name, share in sorted(shares, key=lambda entry: -entry[1]))
 
 
 @dataclass(frozen=True)

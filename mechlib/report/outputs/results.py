@@ -57,7 +57,10 @@ class ClaimResult(Struct, frozen=True):
     low: Annotated[float | None, Meta(description="lower end of the 95 % interval")]
     high: Annotated[float | None, Meta(description="upper end of the 95 % interval")]
     n: Annotated[int | None, Meta(description="how many units were measured")]
-    clusters: Annotated[int | None, Meta(description="how many clusters they fall into; null where independent")]
+    clusters: Annotated[
+        int | None,
+        Meta(description="how many clusters, or levels of what limits the interval, they have; null where independent"),
+    ]
     method: Annotated[str | None, Meta(description="how the interval was made")]
     bound: Annotated[str | None, Meta(description="the bound as text")]
     flags: Annotated[tuple[str, ...], Meta(description="words of caution")]
@@ -85,6 +88,9 @@ class ClaimResult(Struct, frozen=True):
     line: int
     control: Annotated[ControlResult | None, Meta(description="the control that decides; null where none is needed")]
     controlled_by: Annotated[By, Meta(description="of a supported claim what controls it, or UNCONTROLLED")]
+    variance: Annotated[
+        dict[str, float], Meta(description="share of the units' variance that goes with each thing they share, alone")
+    ]
 
 
 class Results(Struct, frozen=True):
@@ -130,6 +136,7 @@ def _result(record: Record, case: str, corrected: Mapping[str, str]) -> ClaimRes
         evidence=tuple(record.evidence),
         control=_control(record),
         controlled_by=record.controlled.by,
+        variance=dict(estimate.variance) if estimate else {},
     )
 
 
@@ -172,6 +179,8 @@ def as_csv(book: RecordBook) -> str:
 
 def _for_a_sheet(value: Any) -> Any:
     """Text that a spreadsheet would take for a formula is quoted."""
+    if isinstance(value, dict):
+        value = tuple(f"{name} {share:g}" for name, share in value.items())
     value = "; ".join(value) if isinstance(value, tuple) else value
     if isinstance(value, ControlResult):
         value = f"{value.kind}: {value.on_the_side} of {value.sets}, {value.word}"

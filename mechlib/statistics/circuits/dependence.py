@@ -6,9 +6,10 @@ import numpy as np
 
 from mechlib.measurement import Measurement
 from mechlib.statistics.assembly import identity, sources_of
-from mechlib.statistics.correlations import paired
+from mechlib.statistics.correlations import paired, pseudo_values
 from mechlib.statistics.estimate import Estimate
-from mechlib.statistics.intervals.interval import FEWEST
+from mechlib.statistics.intervals.crossed import Crossed
+from mechlib.statistics.intervals.factors import FEWEST
 from mechlib.statistics.intervals.resampling import TooFew, left_out
 from mechlib.statistics.intervals.sample import Sample
 from mechlib.statistics.intervals.tails import LEVEL, Z, t_quantile
@@ -37,14 +38,14 @@ def distance_correlation(
         raise TooFew(f"{groups.max() + 1} {drawn.across} are too few to generalise over them: at least {FEWEST}")
     statistic = _Squared(x, y)
     corrected, biased = (float(number[0]) for number in statistic(np.ones((1, len(x)))))
-    error, df = _jackknifed(statistic, groups, drawn)
+    error, df = _jackknifed(statistic, groups, drawn) if drawn.crossed is None else _by_units(statistic, drawn.crossed)
     reach = t_quantile(1 - LEVEL / family / 2, df) * error
     root = np.sqrt(max(0.0, biased))
     value = np.sqrt(max(0.0, corrected))
     low = min(value, np.sqrt(max(0.0, max(0.0, root - reach) ** 2 - (biased - corrected))))
     high = min(1.0, max(value, root + reach))
     said = identity(first, drawn, "value") | {"of": "distance correlation", "sources": sources_of(first, second)}
-    how = "jackknife over clusters" if drawn.drawn == "clusters" else "jackknife"
+    how = "jackknife over clusters" if drawn.drawn == "clusters" and drawn.crossed is None else "jackknife"
     return Estimate(
         value=value, low=low, high=high, se=(high - low) / (2 * Z), df=df, method=how, simultaneous=family > 1, **said
     )
@@ -81,6 +82,13 @@ def _normalised(both: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.n
     below = np.sqrt(np.maximum(0.0, first * second))
     quotient: np.ndarray = np.divide(both, below, out=np.zeros_like(both), where=below > 0)
     return quotient
+
+
+def _by_units(statistic: _Squared, units: Crossed) -> tuple[float, float]:
+    """The same where units share more than clusters: the error term of all of it (R29)."""
+    n = len(units.rows)
+    without = left_out(lambda kept: np.sqrt(np.maximum(0.0, statistic(kept)[1])), n)
+    return float(np.sqrt(units.design.variance(pseudo_values(without.mean(), without))[0])), units.design.df
 
 
 def _jackknifed(statistic: _Squared, groups: np.ndarray, drawn: Sample) -> tuple[float, float]:

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mechlib.statistics.intervals.crossed import Crossed
+from mechlib.statistics.intervals.factors import FEWEST
 from mechlib.statistics.intervals.resampling import TooFew, critical_values
 from mechlib.statistics.intervals.sample import Sample
 from mechlib.statistics.intervals.tails import LEVEL, t_quantile
 
-FEWEST = 5  # clusters that can stand for all clusters
 FEWEST_UNITS = 20  # for a mean: below, the data cannot show that they are skewed (lognormal: 7 % wrong at n = 10)
 MANY_CLUSTERS = 30  # from here on they are resampled; below, t
 FEW_HITS = 12  # of either kind: below, a share's interval is exact
@@ -43,6 +44,8 @@ def interval(drawn: Sample, columns: Sequence[str]) -> Interval:
     check_enough(drawn)
     below = 1.0 if drawn.base is None else float(drawn.combined(drawn.base[:, None])[0])
     value = drawn.combined(drawn.rows) / below
+    if drawn.crossed is not None:
+        return _interval_of_crossed(value, below, drawn.crossed)
     residuals = drawn.rows / below if drawn.base is None else (drawn.rows - value * drawn.base[:, None]) / below
     about = drawn.within(residuals)  # what lies between fixed strata is no error of the estimate
     sizes = np.array(drawn.sizes)[:, None]
@@ -58,6 +61,16 @@ def interval(drawn: Sample, columns: Sequence[str]) -> Interval:
         method, bottom, top, noise = _reach(drawn, moved[:, live], about[:, live], below, names, df)
         low[live], high[live], error[live] = (value - top * se)[live], (value - bottom * se)[live], (noise * se)[live]
     return Interval(value, low, high, se, error, ~live, df, method)
+
+
+def _interval_of_crossed(value: np.ndarray, below: float, units: Crossed) -> Interval:
+    """t on the degrees of freedom of whatever is shared, Bonferroni's where there are several columns (R29)."""
+    se = np.sqrt(units.design.variance(units.residuals(value, below)))
+    live = se > 1e-12 * np.abs(units.rows / below).max(axis=0)
+    reach = np.where(live, t_quantile(1 - LEVEL / 2 / max(1, live.sum()), units.design.df) * se, 0.0)
+    return Interval(
+        value, value - reach, value + reach, se, np.zeros(len(se)), ~live, units.design.df, "t, all that is shared"
+    )
 
 
 def _reach(

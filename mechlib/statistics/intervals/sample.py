@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 
 from mechlib.measurement import Measurement
-from mechlib.statistics.estimate import plural
+from mechlib.statistics.intervals.crossed import Crossed, design
+from mechlib.statistics.intervals.factors import Factor, Scope, scope
 from mechlib.statistics.intervals.ordering import by_label_and_unit
 
 Drawn = Literal["units", "clusters", "these"]
@@ -25,6 +26,8 @@ class Sample:
     shares    what each stratum's mean counts for in the estimate: every cluster the same
     n         units behind the rows; `clusters` their clusters, None where independent
     across    what the estimate generalises over
+    factors   all that units share
+    crossed   the units themselves with all of that, where it is more than clusters
     """
 
     rows: np.ndarray
@@ -35,6 +38,8 @@ class Sample:
     n: int
     clusters: int | None
     across: str
+    factors: tuple[Factor, ...] = ()
+    crossed: Crossed | None = None
 
     @property
     def trials(self) -> float:
@@ -66,17 +71,20 @@ class Sample:
         return centred
 
 
-def sample(measured: Measurement, across: str | None, base: Measurement | None = None) -> Sample:
+def sample(measured: Measurement, across: str | None, base: Measurement | None = None, factors: bool = False) -> Sample:
     """The rows of a measurement as R8 (docs/STATISTICS.md) sees them; `base` has the denominators of the same units.
 
-    across  None for the widest: clusters where there are any, else units. "templates" (or "names", ...) for
-            clusters drawn at random, "these templates" for clusters held fixed.
+    across   None for the widest: clusters where there are any, else units. "templates" (or "names", ...) for
+             clusters drawn at random, "these templates" for clusters held fixed.
+    factors  whether the sample is to know what units share besides, as R29 asks of means, ratios and differences
     """
-    drawn, noun = _across(measured, across)
-    labels = measured.clusters if drawn != "units" else ("",) * len(measured)
+    found = scope(measured, across)
+    drawn, noun = _drawn(found)
+    labels = found.clusters or ("",) * len(measured)
     order = by_label_and_unit(labels, measured.sorted_by)
     rows = measured.values[order]
     below = None if base is None else base.array[order]
+    crossed = Crossed(design(measured, across), rows, below) if factors and found.crossed else None
     sizes = _runs([labels[row] for row in order])
     clusters = None if drawn == "units" else len(sizes)
     shares = (1 / len(sizes),) * len(sizes)
@@ -85,7 +93,9 @@ def sample(measured: Measurement, across: str | None, base: Measurement | None =
         rows = means_of_runs(rows, starts, sizes)
         below = None if below is None else means_of_runs(below[:, None], starts, sizes)[:, 0]
         sizes, shares = (len(sizes),), (1.0,)
-    return Sample(rows, below, sizes, shares, drawn, len(measured), clusters, noun)
+    return Sample(
+        rows, below, sizes, shares, drawn, len(measured), clusters, noun, (*found.random, *found.fixed), crossed
+    )
 
 
 def means_of_runs(values: np.ndarray, starts: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
@@ -99,21 +109,10 @@ def means_of_runs(values: np.ndarray, starts: np.ndarray, sizes: Sequence[int]) 
     return within
 
 
-def _across(measured: Measurement, across: str | None) -> tuple[Drawn, str]:
-    units = plural(measured.unit)
-    if not measured.clusters:
-        if across not in (None, units):
-            raise ValueError(
-                f"across={across!r}, but these {units} are independent: there is nothing else to generalise over"
-            )
-        return "units", units
-    if across == units and len(set(measured.clusters)) < len(measured):
-        raise ValueError(
-            f"{len(measured)} {units} share {len(set(measured.clusters))} clusters, so they are not independent: "
-            f"across='templates' (or what the clusters are), or across='these templates'"
-        )
-    noun = across or "templates"
-    return ("these" if noun.startswith("these ") else "clusters"), noun
+def _drawn(found: Scope) -> tuple[Drawn, str]:
+    if not found.clusters:
+        return "units", found.noun
+    return ("these", f"these {found.noun}") if found.cluster_fixed else ("clusters", found.noun)
 
 
 def _runs(labels: Sequence[str]) -> tuple[int, ...]:
