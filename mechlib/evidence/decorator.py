@@ -64,7 +64,7 @@ def evidence(function: Callable[P, Measurement]) -> Callable[P, Measurement]:
             collected.append(reading)
         return reading.measurement
 
-    setattr(filed, EVIDENCE, True)
+    setattr(filed, EVIDENCE, body)
     return filed
 
 
