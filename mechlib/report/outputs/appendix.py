@@ -128,6 +128,10 @@ def notes(row: ClaimRow) -> Iterator[tuple[str, list[tuple[str, str]]]]:
         elif record.comparison and record.comparison.remarks:
             found.append(("", "; ".join(record.comparison.remarks)))
         found += [("flag", flag) for flag in record.flags]
+        if record.registration not in ("", "CLAIM FIRST", "ORDER UNKNOWN"):
+            found.append((record.registration, record.registration_why))
+        if record.tried:
+            found.append(("other draws", record.tried))
         found += [("changed", line) for line in dict.fromkeys(record.history)]
         if found:
             said.setdefault(tuple(found), []).append(record.model)
