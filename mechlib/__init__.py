@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mechlib.judging.marks import open_question as open_question
     from mechlib.judging.marks import refuted as refuted
     from mechlib.judging.marks import void as void
+    from mechlib.judging.registration.seeds import registered_seed as registered_seed
     from mechlib.measurement import Measurement as Measurement
     from mechlib.parts.circuits import Circuit as Circuit
     from mechlib.parts.circuits import circuit as circuit

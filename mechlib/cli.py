@@ -213,7 +213,7 @@ def _fetch(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from mechlib.judging.verify import NotJudged, checked
+    from mechlib.judging.commands.verify import NotJudged, checked
 
     try:
         found, cautions = checked(_said_root(), options.records)
@@ -230,8 +230,8 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from mechlib.judging.planning import NotPlanned, planned, told
-    from mechlib.judging.suggestions import for_keyword
+    from mechlib.judging.commands.planning import NotPlanned, planned, told
+    from mechlib.judging.commands.suggestions import for_keyword
     from mechlib.verdicts.register import DamagedRegister
 
     root = _said_root()

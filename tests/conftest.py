@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.committed import committed as committed  # a fixture
 from tests.helpers.house import house as house  # a fixture
 from tests.helpers.judged import whole_record as whole_record  # a fixture
 

@@ -21,7 +21,7 @@ from mechlib.faces import by_face
 
 _LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
 SEVERAL = ", "  # between the origins of a name that stands for several, as `import a.x` and `import a.y` make
-EVIDENCE = "__evidence__"  # set on what the decorator returns
+EVIDENCE = "__evidence__"  # set on what the decorator returns: the body, with what it means
 
 
 class EvidenceRefused(TypeError):

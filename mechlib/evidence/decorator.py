@@ -67,7 +67,7 @@ def evidence(function: Callable[P, Measurement]) -> Callable[P, Measurement]:
         question = ask(body.topic, function.__name__, body.meaning, arguments, place.models, place.known)
         return _read(body, question, place).exchanged(exchange)
 
-    setattr(filed, EVIDENCE, True)
+    setattr(filed, EVIDENCE, body)
     return filed
 
 

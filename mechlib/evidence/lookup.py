@@ -194,6 +194,7 @@ def read(found: Plan, body: Body, place: Store) -> EvidenceUse:
     flags = [UNCHECKED] if found.assumed else []
     flags += [OLDER] if differing else []
     named = question.sets.get(first.get(prompt_files.PROMPTS, ""))
+    place.file_members(question.sets.values())
     flags += [UNFILED] if named is not None and not place.file_prompts(named) else []
     source, sets = path.relative_to(place.folder).as_posix(), prompts_in(question.arguments)
     factors = measurement.factors or prompt_files.factors_of(measurement.units, sets)

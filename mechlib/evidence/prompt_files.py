@@ -11,16 +11,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from mechlib.checkpoints.reading import FileState, file_state
 from mechlib.evidence.sealed import ENDING, SCHEMA, DamagedEvidence, opened, sealed
 from mechlib.prompts.promptset import Factors, PromptSet
 
 PROMPTS = "prompts"  # the folder beside the topics
+MEMBERS = Path("artifacts") / "register" / "members.jsonl"  # by which overlap with a set of long ago is found
+_SET = re.compile(r"(.*)\((discovery|confirmation|reference), n=\d+.*\) ([0-9a-f]{64})", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,11 @@ def prompts_name(prompts: PromptSet) -> str:
     return prompts.fingerprint[:16]
 
 
+def called(prompts: PromptSet) -> str:
+    """A set as the register calls it: its task, and what it is filed under."""
+    return f"{prompts.name} {prompts_name(prompts)}"
+
+
 def encode_prompts(prompts: PromptSet) -> bytes:
     """The bytes of a file of prompts."""
     rows = rows_of(prompts)
@@ -142,3 +151,33 @@ def prompts_path(folder: Path, name: str) -> Path:
 
 
 _prompts: dict[Path, tuple[FileState, Rows]] = {}
+
+
+# --- which texts a set had, whatever became of it -----------------------------------------------------------------
+
+
+def named_in(arguments: Any, split: str) -> Iterator[str]:
+    """The sets of one split among the arguments that a first line gives, however deep, each as "task name"."""
+    if isinstance(arguments, str):
+        if (found := _SET.fullmatch(arguments)) and found[2] == split:
+            yield f"{found[1]} {found[3][:16]}"
+    elif isinstance(arguments, (list, dict)):
+        for value in arguments.values() if isinstance(arguments, dict) else arguments:
+            yield from named_in(value, split)
+
+
+def members(path: Path) -> Mapping[str, frozenset[str]]:
+    """The texts of each set of confirmation prompts that evidence was ever filed on, as digests, by how it is called.
+
+    {} where the file is missing.
+    """
+    try:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+    except (OSError, ValueError):
+        return {}
+    return {name: frozenset(texts[at : at + 8] for at in range(0, len(texts), 8)) for name, texts in rows}
+
+
+def member_line(prompts: PromptSet) -> str:
+    """The line that says which texts a set has: its name, and eight digits a text."""
+    return json.dumps([called(prompts), "".join(sorted(one[:8] for one in prompts.members))])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from mechlib import checkpoints
 from mechlib.evidence import prompt_files, sealed
 from mechlib.evidence.question import Hashes, Question
 from mechlib.prompts.promptset import PromptSet
+from mechlib.verdicts.lines import append
 
 Mode = Literal["measure", "frozen", "fresh", "replace"]
 PATIENCE = 3600.0  # seconds that one process waits for another's measurement; then it goes on without the lock
@@ -57,6 +58,7 @@ class Store:
     _asked: dict[str, Any] = field(default_factory=dict, repr=False)
     _models: dict[str, tuple[checkpoints.Checkpoint, Hashes]] = field(default_factory=dict, repr=False)
     _sets: dict[str, tuple[str, bool]] = field(default_factory=dict, repr=False)
+    _members: set[str] = field(default_factory=set, repr=False)
 
     def __post_init__(self) -> None:
         if self.mode not in get_args(Mode):
@@ -158,6 +160,20 @@ class Store:
                 f"{question.name}: two sets of prompts read the same, as in {question.text}: give one another name "
                 "or other settings, or the evidence for each takes the other's place"
             )
+
+    def file_members(self, sets: Iterable[PromptSet]) -> None:
+        """Files which texts sets of confirmation prompts have, so that others can be told from them for good."""
+        if self.mode == "frozen" or self.folder != self.root / "artifacts" / "evidence":
+            return
+        path = self.root / prompt_files.MEMBERS
+        for prompts in sets:
+            name = prompt_files.called(prompts)
+            if prompts.split == "confirmation" and name not in self._members:
+                self._members |= prompt_files.members(path).keys()
+                if name not in self._members:
+                    with suppress(OSError):  # `mechlib verify` says what is missing
+                        append(path, prompt_files.member_line(prompts))
+                self._members.add(name)
 
     def file_prompts(self, prompts: PromptSet) -> bool:
         """Files what the statistics know of a set of prompts, where that is not what is filed; whether it is now.

@@ -49,6 +49,12 @@ def topic_of(item: pytest.Item) -> str:
     return inside.parts[0] if len(inside.parts) > 1 else inside.stem.removeprefix("test_")
 
 
+def id_of(item: pytest.Item) -> str:
+    """The id of a claim: "topic.function[case]"."""
+    bracket = item.nodeid.find("[")
+    return f"{topic_of(item)}.{item.stash[CLAIM].name}{item.nodeid[bracket:] if bracket >= 0 else ''}"
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Puts the models of --model in the place of those that a claim names; a folder is called by its last part."""

@@ -19,9 +19,9 @@ from mechlib.evidence.store import Mode
 from mechlib.judging.audit.asking import AUDITED, audited
 from mechlib.judging.audit.run import Audit
 from mechlib.judging.beginning import choose_bos
+from mechlib.judging.commands.suggestions import CLAIM, files_of, for_keyword, for_path, functions, nearest
 from mechlib.judging.marks import MARKS
 from mechlib.judging.session import Run
-from mechlib.judging.suggestions import CLAIM, files_of, for_keyword, for_path, functions, nearest
 
 STORE = pytest.StashKey[Store]()
 _DEVICES = ("cpu", "cuda", "mps")
@@ -35,6 +35,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--frozen", action="store_true", help="judge filed evidence only: measure and file nothing")
     group.addoption("--fresh", action="store_true", help="measure everything again, compare with what is filed")
     group.addoption("--replace", action="store_true", help="measure everything again, file it instead")
+    group.addoption(
+        "--register",
+        action="store_true",
+        help="write what the selected claims say into the register, before they are measured; judge nothing",
+    )
+    group.addoption(
+        "--amend", metavar="REASON", help="with --register: an evidence function was mended, and why; both words stay"
+    )
     group.addoption(
         "--report", action="store_true", help="write the report; a selection goes to artifacts/report/partial"
     )
@@ -75,9 +83,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Checks options, chooses the store, and registers the run in the process that the user started."""
     if not __debug__:
         raise pytest.UsageError("python -O strips asserts, and a claim is one: run without -O and PYTHONOPTIMIZE")
-    chosen = [name for name in ("frozen", "fresh", "replace") if config.getoption(name)]
+    chosen = [name for name in ("frozen", "fresh", "replace", "register") if config.getoption(name)]
     if len(chosen) > 1:
         raise pytest.UsageError(f"--{' and --'.join(chosen)} exclude each other")
+    _check_registering(config)
     for mark in MARKS:
         known = f"{mark}(reasons): a known outcome of a claim, see mechlib.judging.marks.{mark}"
         config.addinivalue_line("markers", known)
@@ -91,7 +100,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[AUDITED] = audited(given, root)
     config.stash[STORE] = Store(
         root=root,
-        mode=cast(Mode, chosen[0] if chosen else "measure"),
+        mode=cast(Mode, chosen[0] if chosen and chosen != ["register"] else "measure"),
         device=config.getoption("device"),
         evidence_dir=root / "artifacts" / ("local" if given else "evidence"),
     )
@@ -100,7 +109,11 @@ def pytest_configure(config: pytest.Config) -> None:
         from mechlib.statistics import set_seed_offset
 
         set_seed_offset(config.getoption("seed"))
-    if not _is_worker(config):
+    if config.getoption("register"):
+        from mechlib.judging.registration.registering import Registering
+
+        config.pluginmanager.register(Registering(config, config.stash[STORE]), "mechlib-registering")
+    elif not _is_worker(config):
         run = Run(config)
         config.pluginmanager.register(run, "mechlib-run")
         if given:
@@ -109,6 +122,18 @@ def pytest_configure(config: pytest.Config) -> None:
             config.option.htmlpath = str(run.folder / "report.html")
             config.option.self_contained_html = True
             config.pluginmanager.register(run.page(), "mechlib-page")
+
+
+def _check_registering(config: pytest.Config) -> None:
+    """--register writes one file in one process, and is about the record's own claims."""
+    if config.getoption("amend") is not None and not config.getoption("register"):
+        raise pytest.UsageError("--amend is for --register: `pytest --register --amend REASON` and the claims")
+    if config.getoption("amend") is not None and not config.getoption("amend").strip():
+        raise pytest.UsageError("--amend is empty: say why the evidence function was mended")
+    for name in ("model", "report", "results", "records", "numprocesses", "seed"):
+        if config.getoption("register") and config.getoption(name, None):
+            shown = "-n" if name == "numprocesses" else f"--{name}"
+            raise pytest.UsageError(f"--register judges nothing and runs alone: leave {shown} away")
 
 
 def _check_models(names: Sequence[str], root: Path) -> None:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 from contextlib import chdir
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 
-from mechlib.evidence import using
+from mechlib.evidence import uses, using
+from mechlib.evidence.prompt_files import called
 from mechlib.judging.audit.asking import AUDITED, BESIDE, as_audited, own_models, why_not_asked
 from mechlib.judging.audit.run import BAR
 from mechlib.judging.claim import Claim
-from mechlib.judging.collection import CLAIM, topic_of
+from mechlib.judging.collection import CLAIM, id_of, topic_of
 from mechlib.judging.judge import BrokenModel, NotAsked, judge
 from mechlib.judging.options import STORE
-from mechlib.judging.session import QUESTION, RECORD, record_of
+from mechlib.judging.registration import claimed
+from mechlib.judging.registration.seeds import seeds_of
+from mechlib.judging.session import CLAIMED, RECORD, record_of
 from mechlib.report.content.titles import reading_place
 from mechlib.report.outputs.audit_table import NOT_ASKED
 from mechlib.verdicts.controlled import UNCONTROLLED
@@ -32,8 +36,9 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     file, line, _ = pyfuncitem.location
     arguments = dict(pyfuncitem.callspec.params) if hasattr(pyfuncitem, "callspec") else {}
     topic = topic_of(pyfuncitem)
+    name = id_of(pyfuncitem)
     identity = {
-        "id": f"{topic}.{claim.name}{pyfuncitem.nodeid[len(pyfuncitem.nodeid.partition('[')[0]) :]}",
+        "id": name,
         "topic": topic,
         "function": claim.name,
         "file": file,
@@ -41,13 +46,16 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         "place": reading_place(pyfuncitem.config.rootpath, file, (line or 0) + 1),
     }
     root, audit = pyfuncitem.config.rootpath, pyfuncitem.config.stash[AUDITED]
-    with using(pyfuncitem.config.stash[STORE]), chdir(root):  # from where a folder is named
+    with using(pyfuncitem.config.stash[STORE]), chdir(root), seeds_of(name, root), uses() as read:
         if audit:
             record, trace = _audited(pyfuncitem, claim, arguments, identity)
         else:
             record, trace = judge(claim, arguments, identity)
+    sets = [one for use in read if use.model == (record.model or use.model) for one in use.measurement.prompts]
+    record.prompts = sorted({called(one) for one in sets if one.split == "confirmation"})
+    said = asdict(claimed.identity(claim, arguments, record.id.partition("[")[2].removesuffix("]")))
     pyfuncitem.user_properties.append((RECORD, record.to_json()))
-    pyfuncitem.user_properties.append((QUESTION, claim.question))
+    pyfuncitem.user_properties.append((CLAIMED, json.dumps(said)))
     if record.verdict in ("GATED", "NOT RUN") and record.ok:
         pytest.skip(f"{record.verdict}: {record.message}")
     if not record.ok:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -15,14 +16,16 @@ import pytest
 from mechlib.evidence.sealed import refuse_unwritable
 from mechlib.judging.judge import keys
 from mechlib.verdicts.record import Record
-from mechlib.verdicts.register import ANSWERS, REGISTER, DamagedRegister, Judgement, Register
+from mechlib.verdicts.register import ANSWERS, REGISTER, DamagedRegister, Judgement, Register, tried
+from mechlib.verdicts.registration import Identity
 
 if TYPE_CHECKING:
     from mechlib.report.content.evidence_files import EvidenceFiles
     from mechlib.report.content.record_book import RecordBook
 
 RECORD = "mechlib_record"
-QUESTION = "mechlib_question"
+CLAIMED = "mechlib_claimed"  # what the claim says, as mechlib.judging.registration.claimed has it
+UNREGISTERED = "NOT REGISTERED"
 NOTHING_JUDGED = 5  # pytest's own status for "no tests ran"
 
 
@@ -128,21 +131,28 @@ class Run:
         record = record_of(report) if report.when == "call" else None
         if record is None:
             return
-        question = next(str(value) for name, value in report.user_properties if name == QUESTION)
-        self._register(record, question)
+        said = next(str(value) for name, value in report.user_properties if name == CLAIMED)
+        self._register(record, Identity(**json.loads(said)))
         self.records.append(record)
         if record.history:  # for whoever reads the report behind us
-            report.user_properties = [(RECORD, record.to_json()), (QUESTION, question)]
+            report.user_properties = [(RECORD, record.to_json()), (CLAIMED, said)]
             if report.failed:
                 report.longrepr = "\n".join([str(report.longrepr), *dict.fromkeys(record.history)])
         if self.path is not None:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(record.to_json() + "\n")
 
-    def _register(self, record: Record, question: str) -> None:
-        """Holds the judgement against the register of bounds, where it is one."""
+    def _register(self, record: Record, today: Identity) -> None:
+        """Holds the judgement against the register, where it is one: what was judged before, what was registered."""
         if self.config.getoption("model"):
             return
+        self._judged(record, today.question)
+        line = self.register.line_of(record.id, today)
+        record.registered = line.named if line is not None else ""
+        record.tried = tried(self.register.draws(record.id, tuple(record.prompts)))
+        record.history += self.register.since_registered(record.id, today)
+
+    def _judged(self, record: Record, question: str) -> None:
         if record.comparison is None or record.verdict not in ANSWERS:
             closed = "GATED" if record.verdict == "GATED" else ""  # an error, or missing weights, change no answer
             record.history = self.register.history(record.id, closed)
@@ -150,10 +160,11 @@ class Run:
         if self.config.getoption("seed"):  # another resampling: what it says stands nowhere
             record.history = self.register.history(record.id)
             return
-        entry = Judgement(record.id, record.comparison.bound, question, keys(record.evidence), record.verdict)
+        asked, prompts = (record.id, record.comparison.bound, question, keys(record.evidence)), tuple(record.prompts)
+        entry = Judgement(*asked, record.verdict, prompts=prompts)
         record.history, known = self.register.add(entry)
         if not known and (self.config.getoption("frozen") or self.register.unwritten):
-            record.flags = [*record.flags, "NOT REGISTERED"]
+            record.flags = [*record.flags, UNREGISTERED]
 
     @property
     def judged(self) -> int:
@@ -162,16 +173,20 @@ class Run:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Ends with status 5 where no claim was judged."""
+        """Ends with status 5 where no claim was judged, with 1 where --frozen finds a judgement that is not filed."""
         self._move_page()
         audit = self.config.getoption("model")  # which has its own status
         if self.records and not self.judged and not audit and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = NOTHING_JUDGED
+        unfiled = any(UNREGISTERED in record.flags for record in self.records)
+        if unfiled and self.config.getoption("frozen") and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Prints the table of verdicts, and writes what was asked for."""
         if not self.records:
             return
+        from mechlib.judging.registration.words import told
         from mechlib.report.outputs.results import read_results
         from mechlib.report.outputs.terminal import cautions, verdict_table
 
@@ -182,7 +197,7 @@ class Run:
             terminalreporter.write_line(verdict_table(self.book, former, partial=self.partial))
         shifted, fresh = (self.config.getoption(name) for name in ("seed", "fresh"))
         said = cautions(self.records, fresh, shifted, self.register.unwritten, audit)
-        for line in (*said, *self._write()):
+        for line in (*said, *told(self.records), *self._write()):
             terminalreporter.write_line(line)
 
     @cached_property
@@ -196,8 +211,11 @@ class Run:
     @cached_property
     def book(self) -> RecordBook:
         """What all outputs read: asked for when the run has ended, and made once."""
+        from mechlib.judging.registration.words import registrations
         from mechlib.report.content.record_book import RecordBook
 
+        if not self.config.getoption("model"):
+            registrations(self.config.rootpath, self.records, self.register)
         return RecordBook(self.records, self.config.rootpath, self.evidence)
 
     def page(self) -> Any:

@@ -200,6 +200,9 @@ class Record(Struct):
     history     lines about a bound, metric, split or n that changed after evidence, shown for good
     models      checkpoints that were read
     measured    how many evidence files were measured for it in this run, `reproduced` how many came out as filed
+    prompts     the sets of confirmation prompts that it was judged on; `tried` what became of other draws
+    registered  the line of the register that says what the claim says; `registration` is the word that the order of
+                commits gives it (mechlib.judging.registration.words), `registration_why` the reason
     """
 
     id: str
@@ -235,6 +238,11 @@ class Record(Struct):
     seconds: float = 0.0
     measured: int = 0
     reproduced: int = 0
+    prompts: list[str] = field(default_factory=list)
+    registered: str = ""
+    registration: str = ""
+    registration_why: str = ""
+    tried: str = ""
 
     @property
     def uncontrolled(self) -> bool:

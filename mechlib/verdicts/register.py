@@ -13,18 +13,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+from mechlib.verdicts import lines
+from mechlib.verdicts.lines import REFILED as REFILED
+from mechlib.verdicts.lines import REGISTER as REGISTER
+from mechlib.verdicts.lines import DamagedRegister as DamagedRegister
+from mechlib.verdicts.lines import Judgement as Judgement
+from mechlib.verdicts.registration import Identity, Registration, differences
 from mechlib.verdicts.verdict import Outcome
 
-REGISTER = Path("artifacts") / "register.jsonl"
 BEFORE_ROOMS = Path("artifacts") / "register" / "before-rooms.jsonl"
-REFILED = Path("artifacts") / "refiled.jsonl"
 FORMER = Path("artifacts") / "bounds.jsonl"
 # The words that are filed: an ERROR is no answer, and neither is a claim that was not asked.
 ANSWERS: tuple[Outcome, ...] = ("SUPPORTED", "REFUTED", "INCONCLUSIVE", "VOID")
@@ -33,41 +37,7 @@ FROZEN = {
     BEFORE_ROOMS: ("97e676fcf9325aea371f9419c98879f887e4d01a1ce5524313b75b464b704f8d", 1379),
     REFILED: ("5d6f1a305ecef9b95a90e3bae42cddff3160be6d1c71d509a17e5ac4ad9e9c7a", 2134),
 }
-_MARKERS = ("<<<<<<<", "=======", ">>>>>>>")
 _NODE = re.compile(r"claims/test_(\w+)\.py::(\w+)(\[.*\])?")
-
-
-class DamagedRegister(ValueError):
-    """The register of bounds cannot be read, so nothing may be added to it."""
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """One line of the register.
-
-    question  hashes what is compared; `evidence` lists keys of the files
-    verdict   the claim's final word, one of ANSWERS. Lines from before twins were heard have the comparison's
-    was       the sha256 of the line that this one is translated from; "" of a line of its own
-    """
-
-    claim: str
-    bound: str
-    question: str
-    evidence: tuple[str, ...]
-    verdict: str
-    was: str = ""
-
-    @property
-    def said(self) -> tuple[str, str, tuple[str, ...], str]:
-        """What makes two judgements the same: what was asked, and the word that came out."""
-        return self.bound, self.question, self.evidence, self.verdict
-
-    def line(self) -> str:
-        """The judgement as a line of the register."""
-        said = asdict(self)
-        if not self.was:
-            del said["was"]
-        return json.dumps(said, ensure_ascii=False)
 
 
 class Register:
@@ -81,12 +51,17 @@ class Register:
         self.writable = writable
         self.unwritten = ""
         self._known: dict[str, list[Judgement]] = {}
-        for number, line in enumerate(_lines(path), start=1):
-            judgement = _read(line, path, number)
+        self.registrations: dict[str, list[Registration]] = {}
+        for number, line in enumerate(lines.lines_of(path), start=1):
+            judgement = lines.read_line(line, path, number)
+            if isinstance(judgement, Registration):
+                self.registrations.setdefault(judgement.claim, []).append(judgement)
+                continue
             if _NODE.fullmatch(judgement.claim):
                 raise DamagedRegister(
-                    f"{_shown(path)}, line {number}, is about {judgement.claim}, an id from before topics had folders: "
-                    f"today it is {address(judgement.claim)}; translate the line (mechlib.verdicts.register.translated)"
+                    f"{lines.shown(path)}, line {number}, is about {judgement.claim}, an id from before topics had "
+                    f"folders: today it is {address(judgement.claim)}; translate the line "
+                    "(mechlib.verdicts.register.translated)"
                 )
             self._known.setdefault(judgement.claim, []).append(judgement)
 
@@ -99,6 +74,10 @@ class Register:
     def all(self) -> list[Judgement]:
         """Every judgement, those of one claim in their order."""
         return [judgement for judgements in self._known.values() for judgement in judgements]
+
+    def judgements(self, claim: str) -> list[Judgement]:
+        """The judgements of one claim, in their order."""
+        return self._known.get(claim, [])
 
     def add(self, judgement: Judgement) -> tuple[list[str], bool]:
         """Files a judgement if it says anything new; returns the history to show, and whether it was known.
@@ -113,10 +92,36 @@ class Register:
             earlier.append(judgement)
             if self.writable:
                 try:
-                    _append(self.path, judgement)
+                    lines.append(self.path, judgement.line())
                 except OSError as error:
                     self.unwritten = error.strerror or str(error)
         return _history(earlier), known
+
+    def register(self, registration: Registration) -> bool:
+        """Files what is claimed before it is measured, if it differs from the claim's last line; whether it did.
+
+        Raises OSError where it cannot be written.
+        """
+        earlier = self.registrations.setdefault(registration.claim, [])
+        if earlier and earlier[-1].said == registration.said:
+            return False
+        lines.append(self.path, registration.line())
+        earlier.append(registration)
+        return True
+
+    def since_registered(self, claim: str, today: Identity) -> list[str]:
+        """How a claim that was registered changed since, from line to line; shown for good."""
+        return differences(self.registrations.get(claim, ()), today)
+
+    def line_of(self, claim: str, today: Identity) -> Registration | None:
+        """The last registration that says what the claim says today; a mark may have come since."""
+        found = [line for line in self.registrations.get(claim, ()) if line.identity.digest == today.digest]
+        return found[-1] if found else None
+
+    def draws(self, claim: str, prompts: tuple[str, ...]) -> list[Judgement]:
+        """The judgements of this claim on other draws of prompts than these, the last of each draw."""
+        others = {one.prompts: one for one in self._known.get(claim, ()) if one.prompts and one.prompts != prompts}
+        return list(others.values())
 
     def history(self, claim: str, word: str = "") -> list[str]:
         """What is shown of the former judgements of a claim, which today ends in `word`, if in none of ANSWERS."""
@@ -125,19 +130,28 @@ class Register:
         return [*_history(earlier), *former]
 
 
+def tried(draws: list[Judgement]) -> str:
+    """ "38 other draws were judged: 1 SUPPORTED, 37 REFUTED"; "" without any."""
+    if not draws:
+        return ""
+    words = Counter(draw.verdict for draw in draws)
+    counted = ", ".join(f"{words[word]} {word}" for word in ANSWERS if words[word])
+    return f"{len(draws)} other {'draw was' if len(draws) == 1 else 'draws were'} judged: {counted}"
+
+
 def _history(judgements: list[Judgement]) -> list[str]:
-    lines = []
+    said = []
     for old, new in pairwise(judgements):
         if new.bound != old.bound:
-            lines.append(f"bound {old.bound} -> {new.bound} after evidence (it was {old.verdict})")
+            said.append(f"bound {old.bound} -> {new.bound} after evidence (it was {old.verdict})")
         if new.question != old.question:
-            lines.append(f"the compared expression changed after evidence (it was {old.verdict} at {old.bound})")
+            said.append(f"the compared expression changed after evidence (it was {old.verdict} at {old.bound})")
         elif new.evidence != old.evidence:
             was = f"it was {old.verdict} at {old.bound}"
-            lines.append(f"measured anew after a change of prompts, code or weights ({was})")
+            said.append(f"measured anew after a change of prompts, code or weights ({was})")
         elif new.bound == old.bound and new.verdict != old.verdict:
-            lines.append(f"{old.verdict} -> {new.verdict} on the same question and evidence")
-    return lines
+            said.append(f"{old.verdict} -> {new.verdict} on the same question and evidence")
+    return said
 
 
 # --- what became of ids and keys ----------------------------------------------------------------------------------
@@ -154,7 +168,8 @@ def address(node: str) -> str:
 
 def translated(line: str, keys: Mapping[str, str]) -> Judgement:
     """A line of the former register in today's ids and keys (eight digits to eight digits); unknown keys stay."""
-    old = _read(line, FORMER, 0)
+    old = lines.read_line(line, FORMER, 0)
+    assert isinstance(old, Judgement), "no claim was registered in the former register"
     evidence = tuple(sorted({keys.get(key, key) for key in old.evidence}))
     return replace(old, claim=address(old.claim), evidence=evidence, was=hashlib.sha256(line.encode()).hexdigest())
 
@@ -164,18 +179,26 @@ def refiled(path: Path) -> dict[str, str]:
     or that says two things of one file."""
     keys: dict[str, str] = {}
     said: dict[str, str] = {}
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(lines.lines_of(path), start=1):
         try:
             row = json.loads(line)
             old, new, source, target = row["old"][:8], row["new"][:8], str(row["from"]), str(row["to"])
         except (ValueError, TypeError, KeyError) as error:
-            raise DamagedRegister(_damaged(path, f"line {number} maps no key ({error})", "the map")) from None
+            raise DamagedRegister(lines.damaged(path, f"line {number} maps no key ({error})", "the map")) from None
         if keys.setdefault(old, new) != new or said.setdefault(source, target) != target:
             raise DamagedRegister(
-                f"{_shown(path)}, line {number}: {source} became {target} here and another file before: the "
+                f"{lines.shown(path)}, line {number}: {source} became {target} here and another file before: the "
                 "record was re-keyed twice, on two branches; keep the lines of the one whose evidence is filed"
             )
     return keys
+
+
+def refiled_files(path: Path) -> dict[str, tuple[str, ...]]:
+    """The files from before the re-keying, by the file that they became. Raises DamagedRegister."""
+    found: dict[str, tuple[str, ...]] = {}
+    for row in map(json.loads, lines.lines_of(path) if refiled(path) else ()):
+        found[row["to"]] = (*found.get(row["to"], ()), row["from"])
+    return found
 
 
 def past(root: Path) -> Iterator[str]:
@@ -184,17 +207,17 @@ def past(root: Path) -> Iterator[str]:
     A register that was never translated keeps nothing, and needs neither the former register nor the map.
     """
     path = root / BEFORE_ROOMS
-    register = _lines(root / REGISTER)
-    if not path.exists() and not (register and '"was": ' in register[0]):
+    register = lines.lines_of(root / REGISTER)
+    if not path.exists() and not (register and register[0].startswith('{"claim"') and '"was": ' in register[0]):
         return
     wrong = [line for line in (_thawed(root, kept) for kept in FROZEN) if line]
     yield from wrong
     if wrong:
         return
     keys = refiled(root / REFILED)
-    for number, old in enumerate(_lines(path)):
+    for number, old in enumerate(lines.lines_of(path)):
         if register[number : number + 1] != [translated(old, keys).line()]:
-            name = _shown(REGISTER)
+            name = lines.shown(REGISTER)
             yield (
                 f"{name}, line {number + 1}, is not line {number + 1} of {BEFORE_ROOMS.as_posix()} translated, and was "
                 f"when it was written: restore it with `git checkout main -- {name}`, and append new lines at its end"
@@ -208,69 +231,14 @@ def _thawed(root: Path, path: Path) -> str:
     cure = f"`git checkout main -- {name}`"
     if not (root / path).exists():
         return f"{name} is missing, which joins the register to its past: restore it with {cure}"
-    lines = (root / path).read_bytes().replace(b"\r\n", b"\n").splitlines(keepends=True)
-    if hashlib.sha256(b"".join(lines)).hexdigest() == digest:
+    kept = (root / path).read_bytes().replace(b"\r\n", b"\n").splitlines(keepends=True)
+    if hashlib.sha256(b"".join(kept)).hexdigest() == digest:
         return ""
-    more = len(lines) - count
-    if path == BEFORE_ROOMS and more > 0 and hashlib.sha256(b"".join(lines[:count])).hexdigest() == digest:
+    more = len(kept) - count
+    if path == BEFORE_ROOMS and more > 0 and hashlib.sha256(b"".join(kept[:count])).hexdigest() == digest:
         what, them = ("1 line", "it") if more == 1 else (f"{more} lines", "them")
         return (
             f"{name} has {what} more than the register had, from a branch that was merged: translate {them} "
             f"(CONTRIBUTING.md), append {them} to {REGISTER.as_posix()}, restore the file with {cure}"
         )
-    return f"{name} is not what it was ({len(lines)} lines, it had {count}), and never changes: restore it with {cure}"
-
-
-# --- lines --------------------------------------------------------------------------------------------------------
-
-
-def _read(line: str, path: Path, number: int) -> Judgement:
-    try:
-        row = json.loads(line)
-        return Judgement(**{**row, "evidence": tuple(row["evidence"])})
-    except (ValueError, TypeError, KeyError) as error:
-        raise DamagedRegister(_damaged(path, f"line {number} is no judgement ({error})")) from None
-
-
-def _lines(path: Path) -> list[str]:
-    if not path.exists():
-        return []
-    try:
-        lines = [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DamagedRegister(_damaged(path, f"it cannot be read ({error})")) from None
-    marker = next((number for number, line in enumerate(lines, start=1) if line.startswith(_MARKERS)), None)
-    if marker is not None:
-        raise DamagedRegister(_merged(path, marker))
-    return lines
-
-
-def _merged(path: Path, number: int) -> str:
-    seen = f"{_shown(path)} has git's conflict marks, first in line {number}"
-    if path.name == REFILED.name:
-        return (
-            f"{seen}: the record was re-keyed on two branches: keep the map of the one whose evidence is filed, with "
-            f"`git checkout --ours -- {_shown(path)}` or `git checkout --theirs -- {_shown(path)}`"
-        )
-    return f"{seen}: claims were judged on two branches: delete the marks and keep the lines of both sides"
-
-
-def _shown(path: Path) -> str:
-    return "/".join(path.parts[-2:])
-
-
-def _damaged(path: Path, seen: str, what: str = "the register") -> str:
-    why = (
-        "the proof that bounds came before evidence" if what == "the register" else "what joins the record to its past"
-    )
-    return f"{_shown(path)} is damaged: {seen}: restore it with `git checkout -- {_shown(path)}`; {what} is {why}"
-
-
-def _append(path: Path, judgement: Judgement) -> None:
-    """One write on a file opened for appending, so that two runs never tear each other's lines."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o644)
-    try:
-        os.write(descriptor, (judgement.line() + "\n").encode())
-    finally:
-        os.close(descriptor)
+    return f"{name} is not what it was ({len(kept)} lines, it had {count}), and never changes: restore it with {cure}"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mechlib.judging.suggestions import for_keyword, for_path, topics
+from mechlib.judging.commands.suggestions import for_keyword, for_path, topics
 
 CLAIM = """
 @pytest.mark.parametrize("model", ["mini-0"])

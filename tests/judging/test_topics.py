@@ -10,7 +10,7 @@ import pytest
 
 from mechlib.evidence.code_hash import EvidenceRefused
 from mechlib.evidence.question import topic_of
-from mechlib.judging.verify import read_records
+from mechlib.judging.commands.verify import read_records
 from mechlib.report.content import titles
 from tests.helpers.house import HEADER, build
 

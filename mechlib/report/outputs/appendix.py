@@ -133,6 +133,10 @@ def notes(row: ClaimRow) -> Iterator[tuple[str, list[tuple[str, str]]]]:
             found.append((UNCONTROLLED, record.controlled.why))
         found += [("control", control.message) for control in record.controls if control.word in ("passed", "weak")]
         found += [("flag", flag) for flag in record.flags if flag != UNCONTROLLED]
+        if record.registration not in ("", "CLAIM FIRST", "ORDER UNKNOWN"):
+            found.append((record.registration, record.registration_why))
+        if record.tried:
+            found.append(("other draws", record.tried))
         found += [("changed", line) for line in dict.fromkeys(record.history)]
         if found:
             said.setdefault(tuple(found), []).append(record.model)

@@ -83,6 +83,9 @@ class ClaimResult(Struct, frozen=True):
     message: Annotated[str, Meta(description="the numbers of the comparison, or what went wrong")]
     remarks: Annotated[tuple[str, ...], Meta(description="what must stand beside the numbers")]
     history: Annotated[tuple[str, ...], Meta(description="what changed of the question after evidence was seen")]
+    registration: Annotated[str, Meta(description="what the order of commits shows: registered before its evidence?")]
+    registration_why: Annotated[str, Meta(description="what that word rests on")]
+    tried: Annotated[str, Meta(description="what other draws of prompts came to; empty without any")]
     evidence: Annotated[tuple[str, ...], Meta(description="files below artifacts/evidence")]
     file: Annotated[str, Meta(description="the claim's file")]
     line: int
@@ -108,7 +111,7 @@ def results(book: RecordBook) -> Results:
 
 _OF_RECORD = (
     "id", "topic", "function", "sentence", "model", "verdict", "twin", "source", "ok", "expected", "why", "message",
-    "file", "line",
+    "file", "line", "registration", "registration_why", "tried",
 )  # fmt: skip
 _OF_COMPARISON = ("bound", "kind", "p_supported", "p_refuted", "n_to_decide")
 _OF_ESTIMATE = ("low", "high", "n", "clusters", "method", "unit", "across", "se")

@@ -20,8 +20,10 @@ from mechlib.evidence.lookup import OLDER, UNFILED
 from mechlib.evidence.question import CONTROLS
 from mechlib.evidence.stamp import filed_stamp
 from mechlib.judging.controls.checking import damaged_control, unread_controls
+from mechlib.judging.registration import verified
+from mechlib.judging.registration.verified import judged_on
 from mechlib.verdicts.record import Record
-from mechlib.verdicts.register import BEFORE_ROOMS, FORMER, REFILED, REGISTER, Register, past, refiled
+from mechlib.verdicts.register import REFILED, REGISTER, refiled
 
 LIMIT, ENOUGH = 80_000_000, 72_000_000  # bytes of artifacts/evidence: more is refused, more is a word of caution
 _FIGURE = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")
@@ -42,19 +44,22 @@ def checked(root: Path, records: Path | None = None) -> tuple[list[str], list[st
     records   one Record a line, as `pytest --report` writes; without it the claims are judged now (seconds)
     """
     folder = root / "artifacts" / "evidence"
-    found = [*damaged(folder), *register(root)]
+    found = [*damaged(folder), *verified.register(root)]
     judged = read_records(records) if records else judge_frozen(root)
     found += [
         *over_budget(folder, judged),
         *unreadable(judged),
-        *withdrawn(root, judged),
+        *verified.withdrawn(root, judged),
+        *verified.unfiled(root, judged),
         *outdated(judged),
         *unfiled(judged),
         *orphans(folder, judged),
         *unread_controls(folder, judged),
         *report(root, judged),
     ]
-    return found, cautions(root, judged)
+    against, unknown = verified.ordered(root)
+    late = verified.late(root, judged) if not any(verified.register(root)) else []
+    return [*found, *against], [*cautions(root, judged), *unknown, *late]
 
 
 def cautions(root: Path, judged: Sequence[Record]) -> list[str]:
@@ -149,44 +154,11 @@ def _megabytes(size: int) -> str:
     return f"{size / 1e6:.1f} MB"
 
 
-def register(root: Path) -> Iterator[str]:
-    """One line where the register of bounds, the map of keys or what is kept of the past is not whole, and where a
-    former register is back."""
-    unread = []
-    for read, path in ((Register, REGISTER), (refiled, REFILED)):
-        try:
-            read(root / path)
-        except ValueError as error:
-            unread.append(str(error))
-    yield from unread or past(root)
-    if (root / FORMER).exists():
-        yield (
-            f"{FORMER.as_posix()} is the register from before topics had folders: translate what it has beyond "
-            f"{BEFORE_ROOMS.as_posix()} (mechlib.verdicts.register.translated), append it to {REGISTER.as_posix()}, "
-            "and delete it"
-        )
-
-
 def unreadable(judged: Sequence[Record]) -> Iterator[str]:
     """Claims that ended in ERROR: what they would have read is unknown."""
     for record in judged:
         if record.verdict == "ERROR":
             yield f"{record.id} ended in ERROR ({record.message}): run `pytest --frozen` on it"
-
-
-def withdrawn(root: Path, judged: Sequence[Record]) -> Iterator[str]:
-    """Judgements of the register whose claim is gone: a prediction stays, whatever came out."""
-    try:
-        filed = Register(root / REGISTER, writable=False).latest
-    except ValueError:
-        return  # said by `register`
-    claimed = {record.id for record in judged}
-    for claim, judgement in filed.items():
-        if claim not in claimed:
-            yield (
-                f"{claim} was judged {judgement.verdict} at {judgement.bound} and is claimed no longer: bring it back, "
-                "marked as it came out"
-            )
 
 
 def outdated(judged: Sequence[Record]) -> Iterator[str]:
@@ -222,7 +194,7 @@ def orphans(folder: Path, judged: Sequence[Record]) -> Iterator[str]:
 
 
 def _unread(folder: Path, judged: Sequence[Record]) -> Iterator[str]:
-    latest, ever = _judged_on(folder.parents[1] / REGISTER)
+    latest, ever = judged_on(folder.parents[1] / REGISTER)
     read = {path for record in judged for path in (*record.evidence, *record.twin_evidence)}
     for path in _files(folder):
         name = path.relative_to(folder).as_posix()
@@ -244,16 +216,6 @@ def _unread(folder: Path, judged: Sequence[Record]) -> Iterator[str]:
         for path in sorted((folder / kind).glob(f"*{ending}")):
             if path.stem not in wanted:
                 yield f"artifacts/evidence/{kind}/{path.name} is named by no evidence: delete it"
-
-
-def _judged_on(path: Path) -> tuple[dict[str, str], dict[str, str]]:
-    """The keys of evidence that claims were judged on, the last time and ever, each with a claim."""
-    try:
-        register = Register(path, writable=False)
-    except ValueError:
-        return {}, {}  # said by `register`
-    latest = {key: judgement.claim for judgement in register.latest.values() for key in judgement.evidence}
-    return latest, {key: judgement.claim for judgement in register.all for key in judgement.evidence}
 
 
 def report(root: Path, judged: Sequence[Record]) -> Iterator[str]:

@@ -26,8 +26,9 @@ from mechlib.evidence.decorator import answered_by
 from mechlib.evidence.lookup import Body, plan, read
 from mechlib.evidence.question import Question, prompts_in
 from mechlib.judging.claim import Claim
-from mechlib.judging.collection import CLAIM, topic_of
+from mechlib.judging.collection import CLAIM, id_of, topic_of
 from mechlib.judging.options import STORE
+from mechlib.judging.registration.seeds import seeds_of
 from mechlib.measurement import Measurement
 from mechlib.verdicts.register import REGISTER, Register
 from mechlib.verdicts.verdict import Gated, Inconclusive, Refuted, judging
@@ -110,7 +111,8 @@ class Planner:
             if CLAIM in item.stash:
                 arguments = dict(item.callspec.params) if hasattr(item, "callspec") else {}
                 name = f"{topic_of(item)}.{item.stash[CLAIM].name}"
-                self._ask(name, item.stash[CLAIM], arguments, item.config.stash[STORE])
+                with seeds_of(id_of(item), item.config.rootpath):
+                    self._ask(name, item.stash[CLAIM], arguments, item.config.stash[STORE])
         return True
 
     def _ask(self, name: str, claim: Claim, arguments: dict[str, Any], store: Store) -> None:
