@@ -1,4 +1,4 @@
-"""The models that claims are about, by name; and why claims of several topics call no twins.
+"""The models that claims are about, by name.
 
 Five trainings of one recipe ship with the record and carry the claims. `mini-pilot`, a sixth, is for looking and for
 setting bounds, and `mini-half`, a checkpoint of mini-0 that answers about three of five sums, for right against wrong;
@@ -19,8 +19,3 @@ HUB = (
     "qwen2.5-3b",
 )
 UP_TO_A_BILLION = ("gpt2-small", "pythia-70m", "pythia-160m", "pythia-410m", "pythia-1b")
-
-# Why a claim calls no twins, where several topics give one reason.
-NO_DIFFERENCE = "no twin has a logit difference to share out; the companion in logits has twins"
-NO_SHARE = "no twin has a logit difference to share out, and a share of nothing is refused"
-TRAININGS = "a mean over trainings; the claim on each of them has twins"

@@ -41,7 +41,7 @@ def exchanged_heads(graph: Graph, like: Circuit, n: int = 200, seed: int = 0) ->
         misses += 1
         if misses == MISSES:
             raise ValueError(
-                f"no other circuit by exchanging heads within layers in {MISSES} draws: those of each layer do the same; "
+                f"{MISSES} exchanges of heads within layers gave this circuit again: those of each layer do the same; "
                 "compare with `random_circuits`"
             )
     return tuple(made)

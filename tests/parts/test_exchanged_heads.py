@@ -68,7 +68,7 @@ def test_without_heads_there_is_nothing_to_exchange(like):
 
 def test_where_all_heads_do_the_same_no_other_circuit_exists():
     like = Circuit(tuple(f"input->0.{head}.v" for head in range(4)))
-    with pytest.raises(ValueError, match="those of each layer do the same"):
+    with pytest.raises(ValueError, match="100 exchanges of heads within layers gave this circuit again"):
         exchanged_heads(GRAPH, like)
 
 

@@ -89,7 +89,9 @@ def random_circuit_scores(
     `mechlib.parts.random_circuits.random_circuits` says how they are drawn, and that it may find fewer than `n`.
     """
     scorer = CircuitScorer(model, prompts, replacement, reference, seed=seed)
-    return _scores_of(scorer, random_circuits(scorer.graph, _filled(circuit), n, seed), metric, without, "random circuit")
+    return _scores_of(
+        scorer, random_circuits(scorer.graph, _filled(circuit), n, seed), metric, without, "random circuit"
+    )
 
 
 def exchanged_circuit_scores(
@@ -129,7 +131,9 @@ def _scores_of(
         scores = dict(zip(runs, scorer.means(rest, metric)[1:].tolist(), strict=True))
         columns[WITHOUT] = [scores[frozenset(one)] for one in sample]
     values = torch.tensor(list(columns.values()), dtype=torch.float64).T.numpy()
-    units = tuple(f"{'random' if unit == 'random circuit' else 'draw'} {number}" for number in range(1, len(sample) + 1))
+    units = tuple(
+        f"{'random' if unit == 'random circuit' else 'draw'} {number}" for number in range(1, len(sample) + 1)
+    )
     return Measurement(values, units, unit, tuple(columns), of=f"mean of {OF[metric]}; {scorer.described}")
 
 

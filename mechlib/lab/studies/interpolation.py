@@ -66,7 +66,7 @@ def neighbours_sums(pairs: Sequence[Pair]) -> Float[np.ndarray, " n"]:
     """The mean sum of the trained pairs that differ by one in one operand, rounded; NaN where there is none."""
     found = []
     for a, b in pairs:
-        near = [(x, y) for x, y in ((a - 1, b), (a + 1, b), (a, b - 1), (a, b + 1)) if 0 <= min(x, y)]
+        near = [(x, y) for x, y in ((a - 1, b), (a + 1, b), (a, b - 1), (a, b + 1)) if min(x, y) >= 0]
         shown = [x + y for x, y in near if max(x, y) < OPERANDS and not world.pair_is_held_out(x, y)]
         found.append(np.round(np.mean(shown)) if shown else np.nan)
     return np.array(found)
@@ -89,8 +89,10 @@ def _operands(prompts: PromptSet, row: int) -> Pair:
     try:
         a, b = int(prompt.label("a")), int(prompt.label("b"))
     except (KeyError, ValueError) as error:
-        raise ValueError(f"{prompt.clean!r} has no labels a and b that are numbers: ask for sums as `addition` does") from error
-    if not (0 <= min(a, b) and max(a, b) < OPERANDS and prompt.answer == str(a + b)):
+        raise ValueError(
+            f"{prompt.clean!r} has no labels a and b that are numbers: ask for sums as `addition` does"
+        ) from error
+    if not (min(a, b) >= 0 and max(a, b) < OPERANDS and prompt.answer == str(a + b)):
         raise ValueError(
             f"{prompt.clean!r} asks for {prompt.answer}: wanted is a sum of two operands from 0 to {OPERANDS - 1}"
         )

@@ -72,9 +72,10 @@ def test_zeros_add_every_edge_that_says_the_same_on_all_prompts(kind, seed):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize(("how", "kept"), [("zero", True), ("counterfactual", False), ("mean", False), ("resample", False)])
-def test_zeros_alone_report_a_head_that_says_the_same_on_every_prompt(how, kept, seed):
-    assert (known("bias", seed).seats["constant"] in left("bias", seed, how, "nodes")) == kept
+@pytest.mark.parametrize("how", ["zero", "counterfactual", "mean", "resample"])
+def test_zeros_alone_report_a_head_that_says_the_same_on_every_prompt(how, seed):
+    reported = known("bias", seed).seats["constant"] in left("bias", seed, how, "nodes")
+    assert reported == (how == "zero")
 
 
 @pytest.mark.parametrize("seed", SEEDS)
