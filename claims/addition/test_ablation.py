@@ -94,7 +94,7 @@ def test_three_carriers_cost_more_than_other_triples_of_their_layers(model):
     as many heads in each of their layers does on average.
 
     Restated from a claim against 200 random sets, matched by size alone, of which next to none lay in the first layer.
-    Source: mini-pilot on discovery pairs: 15.2 of 16.0 logits by the three, 13.6 by the others on average.
+    Source: mini-pilot on discovery pairs: 15.2 of 16.0 logits by the three, 13.6 by the others.
     """
     requires(proportion(right(model, addition())) >= 0.9)
     lost = lost_beside_their_layers(model, carriers(model, 3), unasked(), REFERENCE)

@@ -123,7 +123,7 @@ def test_three_carriers_restore_more_than_other_triples_of_their_layers(model):
     other sets with as many heads in each of their layers do on average.
 
     Restated from "random sets of other heads restore nothing", whose sets held few heads of the first layer.
-    Source: mini-pilot on discovery pairs: 54 % by the three, 38 % by the others on average.
+    Source: mini-pilot on discovery pairs: 14 points more, of 310 pairs.
     """
     requires(proportion(right(model, addition())) >= 0.9)
     found = restored_beside_their_layers(model, carriers(model, 3), unasked())

@@ -19,6 +19,8 @@ from mechlib.evidence import evidence
 from mechlib.prompts import induction, ioi
 
 ANEW = {"ioi": ioi(160, seed=1), "addition": unasked(), "induction": induction(200, seed=1)}
+# Two of each template; sums and sequences are skewed, and have no interval on fewer.
+FEW = {"ioi": ANEW["ioi"].take(32), "addition": ANEW["addition"].take(50), "induction": ANEW["induction"].take(50)}
 
 
 # Evidence: one value for each prompt, or one row for each draw of other heads.
@@ -61,17 +63,17 @@ def on_paths(model: str, task: str, n: int) -> Circuit:
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("model", MINIS)
 def test_a_hundred_edges_keep_more_than_with_other_heads_on_the_same_paths(model, task):
-    """The circuit of 100 edges keeps at least 2 points more of what there is to keep than 95 % of 200 circuits with
-    other heads of the same layers in place of its own.
+    """The circuit of 100 edges keeps more of what there is to keep than 95 % of 200 circuits with other heads of the
+    same layers in place of its own.
 
     Restated from "beats nine of ten random circuits", which circuits of untrained networks do as well.
     Source: docs/STATISTICS.md, R31; mini-pilot on discovery prompts keeps 94, 68 and 100 % of indirect objects,
     addition and induction, 95 % of 60 others at most 89, 62 and 71 %.
     """
     requires(proportion(right(model, CONFIRMATION[task])) >= 0.8)
-    chosen, prompts = edges(model, task).connected(), ANEW[task].take(32)
+    chosen, prompts = edges(model, task).connected(), FEW[task]
     own, others = kept_and_lost(model, chosen, prompts), kept_and_lost_with_other_heads(model, chosen, prompts)
-    assert above_null(own[["kept", "total"]], others[["kept", "total"]], exhaustive=False) >= 0.02
+    assert above_null(own[["kept", "total"]], others[["kept", "total"]], exhaustive=False) > 0
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -86,7 +88,7 @@ def test_ten_edges_cost_more_than_with_other_heads_on_the_same_paths(model, task
     addition and induction, 95 % of 100 others at most 83, 72 and 91 %: expected to be close, and to fail for addition.
     """
     requires(proportion(right(model, CONFIRMATION[task])) >= 0.8)
-    chosen, prompts = on_paths(model, task, 10), ANEW[task].take(32)
+    chosen, prompts = on_paths(model, task, 10), FEW[task]
     own, others = kept_and_lost(model, chosen, prompts), kept_and_lost_with_other_heads(model, chosen, prompts)
     assert above_null(own[["lost", "total"]], others[["lost", "total"]], exhaustive=False) > 0
 

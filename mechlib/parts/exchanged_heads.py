@@ -49,7 +49,7 @@ def exchanged_heads(graph: Graph, like: Circuit, n: int = 200, seed: int = 0) ->
 
 def _permuted(graph: Graph, rng: random.Random) -> dict[str, str]:
     """The head that stands for each head."""
-    found = {}
+    found: dict[str, str] = {}
     for layer in range(graph.n_layers):
         others = rng.sample(range(graph.n_heads), graph.n_heads)
         found |= {f"{layer}.{head}": f"{layer}.{other}" for head, other in enumerate(others)}

@@ -91,10 +91,13 @@ def test_circuits_with_exchanged_heads_are_scored_as_each_by_itself(gpt2, graph,
     assert np.ptp(found["circuit"].array) > 0.01
 
 
-def test_a_circuit_that_is_drawn_twice_is_a_row_twice(gpt2):
-    """One head of four: three others, so that of six draws some are the same."""
-    found = exchanged_circuit_scores(gpt2, PROMPTS, circuit("0.1"), "counterfactual", n=6)
-    assert len(found) == 6 and len(set(found["circuit"].array)) <= 3
+def test_a_circuit_that_is_drawn_twice_is_a_row_twice(gpt2, graph):
+    """One head of four: three others, so that of eight draws some are the same."""
+    like = circuit("0.1")
+    found, drawn = exchanged_circuit_scores(gpt2, PROMPTS, like, "counterfactual", n=8), exchanged_heads(graph, like, 8)
+    assert len(found) == 8 > len(set(drawn))
+    for row, one in enumerate(drawn):
+        assert found["circuit"].array[row] == pytest.approx(score(gpt2, one).mean(), abs=1e-4)
 
 
 def test_what_judges_circuits_takes_these_columns(gpt2):
