@@ -52,7 +52,7 @@ def trained_pairs() -> Int[np.ndarray, "pairs 2"]:
     return np.array([pair for pair in world.PAIRS if not world.pair_is_held_out(*pair)])
 
 
-def nearest_sums(pairs: Sequence[Pair]) -> Float[np.ndarray, " n"]:
+def nearest_sums(pairs: Sequence[Pair]) -> Float[np.ndarray, " pairs"]:
     """The sum of the nearest trained pair in either order."""
     trained = trained_pairs()
     either = np.concatenate([trained, trained[:, ::-1]])
@@ -62,7 +62,7 @@ def nearest_sums(pairs: Sequence[Pair]) -> Float[np.ndarray, " n"]:
     return found
 
 
-def neighbours_sums(pairs: Sequence[Pair]) -> Float[np.ndarray, " n"]:
+def neighbours_sums(pairs: Sequence[Pair]) -> Float[np.ndarray, " pairs"]:
     """The mean sum of the trained pairs that differ by one in one operand, rounded; NaN where there is none."""
     found = []
     for a, b in pairs:
@@ -72,7 +72,7 @@ def neighbours_sums(pairs: Sequence[Pair]) -> Float[np.ndarray, " n"]:
     return np.array(found)
 
 
-def read_out_sums(embedding: Float[np.ndarray, "n d_model"], pairs: Sequence[Pair]) -> Float[np.ndarray, " n"]:
+def read_out_sums(embedding: Float[np.ndarray, "n d_model"], pairs: Sequence[Pair]) -> Float[np.ndarray, " pairs"]:
     """What the linear read-out of the mean embedding says, fitted to the trained pairs, rounded."""
 
     def read(of: Int[np.ndarray, "pairs 2"]) -> Float[np.ndarray, "pairs d_model_and_one"]:
