@@ -67,7 +67,7 @@ def others_of_their_layers(heads: Heads, n_heads: int) -> dict[str, Heads]:
 
     from mechlib import Head
 
-    layers = sorted({head.layer for head in heads})
+    layers = tuple(dict.fromkeys(head.layer for head in heads))
     pools = [[Head(layer, head) for head in range(n_heads)] for layer in layers]
     sizes = [len(heads.in_layer(layer)) for layer in layers]
     parts = product(*(combinations(pool, size) for pool, size in zip(pools, sizes, strict=True)))
