@@ -1,4 +1,4 @@
-"""The models that claims are about, by name; and why claims of several topics call no twins.
+"""The models that claims are about, by name.
 
 Five trainings of one recipe ship with the record and carry the claims. `mini-pilot`, a sixth, is for looking and for
 setting bounds, and `mini-half`, a checkpoint of mini-0 that answers about three of five sums, for right against wrong;

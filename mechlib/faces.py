@@ -21,6 +21,7 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
         "mechlib.judging.registration.seeds": ("registered_seed",),
         "mechlib.measurement": ("Measurement",),
         "mechlib.parts.circuits": ("Circuit", "circuit", "circuit_of"),
+        "mechlib.parts.exchanged_heads": ("exchanged_heads",),
         "mechlib.parts.graphs": ("Graph",),
         "mechlib.parts.heads": ("Head", "Heads", "Selection", "all_heads", "heads", "singly_and_jointly"),
         "mechlib.parts.matched_sets": ("matched_sets",),
@@ -56,7 +57,8 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
         "mechlib.lab.circuits.faithfulness": ("circuit_scores",),
         "mechlib.lab.circuits.grid": ("grid",),
         "mechlib.lab.circuits.knockouts": (
-            "greedy_knockout", "lost_by_added_part", "lost_by_part", "random_circuit_scores", "under_knockouts",
+            "exchanged_circuit_scores", "greedy_knockout", "lost_by_added_part", "lost_by_part",
+            "random_circuit_scores", "under_knockouts",
         ),
         "mechlib.lab.circuits.pruning": ("prune",),
         "mechlib.lab.forward.families": ("network",),
@@ -81,6 +83,7 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
             "attention_to_start", "by_noun", "difference_lost", "difference_restored", "difference_without",
             "year_scores",
         ),
+        "mechlib.lab.studies.interpolation": ("sums_by_interpolation",),
         "mechlib.lab.studies.numbers": ("attention_to_operand", "number_structure", "shares_of_each_digit"),
         "mechlib.lab.studies.position_embeddings": (
             "input_changed", "readers", "under_other_embeddings", "under_other_positions",

@@ -7,10 +7,10 @@ topic: `measurements.py`.
 
 import pytest
 
-from claims.addition.measurements import carriers
+from claims.addition.measurements import carriers, unasked
 from claims.measurements import pattern, right
-from claims.models import MINIS, NO_DIFFERENCE
-from mechlib import Heads, Measurement, PromptSet, every, mean, no_twin, proportion, ratio, requires, show
+from claims.models import MINIS
+from mechlib import Heads, Measurement, PromptSet, difference, every, mean, proportion, ratio, requires, show
 from mechlib.evidence import evidence
 from mechlib.figures import attention_pattern, by_column
 from mechlib.prompts import addition
@@ -46,7 +46,6 @@ def attention_to_operands(model: str, heads: Heads, prompts: PromptSet) -> Measu
 
 
 @pytest.mark.parametrize("model", MINIS)
-@no_twin(NO_DIFFERENCE)
 def test_the_mlps_write_half_of_the_logit_difference(model):
     """MLPs write at least half of the logit difference between the two sums directly into the output.
 
@@ -59,14 +58,16 @@ def test_the_mlps_write_half_of_the_logit_difference(model):
 
 
 @pytest.mark.parametrize("model", MINIS)
-def test_the_mlps_write_five_logits(model):
-    """MLPs together write at least 5 logits towards the clean rather than the corrupted sum.
+def test_the_mlps_write_more_than_the_heads(model):
+    """MLPs together write at least 2 logits more towards the clean rather than the corrupted sum than all heads do.
 
-    Source: mini-pilot on discovery pairs: 11.5 of 15.9 logits.
+    Restated from "MLPs write five logits", beside which nothing stood.
+    Source: mini-pilot on discovery pairs: 10.9 logits by MLPs, 5.0 by heads, 15.8 in all.
     """
     requires(proportion(right(model, addition())) >= 0.9)
-    parts = written(model, addition(200))
-    assert mean(parts.added_up(parts.mlp_columns)) >= 5
+    parts = written(model, unasked())
+    heads = [name for name in parts.columns if name.startswith("attention")]
+    assert difference(parts.added_up(parts.mlp_columns), parts.added_up(heads)) >= 2
 
 
 @pytest.mark.parametrize("model", MINIS)

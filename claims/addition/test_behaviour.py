@@ -8,29 +8,34 @@ operands or behind solved examples, no bound of the inside is borrowed. Terms, i
 
 import pytest
 
-from claims.addition.measurements import FROM_ABOVE, WORDINGS, written_out
+from claims.addition.measurements import WORDINGS, unasked, written_out
 from claims.measurements import right
 from claims.models import MINIS
-from mechlib import every, no_twin, open_question, proportion, refuted, show
+from mechlib import Measurement, PromptSet, difference, every, open_question, proportion, refuted, show
+from mechlib.evidence import evidence
 from mechlib.figures import matrix, rates_by_column, rates_by_stratum
-from mechlib.prompts import addition, increment, subtraction
+from mechlib.prompts import addition, subtraction
 
 UNTRAINED_WORDING = "Answer : {a} + {b} ?"
 
 
+# Evidence: one value for each pair of operands.
+
+
+@evidence
+def beside_interpolation(model: str, prompts: PromptSet) -> Measurement:
+    """1 where the sum is right, as the network says it ("network"), as the "nearest" trained pair and the mean of the
+    "neighbours" have it, and by a linear "read-out" of embeddings; strata "up to 175" and "above 175"."""
+    from dataclasses import replace
+
+    from mechlib.lab import load, sums_by_interpolation
+
+    found = sums_by_interpolation(load(model), prompts)
+    large = tuple("above 175" if int(prompt.answer) > 175 else "up to 175" for prompt in prompts)
+    return replace(found, strata=large)
+
+
 # The baseline.
-
-
-@pytest.mark.parametrize("model", MINIS)
-def test_the_sum_is_what_comes_next(model):
-    """After `What is 23 + 54 ? Answer :` the most likely word is the sum, for at least 95 % of pairs never trained.
-
-    Source: the goal that the training of the minis was given before it began.
-    """
-    answers = right(model, addition())
-    show(rates_by_stratum, answers.by("sum"), "Accuracy by the size of the sum")
-    show(rates_by_stratum, answers.by("carry"), "Accuracy with and without a carry of the units")
-    assert proportion(answers) >= 0.95
 
 
 @pytest.mark.parametrize("model", MINIS)
@@ -53,16 +58,6 @@ def test_addition_works_in_every_wording(model):
     answers = {wording: right(model, addition(wording=wording)) for wording in WORDINGS}
     show(matrix, {(wording, "share right"): found for wording, found in answers.items()}, "Accuracy by wording")
     assert every(proportion(found) for found in answers.values()) >= 0.95
-
-
-@pytest.mark.parametrize("model", MINIS)
-def test_addition_works_with_and_without_a_carry(model):
-    """At least 90 % of sums are right both where the units carry and where they do not.
-
-    Source: mini-pilot on discovery pairs: 97 % and 99 %.
-    """
-    answers = right(model, addition()).by("carry")
-    assert every(proportion(answers.stratum(case)) for case in ("carry", "no carry")) >= 0.9
 
 
 @pytest.mark.parametrize("model", MINIS)
@@ -95,27 +90,6 @@ def test_addition_works_in_a_wording_that_was_never_trained(model):
 
 
 @pytest.mark.parametrize("model", MINIS)
-@no_twin(FROM_ABOVE)
-def test_addition_ends_where_training_ends(model):
-    """With one operand from 100 to 120, whose tokens are known but which was never added, fewer than 10 % are right.
-
-    Source: mini-pilot on discovery pairs: none of 305.
-    """
-    assert proportion(right(model, addition(400, operands="100 to 120"))) < 0.1
-
-
-@pytest.mark.parametrize("model", MINIS)
-@no_twin(FROM_ABOVE)
-def test_two_solved_examples_do_not_help(model):
-    """Behind two solved examples, a longer prompt than any trained sum, fewer than 10 % are right.
-
-    The wording is there for larger models; what is claimed here is that these networks know one question at a time.
-    Source: mini-pilot on discovery pairs: 2 of 310.
-    """
-    assert proportion(right(model, addition(400, shots=2))) < 0.1
-
-
-@pytest.mark.parametrize("model", MINIS)
 def test_subtraction_is_right(model):
     """At least 95 % of differences are right where subtrahend and difference are a pair that was never trained.
 
@@ -124,11 +98,64 @@ def test_subtraction_is_right(model):
     assert proportion(right(model, subtraction())) >= 0.95
 
 
-@pytest.mark.parametrize("model", MINIS)
-@open_question({"mini-0": "ten of eleven are right, and eleven are too few"})
-def test_the_next_number_is_right(model):
-    """At least 60 % of next numbers are right where adding one to them was never trained.
+# What the training pairs give away, and where training ends. Asked when the sentences above had been judged.
 
-    Source: there are eleven such numbers, and eleven right answers reach no higher bound than 71 %.
+
+@pytest.mark.parametrize("model", MINIS)
+def test_the_network_adds_where_its_neighbours_mislead(model):
+    """The sum is what comes next for at least 3 % more of pairs never trained than the rounded mean of trained pairs
+    that differ by one in one operand has right.
+
+    The mean of the four neighbours is the sum, unless some of them were held out too or lie beyond 99.
+    Source: mini-pilot on discovery pairs: 98 %, and 90 % by neighbours; the nearest trained pair itself is never right.
     """
-    assert proportion(right(model, increment())) >= 0.6
+    found = beside_interpolation(model, unasked())
+    show(rates_by_column, found, "Right answers of the network, and of three interpolations of trained pairs")
+    assert difference(found["network"], found["neighbours"]) >= 0.03
+
+
+@pytest.mark.parametrize("model", MINIS)
+def test_a_linear_read_out_of_the_embeddings_adds_as_well(model):
+    """A linear read-out of both operands' embeddings, fitted to the trained pairs, is right as often as the network,
+    within five points, on pairs never trained.
+
+    So that right answers on held-out pairs alone do not say how the network adds: whatever tells a hundred numbers
+    apart, untrained embeddings too, can be read out so. The nearest trained pair stands beside it.
+    Source: mini-pilot on discovery pairs: 100 % by the read-out, 98 % by the network, none by the nearest pair.
+    """
+    found = beside_interpolation(model, unasked())
+    assert -0.05 <= difference(found["read-out"], found["network"], beside=found["nearest"]) <= 0.05
+
+
+@pytest.mark.parametrize("model", MINIS)
+def test_sums_near_the_end_of_training_fail(model):
+    """Sums above 175, at the corner where both operands end, are right at least 15 points less often than all others.
+
+    All 700 pairs, with other fillers; they had been asked before, and their largest sums seen to fail most.
+    Source: mini-pilot on discovery pairs: five of twelve sums above 175 are wrong, and none of the other 298.
+    """
+    network = beside_interpolation(model, addition(seed=1))["network"]
+    show(rates_by_stratum, network, "Accuracy near the corner of training")
+    assert difference(network.stratum("up to 175"), network.stratum("above 175")) >= 0.15
+
+
+@pytest.mark.parametrize("model", MINIS)
+def test_beyond_the_operands_of_training_sums_are_lost(model):
+    """With one operand from 100 to 120, whose tokens are known but which was never added, at least 80 points fewer sums
+    are right.
+
+    Restated from "fewer than 10 % are right", which a network that does not add satisfies.
+    Source: mini-pilot on discovery pairs: 98 %, and none of 305 beyond.
+    """
+    assert difference(right(model, addition()), right(model, addition(400, operands="100 to 120"))) >= 0.8
+
+
+@pytest.mark.parametrize("model", MINIS)
+def test_behind_two_solved_examples_sums_are_lost(model):
+    """Behind two solved examples, a longer prompt than any trained sum, at least 80 points fewer sums are right.
+
+    Restated from "fewer than 10 % are right". The wording is there for larger models; these networks know one question
+    at a time.
+    Source: mini-pilot on discovery pairs: 98 %, and 2 of 310 behind examples.
+    """
+    assert difference(right(model, addition()), right(model, addition(400, shots=2))) >= 0.8

@@ -7,10 +7,10 @@ in the small networks. Terms, intervals and limits of the topic: `measurements.p
 
 import pytest
 
-from claims.addition.measurements import FROM_ABOVE, names, right_without_the_first, written_out
+from claims.addition.measurements import names, right_without_the_first, written_out
 from claims.measurements import restored
 from claims.models import HUB, UP_TO_A_BILLION
-from mechlib import difference, every, exact, no_twin, proportion, ratio, requires, show, strongest
+from mechlib import difference, every, exact, proportion, requires, show, strongest
 from mechlib.figures import by_column
 from mechlib.prompts import addition
 
@@ -28,7 +28,6 @@ def test_a_model_of_three_billion_adds(model):
 
 
 @pytest.mark.parametrize("model", UP_TO_A_BILLION)
-@no_twin(FROM_ABOVE)
 def test_models_up_to_a_billion_hardly_add(model):
     """Zero shot, the model writes fewer than 10 % of the sums below 100.
 
@@ -40,20 +39,6 @@ def test_models_up_to_a_billion_hardly_add(model):
 
 
 @pytest.mark.parametrize("model", HUB)
-@no_twin("no twin has a logit difference to share out, and a twin of a Hub model would be measured for hours")
-def test_one_head_of_a_model_that_adds_restores_two_fifths(model):
-    """In a model that adds, the strongest head, patched at the last position, restores 40 % of the logit difference.
-
-    Source: the sentence as it is usually said.
-    """
-    requires(proportion(written_out(model, addition(wording="question"))["right"]) >= 0.8)
-    effects = restored(model, addition(200, wording="question"))
-    chosen = strongest(restored(model, addition(100, split="discovery", wording="question")))
-    assert ratio(effects[chosen], effects["total"]) >= 0.4
-
-
-@pytest.mark.parametrize("model", HUB)
-@no_twin("a statement about where heads are that were chosen by their effect: a twin has no such heads")
 def test_the_carriers_of_a_model_that_adds_are_in_its_second_half(model):
     """In a model that adds, the six heads that restore most lie on average in the second half of its layers.
 
@@ -67,7 +52,6 @@ def test_the_carriers_of_a_model_that_adds_are_in_its_second_half(model):
 
 
 @pytest.mark.parametrize("model", HUB)
-@no_twin("a twin of a Hub model would be measured for hours; without right answers there is none to lose")
 def test_eight_heads_of_a_model_that_adds_cost_most_of_its_answers(model):
     """In a model that adds, mean-ablating the eight strongest carriers costs at least 60 points of accuracy.
 

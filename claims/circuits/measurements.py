@@ -11,15 +11,17 @@ answers the corrupted prompt (that of nodes still has the clean words).
 Circuits are chosen on discovery prompts of indirect objects, two-digit addition and induction: edges by EAP-IG
 (Hanna et al. 2024, arXiv:2403.17806; corrupted to clean in five steps), or by EAP where that is said, nodes by the same
 scores or by greedy pruning with exact effects. They are judged on confirmation prompts, as hypotheses: is the circuit
-equivalent to the network, is what it leaves out independent of the task, is every edge needed, does it beat random
-circuits of equal size (Shi et al. 2024, arXiv:2410.13032), is nothing outside a backup for what is inside (Wang et al.
-2022, arXiv:2211.00593). Edges that lie on no path from input to logits are dropped before anything runs, and random
-circuits are as large as what is left: of a hundred edges 86 to 96, of two hundred 182 to 199, of fifty 34 to 50.
+equivalent to the network, is every edge needed (Shi et al. 2024, arXiv:2410.13032), is nothing outside a backup for
+what is inside (Wang et al. 2022, arXiv:2211.00593), is what it leaves out more than the corrupted run, and does it do
+more than the same circuit with its heads exchanged for others of their layers, which keeps size, layers and paths.
+Edges that lie on no path from input to logits are dropped before anything runs: of a hundred edges 86 to 96 are left,
+of two hundred 182 to 199, of fifty 34 to 50.
 
 Limits: corruption, replacement, direction and metric are choices, and a circuit is one of these choices, as the grid
 in `test_choices.py` shows. Which edges matter is asked at all positions at once.
 
-To be read in this order: test_size, test_hypotheses, test_choices, test_methods, test_pretrained.
+To be read in this order: test_size, test_hypotheses, test_exchanged_heads, test_choices, test_methods,
+test_pretrained.
 """
 
 from claims import tasks
@@ -31,9 +33,6 @@ from mechlib.prompts import induction
 TASKS = ("ioi", "addition", "induction")
 DISCOVERY = {**tasks.DISCOVERY, "induction": induction(100, split="discovery")}
 SIZES = (1, 2, 5, 10, 20, 50, 100, 200)
-
-METHOD = "about how edges are chosen and not about the network: they are chosen as well where there is little to choose"
-ONE = "no twin has a difference between the two prompts to keep a share of; the companion in logits has twins"
 
 
 # Evidence of several files. Scores to choose by are one row; what circuits keep is one value for each prompt.

@@ -7,7 +7,7 @@ limits of the topic: `measurements.py`.
 
 import pytest
 
-from claims.circuits.measurements import ONE, edges
+from claims.circuits.measurements import edges
 from claims.models import MINIS
 from claims.tasks import CONFIRMATION, right
 from mechlib import (
@@ -18,7 +18,6 @@ from mechlib import (
     every,
     faithfulness,
     kept,
-    no_twin,
     proportion,
     refuted,
     requires,
@@ -53,7 +52,6 @@ def grid_of_choices(model: str) -> dict[tuple[str, str], Measurement]:
 
 
 @pytest.mark.parametrize("model", MINIS)
-@no_twin(ONE)
 def test_the_circuit_holds_where_it_was_chosen_in_either_direction(model):
     """The circuit of 100 edges keeps at least 80 % with the giver as it is in the corrupted prompt, whether the rest
     is corrupted or the circuit alone is clean, of the logit difference and of the answer's probability.
@@ -72,7 +70,6 @@ def test_the_circuit_holds_where_it_was_chosen_in_either_direction(model):
 
 
 @pytest.mark.parametrize("model", MINIS)
-@no_twin(ONE)
 @refuted({"mini-*": ZEROS})
 def test_the_circuit_holds_under_every_replacement(model):
     """The circuit of 100 edges keeps at least 80 % of the logit difference whatever stands outside it, the corrupted

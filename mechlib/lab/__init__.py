@@ -12,12 +12,13 @@
     paths          lost_by_path_patching, restored_by_path_patching, attention_after_path_patching
     weights        composition, copying, matching, positional_attention
     circuits       circuit_scores, prune, grid, lost_by_part, lost_by_added_part, random_circuit_scores,
-                   under_knockouts, greedy_knockout; network, the plain forward pass that they run on
+                   exchanged_circuit_scores, under_knockouts, greedy_knockout; network, the plain forward pass that they
+                   run on
     studies        generated, numbers_generated, numbers_given; attention_to_operand, number_structure,
-                   shares_of_each_digit, periods_of_numbers, spectrum; right_against_wrong, wrong_against_wrong,
-                   answers_exchanged, activation_norms; year_scores, difference_restored, difference_lost,
-                   difference_without, attention_to_start, by_noun; readers, under_other_positions, input_changed,
-                   under_other_embeddings
+                   shares_of_each_digit, sums_by_interpolation, periods_of_numbers, spectrum; right_against_wrong,
+                   wrong_against_wrong, answers_exchanged, activation_norms; year_scores, difference_restored,
+                   difference_lost, difference_without, attention_to_start, by_noun; readers,
+                   under_other_positions, input_changed, under_other_embeddings
 
 A measurement imports them inside itself, `from mechlib.lab import load, restored_by_patching`: torch is loaded only
 where something is measured.
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from mechlib.lab.behaviour import repeat_loss as repeat_loss
     from mechlib.lab.circuits.faithfulness import circuit_scores as circuit_scores
     from mechlib.lab.circuits.grid import grid as grid
+    from mechlib.lab.circuits.knockouts import exchanged_circuit_scores as exchanged_circuit_scores
     from mechlib.lab.circuits.knockouts import greedy_knockout as greedy_knockout
     from mechlib.lab.circuits.knockouts import lost_by_added_part as lost_by_added_part
     from mechlib.lab.circuits.knockouts import lost_by_part as lost_by_part
@@ -99,6 +101,7 @@ if TYPE_CHECKING:
     from mechlib.lab.studies.greater_than import difference_restored as difference_restored
     from mechlib.lab.studies.greater_than import difference_without as difference_without
     from mechlib.lab.studies.greater_than import year_scores as year_scores
+    from mechlib.lab.studies.interpolation import sums_by_interpolation as sums_by_interpolation
     from mechlib.lab.studies.numbers import attention_to_operand as attention_to_operand
     from mechlib.lab.studies.numbers import number_structure as number_structure
     from mechlib.lab.studies.numbers import shares_of_each_digit as shares_of_each_digit

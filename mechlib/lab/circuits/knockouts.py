@@ -10,7 +10,7 @@ also draws random circuits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from mechlib.lab.circuits.scorer import OF, CircuitMetric, CircuitScorer, kind_o
 from mechlib.lab.models.loading import Model
 from mechlib.measurement import CIRCUIT, EMPTY, MODEL, WITHOUT, Measurement
 from mechlib.parts.circuits import Circuit
+from mechlib.parts.exchanged_heads import exchanged_heads
 from mechlib.parts.heads import EmptySelection
 from mechlib.parts.random_circuits import inflated_circuits, random_circuits
 from mechlib.prompts.promptset import PromptSet
@@ -87,19 +88,53 @@ def random_circuit_scores(
     Columns "model", "empty" and "circuit" as in `circuit_scores`, and "without", the random circuit's complement.
     `mechlib.parts.random_circuits.random_circuits` says how they are drawn, and that it may find fewer than `n`.
     """
-    scorer, kind = CircuitScorer(model, prompts, replacement, reference, seed=seed), _filled(circuit).kind
-    sample = random_circuits(scorer.graph, circuit, n, seed)
-    model_score, empty, *scores = scorer.means(
-        [scorer.mask((), kind), *(scorer.mask(one, kind) for one in sample)], metric
+    scorer = CircuitScorer(model, prompts, replacement, reference, seed=seed)
+    return _scores_of(
+        scorer, random_circuits(scorer.graph, _filled(circuit), n, seed), metric, without, "random circuit"
+    )
+
+
+def exchanged_circuit_scores(
+    model: Model,
+    prompts: PromptSet,
+    circuit: Circuit,
+    replacement: Replacement,
+    reference: PromptSet | None = None,
+    metric: CircuitMetric = "logit difference",
+    n: int = 200,
+    without: bool = True,
+    seed: int = 0,
+) -> Measurement:
+    """The same of `n` draws of the circuit with its heads exchanged for others of their layers, on the same paths.
+
+    `mechlib.parts.exchanged_heads.exchanged_heads` says how they are drawn: a null of these is drawn, not exhaustive.
+    """
+    scorer = CircuitScorer(model, prompts, replacement, reference, seed=seed)
+    sample = exchanged_heads(scorer.graph, _filled(circuit), n, seed)
+    return _scores_of(scorer, sample, metric, without, "circuit with exchanged heads")
+
+
+def _scores_of(
+    scorer: CircuitScorer, sample: Sequence[Circuit], metric: CircuitMetric, without: bool, unit: str
+) -> Measurement:
+    """Means over the prompts for each circuit of a sample, which may hold one more than once; it is run once."""
+    kind = sample[0].kind
+    runs = {frozenset(one): one for one in sample}
+    model_score, empty, *means = scorer.means(
+        [scorer.mask((), kind), *(scorer.mask(one, kind) for one in runs.values())], metric
     ).tolist()
-    columns = {MODEL: [model_score] * len(sample), EMPTY: [empty] * len(sample), CIRCUIT: scores}
+    scores = dict(zip(runs, means, strict=True))
+    columns = {MODEL: [model_score] * len(sample), EMPTY: [empty] * len(sample)}
+    columns[CIRCUIT] = [scores[frozenset(one)] for one in sample]
     if without:
-        rest = [scorer.mask(scorer.rest(one, kind), kind) for one in sample]
-        columns[WITHOUT] = scorer.means(rest, metric)[1:].tolist()
+        rest = [scorer.mask(scorer.rest(one, kind), kind) for one in runs.values()]
+        scores = dict(zip(runs, scorer.means(rest, metric)[1:].tolist(), strict=True))
+        columns[WITHOUT] = [scores[frozenset(one)] for one in sample]
     values = torch.tensor(list(columns.values()), dtype=torch.float64).T.numpy()
-    units = tuple(f"random {number}" for number in range(1, len(sample) + 1))
-    of = f"mean of {OF[metric]}; {scorer.described}"
-    return Measurement(values, units, "random circuit", tuple(columns), of=of)
+    units = tuple(
+        f"{'random' if unit == 'random circuit' else 'draw'} {number}" for number in range(1, len(sample) + 1)
+    )
+    return Measurement(values, units, unit, tuple(columns), of=f"mean of {OF[metric]}; {scorer.described}")
 
 
 def under_knockouts(

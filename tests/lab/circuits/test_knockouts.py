@@ -5,6 +5,7 @@ import pytest
 
 from mechlib.lab.circuits.faithfulness import circuit_scores
 from mechlib.lab.circuits.knockouts import (
+    exchanged_circuit_scores,
     greedy_knockout,
     lost_by_added_part,
     lost_by_part,
@@ -14,6 +15,7 @@ from mechlib.lab.circuits.knockouts import (
 from mechlib.lab.forward.families import network
 from mechlib.lab.models.loading import load
 from mechlib.parts.circuits import Circuit, circuit
+from mechlib.parts.exchanged_heads import exchanged_heads
 from mechlib.parts.heads import EmptySelection
 from mechlib.parts.random_circuits import inflated_circuits, random_circuits
 from mechlib.statistics.circuits.hypotheses import partial_necessity, sufficiency
@@ -77,6 +79,27 @@ def test_random_circuits_are_scored_as_each_by_itself(gpt2, graph, like):
         np.testing.assert_allclose(found.values[row], alone.values.mean(axis=0), atol=1e-4)
 
 
+@BOTH
+def test_circuits_with_exchanged_heads_are_scored_as_each_by_itself(gpt2, graph, like):
+    found = exchanged_circuit_scores(gpt2, PROMPTS, like, "counterfactual", n=6, seed=4)
+    drawn = exchanged_heads(graph, like, 6, seed=4)
+    assert found.units == tuple(f"draw {number}" for number in range(1, 7))
+    for row, one in enumerate(drawn):
+        alone = circuit_scores(gpt2, PROMPTS, one, "counterfactual", without=True)
+        assert found.columns == alone.columns
+        np.testing.assert_allclose(found.values[row], alone.values.mean(axis=0), atol=1e-4)
+    assert np.ptp(found["circuit"].array) > 0.01
+
+
+def test_a_circuit_that_is_drawn_twice_is_a_row_twice(gpt2, graph):
+    """One head of four: three others, so that of eight draws some are the same."""
+    like = circuit("0.1")
+    found, drawn = exchanged_circuit_scores(gpt2, PROMPTS, like, "counterfactual", n=8), exchanged_heads(graph, like, 8)
+    assert len(found) == 8 > len(set(drawn))
+    for row, one in enumerate(drawn):
+        assert found["circuit"].array[row] == pytest.approx(score(gpt2, one).mean(), abs=1e-4)
+
+
 def test_what_judges_circuits_takes_these_columns(gpt2):
     others = random_circuit_scores(gpt2, PROMPTS, EDGES, "mean", REFERENCE, n=30)
     whole = Circuit(network(gpt2).graph.edges)
@@ -133,7 +156,7 @@ def test_bad_input_is_one_clear_line(gpt2):
         under_knockouts(gpt2, PROMPTS, NODES, {"movers": circuit("0.1, 0.3")}, "counterfactual")
     with pytest.raises(ValueError, match="circuits of nodes beside circuits of edges"):
         under_knockouts(gpt2, PROMPTS, EDGES, {"movers": circuit("0.1")}, "counterfactual")
-    for judge in (lost_by_part, lost_by_added_part, random_circuit_scores, greedy_knockout):
+    for judge in (lost_by_part, lost_by_added_part, random_circuit_scores, exchanged_circuit_scores, greedy_knockout):
         with pytest.raises(EmptySelection, match="without parts"):
             judge(gpt2, PROMPTS, Circuit(()), "counterfactual")
         with pytest.raises(ValueError, match=r"'7.0' is no node or edge of a model of 2 layers"):

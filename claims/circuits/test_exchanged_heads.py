@@ -1,0 +1,120 @@
+"""Circuits: whether the chosen heads matter, or any others on the same paths would do.
+
+Beside a circuit stands the same circuit with the heads of each layer exchanged at random for others of that layer: as
+many edges between the same layers, MLPs and embeddings, and as well connected. What is kept and lost is counted from
+the corrupted run, as shares of what tells the clean from the corrupted prompt, on prompts drawn anew. These claims
+restate three that did not stand: against random circuits of equal size, of which untrained networks beat nine of ten as
+well; on independence, where what is left without a circuit is the corrupted run; and on necessity of a hundred edges,
+which lose everything whichever they are. Terms, intervals and limits of the topic: `measurements.py`.
+"""
+
+import pytest
+
+from claims.addition.measurements import unasked
+from claims.circuits.measurements import TASKS, edges
+from claims.models import MINIS
+from claims.tasks import CONFIRMATION, right
+from mechlib import Circuit, Measurement, PromptSet, above_null, proportion, ratio, requires
+from mechlib.evidence import evidence
+from mechlib.prompts import induction, ioi
+
+ANEW = {"ioi": ioi(160, seed=1), "addition": unasked(), "induction": induction(200, seed=1)}
+# Two of each template; sums and sequences are skewed, and have no interval on fewer.
+FEW = {"ioi": ANEW["ioi"].take(32), "addition": ANEW["addition"].take(50), "induction": ANEW["induction"].take(50)}
+
+
+# Evidence: one value for each prompt, or one row for each draw of other heads.
+
+
+@evidence
+def kept_and_lost(model: str, circuit: Circuit, prompts: PromptSet) -> Measurement:
+    """Logits that the circuit "kept" and that all but the circuit ("rest") keeps, above the empty circuit; that are
+    "lost" without the circuit; and the "total" that there is to keep or lose."""
+    from mechlib.lab import circuit_scores, load
+
+    found = circuit_scores(load(model), prompts, circuit, "counterfactual", without=True, unit="prompt")
+    whole, empty, own, without = (found[name].array for name in ("model", "empty", "circuit", "without"))
+    return found.with_columns(
+        {"kept": own - empty, "rest": without - empty, "lost": whole - without, "total": whole - empty}
+    )
+
+
+@evidence
+def kept_and_lost_with_other_heads(model: str, circuit: Circuit, prompts: PromptSet) -> Measurement:
+    """The same of 200 draws of the circuit with its heads exchanged within layers: one row each, means."""
+    from mechlib.lab import exchanged_circuit_scores, load
+
+    found = exchanged_circuit_scores(load(model), prompts, circuit, "counterfactual", n=200)
+    whole, empty, own, without = (found[name].array for name in ("model", "empty", "circuit", "without"))
+    return found.with_columns(
+        {"kept": own - empty, "rest": without - empty, "lost": whole - without, "total": whole - empty}
+    )
+
+
+def on_paths(model: str, task: str, n: int) -> Circuit:
+    """The strongest edges, so many of them that `n` or a few more lie on paths; all 300 scored where no number does."""
+    many = (edges(model, task, k).connected() for k in range(n, 301))
+    return next((circuit for circuit in many if len(circuit) >= n), edges(model, task, 300).connected())
+
+
+# What a circuit keeps and costs, beside other heads.
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("model", MINIS)
+def test_a_hundred_edges_keep_more_than_with_other_heads_on_the_same_paths(model, task):
+    """The circuit of 100 edges keeps more of what there is to keep than 95 % of 200 circuits with other heads of the
+    same layers in place of its own.
+
+    Restated from "beats nine of ten random circuits", which circuits of untrained networks do as well.
+    Source: docs/STATISTICS.md, R31; mini-pilot on discovery prompts keeps 94, 68 and 100 % of indirect objects,
+    addition and induction, 95 % of 60 others at most 89, 62 and 71 %.
+    """
+    requires(proportion(right(model, CONFIRMATION[task])) >= 0.8)
+    chosen, prompts = edges(model, task).connected(), FEW[task]
+    own, others = kept_and_lost(model, chosen, prompts), kept_and_lost_with_other_heads(model, chosen, prompts)
+    assert above_null(own[["kept", "total"]], others[["kept", "total"]], exhaustive=False) > 0
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("model", MINIS)
+def test_ten_edges_cost_more_than_with_other_heads_on_the_same_paths(model, task):
+    """Replacing the ten strongest edges that lie on paths costs more of what there is to lose than replacing 95 % of
+    200 circuits with other heads of the same layers in place of their own.
+
+    Restated from "the network misses a hundred edges more than nine of ten random circuits": without a hundred edges
+    everything is lost, whichever they are, without ten it is not.
+    Source: docs/STATISTICS.md, R31; mini-pilot on discovery prompts loses 89, 71 and 100 % of indirect objects,
+    addition and induction, 95 % of 100 others at most 83, 72 and 91 %: expected to be close, and to fail for addition.
+    """
+    requires(proportion(right(model, CONFIRMATION[task])) >= 0.8)
+    chosen, prompts = on_paths(model, task, 10), FEW[task]
+    own, others = kept_and_lost(model, chosen, prompts), kept_and_lost_with_other_heads(model, chosen, prompts)
+    assert above_null(own[["lost", "total"]], others[["lost", "total"]], exhaustive=False) > 0
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("model", MINIS)
+def test_what_two_hundred_edges_leave_out_is_the_corrupted_run(model, task):
+    """All but the circuit of 200 edges keeps between -10 and 10 % of what there is to keep, beyond the empty circuit.
+
+    Restated from independence (Shi et al. 2024, arXiv:2410.13032): what is left is the corrupted run, which follows the
+    network's score with the opposite sign, so that no correlation with it says what a circuit leaves out. The circuit
+    stands beside it.
+    Source: mini-pilot on discovery prompts: within half a percent in each task.
+    """
+    requires(proportion(right(model, CONFIRMATION[task])) >= 0.8)
+    found = kept_and_lost(model, edges(model, task, 200).connected(), ANEW[task])
+    assert -0.1 <= ratio(found[["rest", "total"]], beside=found[["kept", "total"]]) <= 0.1
+
+
+@pytest.mark.parametrize("model", MINIS)
+def test_two_hundred_edges_do_three_fifths_of_addition(model):
+    """The 200 strongest of 1,519 edges keep at least 60 % of what tells one sum from another.
+
+    Restated from "less than 90 %", a bound from above beside which nothing stood.
+    Source: mini-pilot on discovery prompts keeps 73 %: every head of the first layer and every MLP has a share.
+    """
+    requires(proportion(right(model, CONFIRMATION["addition"])) >= 0.8)
+    found = kept_and_lost(model, edges(model, "addition", 200).connected(), unasked())
+    assert ratio(found[["kept", "total"]]) >= 0.6
