@@ -233,11 +233,14 @@ def test_another_word_is_one_of_the_prompts_and_never_the_one_that_stands_there(
 
 
 def test_directions_and_words_depend_on_the_prompt_and_the_seed_and_not_on_the_batch(gpt2, monkeypatch):
-    sets = {"attentions": ("attention 0", "attention 1")}
+    sets, made = {"attentions": ("attention 0", "attention 1")}, batches(gpt2, PROMPTS)
     together, other = (under_other_embeddings(gpt2, PROMPTS, sets, seed=seed) for seed in (0, 1))
     monkeypatch.setattr("mechlib.lab.batching.LARGEST", 1)
     alone = under_other_embeddings(gpt2, PROMPTS, sets)
     np.testing.assert_allclose(alone.values, together.values, atol=1e-4)
+    one, another = (_shifts(gpt2, made[1], made, seed)["direction"][:, 1:] for seed in (0, 1))
+    for two in ((one, another), (one[:-1], one[1:]), (one[:, :-1], one[:, 1:])):  # of seeds, of prompts, of places
+        assert torch.cosine_similarity(*two, dim=-1).abs().mean() < 0.25, "in 32 dimensions .14 is expected of chance"
     for kind in ("direction", "word"):
         moved = np.abs(other[f"attentions, {kind}"].array - together[f"attentions, {kind}"].array)
         assert moved.max() > 1e-3
