@@ -18,6 +18,7 @@ from mechlib.figures.show import Shown, collecting_figures, entry
 from mechlib.judging.claim import Claim
 from mechlib.parts.heads import DoubleDipping, EmptySelection
 from mechlib.statistics import RatioRefused, TooFew
+from mechlib.verdicts.blinding import blinded
 from mechlib.verdicts.record import Comparison, ModelRead, Record, TwinOutcome
 from mechlib.verdicts.verdict import Gated, Inconclusive, Outcome, Refuted, Verdict, judging
 
@@ -52,7 +53,7 @@ class Attempt:
 
 def attempt(claim: Claim, arguments: dict[str, Any], gates_open: bool = False) -> Attempt:
     """Calls the claim once. Everything but Ctrl-C ends in a word; an unforeseen exception in "ERROR"."""
-    with judging(claim.chained, gates_open) as judged, uses() as read, collecting_figures() as shown:
+    with judging(claim.chained, gates_open) as judged, uses() as read, collecting_figures() as shown, blinded():
         word, message, trace = _call(claim, arguments)
     asserted = judged.asserted
     why = word if word in ("refused", "broken") else ""

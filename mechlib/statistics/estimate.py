@@ -23,6 +23,7 @@ from mechlib.statistics.intervals.tails import (
     t_tail,
     wilson,
 )
+from mechlib.verdicts.blinding import seal
 from mechlib.verdicts.verdict import Bound, Sign, Subject, Verdict, compare
 
 
@@ -211,6 +212,9 @@ class Estimate:
         plain["distribution"] = asdict(self.distribution) if self.distribution else None
         plain["strip"] = [list(row) for row in self.strip]
         return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
+
+
+seal(Estimate, "an estimate", "value", "low", "high", "se", "distribution", "strip")
 
 
 def margin(other: object) -> str:

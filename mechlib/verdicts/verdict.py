@@ -16,6 +16,8 @@ from numbers import Real
 from types import CodeType
 from typing import Any, Literal, Protocol
 
+from mechlib.verdicts.blinding import refuse_double_dipping, seal
+
 # What a comparison can say, and what a claim can end with besides.
 Word = Literal["SUPPORTED", "REFUTED", "INCONCLUSIVE"]
 Outcome = Literal["SUPPORTED", "REFUTED", "INCONCLUSIVE", "VOID", "GATED", "NOT RUN", "ERROR"]
@@ -141,6 +143,9 @@ class Verdict:
         }
 
 
+seal(Verdict, "a verdict", "word", "numbers", "remarks", "detectable", "n_to_decide", "p_supported", "p_refuted")
+
+
 def bound_text(bound: float) -> str:
     """A bound as it is written in every output: two decimals where they are enough."""
     return f"{bound:.2f}" if round(bound, 2) == bound else f"{bound:.6g}"
@@ -240,6 +245,9 @@ class JudgementInProgress:
                 "in its assert; for a condition use requires(...)"
             )
         self.asserted = verdict
+        refuse_double_dipping(
+            source for one in (verdict, *verdict.members) for source in one.estimate.to_dict().get("sources", ())
+        )
         return verdict
 
     def note(self, subject: Subject, bound: Bound) -> Verdict:

@@ -14,6 +14,7 @@ from mechlib.statistics.estimate import Estimate, plural
 from mechlib.statistics.intervals.resampling import RESAMPLES, SEED, TooFew
 from mechlib.statistics.intervals.tails import LEVEL, Z, binomial_tail
 from mechlib.statistics.means import mean, ratio
+from mechlib.verdicts.blinding import Blinded, unblinded
 
 PERCENTILE = 0.95
 DRAWN = 200  # sets that a null has where so many exist; fewer are all there are
@@ -24,6 +25,8 @@ def permutation_p(observed: float, null: Sequence[float] | np.ndarray) -> float:
 
     Raises ValueError for a null that is empty, of several columns, or not finite, and for an observation that is not.
     """
+    if isinstance(observed, Blinded) or isinstance(null, Blinded):
+        return Blinded(permutation_p(unblinded(observed), unblinded(null)))
     values = _sample(null, "a null")
     if not np.isfinite(observed):
         raise ValueError(f"{observed} was observed: no share of a null lies beyond it; find out where it arises")
