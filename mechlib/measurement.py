@@ -13,10 +13,10 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from mechlib.parts.blinding import blind_values, handed, unblinded
 from mechlib.parts.chosen import NOWHERE, chosen_on, plain
 from mechlib.parts.heads import EmptySelection, Head
 from mechlib.prompts.promptset import PromptSet
-from mechlib.verdicts.blinding import blind_values, handed, unblinded
 
 # Names of columns that one instrument files and another file reads.
 TOTAL = "total"  # all that there is to restore, or to lose
@@ -283,9 +283,7 @@ class Measurement:
         values = together - alone.sum(axis=1)
         of = f"lost together less the sum of what {alone.shape[1]} lose alone" + (f": {self.of}" if self.of else "")
         seen = whole.chosen_on | each.chosen_on
-        return self._with(
-            values[:, None], columns=("interaction",), yes_no=False, of=of, notes=notes, chosen_on=seen
-        )
+        return self._with(values[:, None], columns=("interaction",), yes_no=False, of=of, notes=notes, chosen_on=seen)
 
     def in_layer(self, layer: int) -> Measurement:
         """The columns that are heads of one layer. EmptySelection where there are none."""

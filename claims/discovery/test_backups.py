@@ -43,6 +43,7 @@ def without_backups(prompts: PromptSet, recipe: int = PLANTED_RECIPE) -> Measure
             found[f"{what} keeps"] = (under["circuit"].array.mean() - at["empty"]) / whole
             found[f"{what} apart"] = abs(under.less("circuit without K", "model without K").array.mean()) / whole
             greedy = greedy_knockout(model, prompts, circuit, "counterfactual", largest=1)
+            # no choice of parts: over steps of a knock-out that is greedy by definition, in planted models
             found[f"{what} greedy"] = greedy.values.max() / whole
         rows.append(tuple(found.values()))
     names = embeddings("backup", recipe)

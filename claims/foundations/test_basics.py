@@ -62,6 +62,7 @@ def block_written_out(model: str, layer: int, prompts: PromptSet) -> Measurement
     values = []
     for batch in made:
         kept = run(network, batch.tokens, keep=(before, after))[1]
+        # no choice of parts: over positions and dimensions of the stream
         gap = (block(kept[before]) - kept[after]).abs().amax(dim=(1, 2)) / kept[after].abs().amax(dim=(1, 2))
         values.append(gap.unsqueeze(1))
     return per_prompt(prompts, made, values, ("value",), "largest relative difference after one block", "sequence")

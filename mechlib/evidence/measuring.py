@@ -26,7 +26,7 @@ from mechlib.evidence.sealed import DamagedEvidence
 from mechlib.evidence.stamp import file_stamp
 from mechlib.evidence.store import Store
 from mechlib.measurement import Measurement
-from mechlib.verdicts.blinding import in_plain_sight
+from mechlib.parts.blinding import in_plain_sight
 
 ABSOLUTE, RELATIVE, FLIPPED = 1e-4, 1e-3, 0.01
 

@@ -16,9 +16,9 @@ from mechlib.checkpoints.checkpoint import NotPublished, UnknownModel, twins
 from mechlib.evidence import EvidenceUse, NoEvidence, uses
 from mechlib.figures.show import Shown, collecting_figures, entry
 from mechlib.judging.claim import Claim
+from mechlib.parts.blinding import blinded
 from mechlib.parts.heads import DoubleDipping, EmptySelection
 from mechlib.statistics import RatioRefused, TooFew
-from mechlib.verdicts.blinding import blinded
 from mechlib.verdicts.record import Comparison, ModelRead, Record, TwinOutcome
 from mechlib.verdicts.verdict import Gated, Inconclusive, Outcome, Refuted, Verdict, judging
 

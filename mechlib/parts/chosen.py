@@ -17,7 +17,7 @@ class DoubleDipping(ValueError):
 
 
 class ChosenName(str):
-    """The name of a part that was chosen by looking: text that knows `chosen_on`, `PromptSet.members` of what was seen."""
+    """The name of a part that was chosen by looking: text with `chosen_on`, `PromptSet.members` of what was seen."""
 
     __slots__ = ("chosen_on",)
     chosen_on: frozenset[str]

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, NoReturn
 
 from mechlib.measurement import ROUNDING
+from mechlib.parts.blinding import seal
 from mechlib.statistics.deciding import decided
 from mechlib.statistics.intervals.tails import (
     LEVEL,
@@ -23,7 +24,6 @@ from mechlib.statistics.intervals.tails import (
     t_tail,
     wilson,
 )
-from mechlib.verdicts.blinding import seal
 from mechlib.verdicts.verdict import Bound, Sign, Subject, Verdict, compare
 
 

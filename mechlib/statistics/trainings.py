@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from mechlib.parts.blinding import unblinded
 from mechlib.statistics.assembly import distributions_of
 from mechlib.statistics.estimate import Estimate
 from mechlib.statistics.intervals.resampling import TooFew
 from mechlib.statistics.intervals.tails import LEVEL, t_quantile
-from mechlib.verdicts.blinding import unblinded
 
 
 def across_seeds(values: Iterable[Estimate | float]) -> Estimate:
@@ -57,7 +57,7 @@ def across_seeds(values: Iterable[Estimate | float]) -> Estimate:
 def exact(value: float, of: str = "", name: str = "") -> Estimate:
     """A number computed from weights alone, or counted completely: without an interval, for this checkpoint only.
 
-    A claim hands over what it calculated from evidence, which it may not see (mechlib.verdicts.blinding).
+    A claim hands over what it calculated from evidence, which it may not see (mechlib.parts.blinding).
     """
     number = float(unblinded(value))
     return Estimate(

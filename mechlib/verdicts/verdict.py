@@ -16,7 +16,7 @@ from numbers import Real
 from types import CodeType
 from typing import Any, Literal, Protocol
 
-from mechlib.verdicts.blinding import refuse_double_dipping, seal
+from mechlib.parts.blinding import refuse_double_dipping, seal
 
 # What a comparison can say, and what a claim can end with besides.
 Word = Literal["SUPPORTED", "REFUTED", "INCONCLUSIVE"]

@@ -9,12 +9,12 @@ from dataclasses import replace
 import numpy as np
 
 from mechlib.measurement import ROUNDING, Measurement
+from mechlib.parts.blinding import Blinded, unblinded
 from mechlib.statistics.assembly import sources_of
 from mechlib.statistics.estimate import Estimate, plural
 from mechlib.statistics.intervals.resampling import RESAMPLES, SEED, TooFew
 from mechlib.statistics.intervals.tails import LEVEL, Z, binomial_tail
 from mechlib.statistics.means import mean, ratio
-from mechlib.verdicts.blinding import Blinded, unblinded
 
 PERCENTILE = 0.95
 DRAWN = 200  # sets that a null has where so many exist; fewer are all there are

@@ -26,8 +26,8 @@ _HOUSE = "mechlib"
 _PASSING_ON = ("dataclasses", "copy")  # modules of Python that read a field for somebody else
 _SUMMARIES = ("mean", "sum", "max", "min", "std")  # numbers made of numbers: which one it was, they do not say
 _CURE = (
-    "compare an estimate, as in `mean(measurement) >= 0.4`, choose parts by strongest(...) on discovery prompts; numbers "
-    "are read in evidence functions, figures and notebooks"
+    "compare an estimate, as in `mean(measurement) >= 0.4`, choose parts by strongest(...) on discovery prompts; "
+    "numbers are read in evidence functions, figures and notebooks"
 )
 # Of a claim that is being judged, evidence whose columns were chosen on its own prompts, with what is said of it; None
 # where nothing is blinded.
@@ -104,10 +104,13 @@ def handed(measured: Any, values: np.ndarray) -> Any:
 
 def _judges(measured: Any) -> bool:
     """Whether a claim may not look: at all that is filed, but what is for discovery altogether."""
-    if "made_blind" in measured.__dict__:
-        return True
-    discovery = measured.prompts and all(prompts.split == "discovery" for prompts in measured.prompts)
-    return bool(measured.source) and not discovery
+    return "made_blind" in measured.__dict__ or (bool(measured.source) and not for_looking(measured.prompts))
+
+
+def for_looking(prompts: Iterable[Any]) -> bool:
+    """Whether sets of prompts are for discovery, beside reference prompts at most."""
+    splits = {one.split for one in prompts}
+    return "discovery" in splits and splits <= {"discovery", "reference"}
 
 
 def _note_double_dipping(measured: Any) -> None:
@@ -199,14 +202,14 @@ class Blinded(NDArrayOperatorsMixin):
             return lambda axis=None: Blinded(getattr(self._values, name)(axis=axis))
         if name.startswith("__"):  # what Python or numpy ask for by themselves
             raise AttributeError(name)
-        self._looked_at(f".{name}")
+        return self._looked_at(f".{name}")
 
     def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
         if function is np.stack or function is np.concatenate:
             return Blinded(function([unblinded(one) for one in args[0]], *args[1:], **options))
         if function.__name__ in _SUMMARIES:
             return Blinded(function(unblinded(args[0]), *args[1:], **options))
-        self._looked_at(f"np.{function.__name__}")
+        return self._looked_at(f"np.{function.__name__}")
 
     def _looked_at(self, how: str) -> NoReturn:
         raise DoubleDipping(f"a claim looks at its numbers by {how}: {_CURE}")
