@@ -23,6 +23,7 @@ from typing import Any
 
 from mechlib.checkpoints.reading import FileState, file_state
 from mechlib.evidence.modules import digest, normalised
+from mechlib.judging.choices.refusals import refusal
 from mechlib.judging.marks import MARKS, Mark
 
 _SYMBOLS = {ast.GtE: ">=", ast.Gt: ">", ast.LtE: "<=", ast.Lt: "<"}
@@ -56,6 +57,8 @@ class Claim:
         self._check_gates()
         self._check_body()
         self._check_decorators()
+        if said := refusal(self.function, self.tree):
+            raise NoClaim(said)
 
     @property
     def name(self) -> str:

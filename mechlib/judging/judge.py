@@ -15,6 +15,7 @@ import pytest
 from mechlib.checkpoints.checkpoint import NotPublished, UnknownModel, twins
 from mechlib.evidence import EvidenceUse, NoEvidence, uses
 from mechlib.figures.show import Shown, collecting_figures, entry
+from mechlib.judging.choices import named
 from mechlib.judging.claim import Claim
 from mechlib.parts.blinding import blinded
 from mechlib.parts.heads import DoubleDipping, EmptySelection
@@ -145,7 +146,7 @@ def judge(claim: Claim, arguments: dict[str, Any], identity: dict[str, Any], aud
     if first.word == "silent":
         # A refused ratio or an empty selection is informative on twins only.
         first.word = "GATED" if audit else "ERROR"
-    record = _record(claim, first, str(arguments.get("model", "")), identity)
+    record = _record(claim, first, arguments, identity)
     trace = first.trace
     read_by_twins: list[EvidenceUse] = []
     answered = first.word in ("SUPPORTED", "REFUTED", "INCONCLUSIVE")
@@ -170,8 +171,9 @@ def judge(claim: Claim, arguments: dict[str, Any], identity: dict[str, Any], aud
     return record, trace
 
 
-def _record(claim: Claim, first: Attempt, model: str, identity: dict[str, Any]) -> Record:
+def _record(claim: Claim, first: Attempt, arguments: dict[str, Any], identity: dict[str, Any]) -> Record:
     """What is known before any twin was asked."""
+    model = str(arguments.get("model", ""))
     record = Record(
         sentence=claim.sentence,
         source=claim.source,
@@ -188,6 +190,7 @@ def _record(claim: Claim, first: Attempt, model: str, identity: dict[str, Any]) 
         flags=_flags(first.read),
         **identity,
     )
+    record.named = [*named.words(claim.function, claim.tree, arguments, claim.source), *named.picks(first.read)]
     record.expected, record.why = claim.mark(model, record.id.partition("[")[2].removesuffix("]"))
     filed = {reading.path: reading.measurement for reading in first.read}
     try:

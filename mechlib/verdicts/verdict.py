@@ -245,6 +245,9 @@ class JudgementInProgress:
                 "in its assert; for a condition use requires(...)"
             )
         self.asserted = verdict
+        closed = next((gate for gate in self.gates if gate.word != "SUPPORTED"), None)
+        if closed is not None and not self.gates_open:
+            raise TypeError(f"the gate {closed.numbers} stayed closed, and something caught it on its way")
         refuse_double_dipping(
             source for one in (verdict, *verdict.members) for source in one.estimate.to_dict().get("sources", ())
         )

@@ -128,6 +128,7 @@ def notes(row: ClaimRow) -> Iterator[tuple[str, list[tuple[str, str]]]]:
         elif record.comparison and record.comparison.remarks:
             found.append(("", "; ".join(record.comparison.remarks)))
         found += [("flag", flag) for flag in record.flags]
+        found += [("named", line) for line in record.named]
         found += [("changed", line) for line in dict.fromkeys(record.history)]
         if found:
             said.setdefault(tuple(found), []).append(record.model)

@@ -66,6 +66,7 @@ class ClaimResult(Struct, frozen=True):
     why: Annotated[str, Meta(description="the reason of the mark")]
     message: Annotated[str, Meta(description="the numbers of the comparison, or what went wrong")]
     remarks: Annotated[tuple[str, ...], Meta(description="what must stand beside the numbers")]
+    named: Annotated[tuple[str, ...], Meta(description="parts named by hand, picks inside evidence functions")]
     history: Annotated[tuple[str, ...], Meta(description="what changed of the question after evidence was seen")]
     evidence: Annotated[tuple[str, ...], Meta(description="files below artifacts/evidence")]
     file: Annotated[str, Meta(description="the claim's file")]
@@ -111,6 +112,7 @@ def _result(record: Record, case: str, corrected: Mapping[str, str]) -> ClaimRes
         benjamini_hochberg=cast("Word | None", corrected.get("BH")),
         case=case,
         flags=tuple(record.flags),
+        named=tuple(record.named),
         history=tuple(record.history),
         evidence=tuple(record.evidence),
     )
