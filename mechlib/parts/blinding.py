@@ -103,8 +103,8 @@ def handed(measured: Any, values: np.ndarray) -> Any:
 
 
 def _judges(measured: Any) -> bool:
-    """Whether a claim may not look: at all that is filed, but what is for discovery altogether."""
-    return "made_blind" in measured.__dict__ or (bool(measured.source) and not for_looking(measured.prompts))
+    """Whether a claim may not look: at everything but what is for discovery altogether."""
+    return "made_blind" in measured.__dict__ or not for_looking(measured.prompts)
 
 
 def for_looking(prompts: Iterable[Any]) -> bool:

@@ -160,6 +160,25 @@ def test_what_was_chosen_on_discovery_and_what_is_calculated_unseen_is_judged(ju
     assert judged[name]["verdict"] != "ERROR", judged[name]["message"]
 
 
+def test_a_file_of_claims_does_not_look_while_it_is_imported(house):
+    text = EVIDENCE + """
+found = by_head("mini-0", looked_at("confirmation"))
+BEST = found.columns[found.values.mean(axis=0).argmax()]
+""" + BEGIN.replace("NAME", "it") + JUDGED + "assert mean(found[BEST]) >= 0.4\n"  # fmt: skip
+    result = house(text)
+    assert result.ret != 0
+    result.stdout.fnmatch_lines(["*a claim looks at its numbers by .argmax*on discovery prompts*"])
+
+
+def test_what_is_read_from_a_file_is_not_looked_at_either(house, pytester):
+    begun = "from pathlib import Path\nfrom mechlib.evidence import read\n" + EVIDENCE
+    house(begun + BEGIN.replace("NAME", "it") + JUDGED + "assert mean(found['0.3']) >= 0.4\n")
+    path = next(path for path in pytester.path.glob("artifacts/evidence/*/by_head--mini-0--*.jsonl"))
+    body = f"filed = read(Path({str(path)!r}))\n    best = filed.columns[filed.values.mean(axis=0).argmax()]\n    "
+    house(begun + BEGIN.replace("NAME", "it") + JUDGED + body + "assert mean(found[best]) >= 0.4\n")
+    assert "looks at its numbers by .argmax" in records(pytester.path)["test_it/mini-0"]["message"]
+
+
 # --- what the source of a claim shows -----------------------------------------------------------------------------
 
 REFUSED = {

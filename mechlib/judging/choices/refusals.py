@@ -15,7 +15,7 @@ from types import FunctionType
 from mechlib.judging.choices.source import is_helper, name_of, named_in, own_code, reads_evidence, without_docstring
 
 _MADE_OF_TEXT = ("heads", "circuit", "Head", "Heads", "Selection", "Circuit")
-_BACK_DOORS = ("eval", "exec", "compile", "vars", "globals", "locals", "setattr", "__import__")
+_BACK_DOORS = ("eval", "exec", "compile", "vars", "globals", "locals", "setattr", "__import__", "open")
 _HARMLESS = ("range", "tuple", "str", "map", "zip", "enumerate")
 
 
