@@ -85,7 +85,7 @@ class Measurement:
             values = values[:, None]
         object.__setattr__(self, "values", values)
         for name in ("units", "columns", "clusters", "strata", "order"):
-            object.__setattr__(self, name, tuple(map(plain, getattr(self, name))))
+            object.__setattr__(self, name, tuple(map(plain if name == "columns" else str, getattr(self, name))))
         if values.shape != (len(self.units), len(self.columns)):
             raise ValueError(
                 f"values have shape {values.shape}, for {len(self.units)} units and {len(self.columns)} columns"

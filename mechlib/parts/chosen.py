@@ -73,6 +73,8 @@ def chosen_on(*parts: object) -> frozenset[str]:
     """`PromptSet.members` of everything that chose these parts, looked for in tuples, lists, sets and dicts too."""
     seen: frozenset[str] = NOWHERE
     for part in parts:
+        if type(part) is str or type(part) is int:  # most are: names of columns
+            continue
         own = getattr(part, "chosen_on", None)
         if own is not None:
             seen |= own

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import textwrap
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from mechlib.evidence.code_hash import EVIDENCE
 from mechlib.evidence.modules import own_folder
 
 
+@functools.lru_cache(maxsize=1024)  # of every case of a claim it is asked, and twice
 def own_code(function: FunctionType, tree: ast.FunctionDef) -> dict[FunctionType, ast.FunctionDef]:
     """The claim and its helpers, however deep, each with its definition: what runs while it is judged.
 
@@ -69,6 +71,7 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
             yield from _nested(constant)
 
 
+@functools.lru_cache(maxsize=1024)
 def _definition(function: FunctionType) -> ast.FunctionDef | None:
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
