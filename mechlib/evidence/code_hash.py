@@ -17,8 +17,8 @@ from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple, TypeGuard
 
 from mechlib.evidence.modules import absolute, bound, closure, digest, imported_names, normalised, own_folder
-from mechlib.evidence.picks import picks_in
 from mechlib.faces import by_face
+from mechlib.parts.picks import picks_in
 
 _LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
 SEVERAL = ", "  # between the origins of a name that stands for several, as `import a.x` and `import a.y` make

@@ -23,11 +23,11 @@ from mechlib.evidence import files
 from mechlib.evidence.code_hash import EVIDENCE, EvidenceRefused, check, source_of
 from mechlib.evidence.lookup import Body, EvidenceUse
 from mechlib.evidence.measuring import answer
-from mechlib.evidence.picks import refuse_picking
 from mechlib.evidence.question import Question, accepted, ask, prompts_in, refuse_double_dipping
 from mechlib.evidence.scratch import scratch_store
 from mechlib.evidence.store import Store
 from mechlib.measurement import Measurement
+from mechlib.parts.picks import refuse_picking
 
 P = ParamSpec("P")
 

@@ -16,10 +16,10 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from mechlib.parts.blinding import for_looking
 from mechlib.parts.chosen import DoubleDipping
-from mechlib.prompts.promptset import PromptSet
 
 PICKS = frozenset(
     {
@@ -47,7 +47,7 @@ def picks_in(node: ast.AST, lines: list[str]) -> Iterator[tuple[str, str]]:
             yield name, reasons[0] if reasons else ""
 
 
-def refuse_picking(function: str, picks: Iterable[tuple[str, str]], prompts: tuple[PromptSet, ...]) -> None:
+def refuse_picking(function: str, picks: Iterable[tuple[str, str]], prompts: tuple[Any, ...]) -> None:
     """Raises DoubleDipping where a function that picks without a reason is asked on other prompts than discovery's."""
     unexcused = [name for name, reason in picks if not reason]
     if unexcused and not for_looking(prompts):
