@@ -13,6 +13,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from mechlib.parts.blinding import blind_values, handed, unblinded
+from mechlib.parts.chosen import NOWHERE, chosen_on, plain
 from mechlib.parts.exchange import Exchange, note_columns
 from mechlib.parts.heads import EmptySelection, Head
 from mechlib.prompts.promptset import PromptSet
@@ -60,6 +62,8 @@ class Measurement:
     order     one key a row, by which rows are sorted before they are resampled, so that no interval depends on how they
               came; empty where units are sorted by their names
     notes     what must stand beside every estimate of a column, as (column, sentence)
+    chosen_on what chose the columns that were taken, where it chose on these very prompts: then they may be drawn and
+              chosen among further, and an estimate of them raises DoubleDipping
 
     Raises ValueError on NaN or infinity (naming the first bad unit), repeated units, lengths that differ.
     """
@@ -77,6 +81,7 @@ class Measurement:
     order: tuple[str, ...] = field(default=(), repr=False)
     notes: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     factors: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = field(default=(), repr=False)
+    chosen_on: frozenset[str] = field(default=NOWHERE, repr=False)
 
     def __post_init__(self) -> None:
         values = np.asarray(self.values, dtype=np.float64)
@@ -84,7 +89,7 @@ class Measurement:
             values = values[:, None]
         object.__setattr__(self, "values", values)
         for name in ("units", "columns", "clusters", "strata", "order"):
-            object.__setattr__(self, name, tuple(map(str, getattr(self, name))))
+            object.__setattr__(self, name, tuple(map(plain if name == "columns" else str, getattr(self, name))))
         if values.shape != (len(self.units), len(self.columns)):
             raise ValueError(
                 f"values have shape {values.shape}, for {len(self.units)} units and {len(self.columns)} columns"
@@ -159,14 +164,25 @@ class Measurement:
         """The values as a vector, where there is one column; ValueError otherwise."""
         if len(self.columns) != 1:
             raise ValueError(f"{len(self.columns)} columns ({', '.join(self.columns[:4])}, ...): select one first")
-        return self.values[:, 0]
+        vector: np.ndarray = handed(self, self.values[:, 0])
+        return vector
+
+    def _taken(self, *which: object) -> frozenset[str]:
+        """What is remembered of parts that were chosen on these prompts; nothing of those chosen elsewhere."""
+        seen = chosen_on(*which)
+        here = seen and frozenset().union(*(seen & prompts.members for prompts in self.prompts))
+        return self.chosen_on | here
 
     def __getitem__(self, which: str | Head | Iterable[Head] | Sequence[str]) -> Measurement:
-        """Columns by name: one ("total"), a Head, or several (Heads, a Selection, names). EmptySelection if none."""
+        """Columns by name: one ("total"), a Head, or several (Heads, a Selection, names). EmptySelection if none.
+
+        Where they were chosen on these prompts, that is remembered.
+        """
         one = isinstance(which, (str, Head))
         if not one and not isinstance(which, Iterable):
             raise KeyError(f"no column {which!r}: columns go by name, {', '.join(self.columns)}; rows are `.values`")
-        names = [str(which)] if one else [str(name) for name in which]
+        chosen: Any = (which,) if one else which if hasattr(which, "chosen_on") else tuple(which)
+        names = [plain(name) for name in chosen]
         if not names:
             raise EmptySelection("no columns were selected: the selection's condition holds for none of them")
         missing = [name for name in names if name not in self.columns]
@@ -176,7 +192,7 @@ class Measurement:
             note_columns(self.source, self.columns, names)
         keep = [self.columns.index(name) for name in names]
         notes = tuple(note for note in self.notes if note[0] in names or note[0] not in self.columns)
-        return self._with(self.values[:, keep], columns=tuple(names), notes=notes)
+        return self._with(self.values[:, keep], columns=tuple(names), notes=notes, chosen_on=self._taken(chosen))
 
     def exchanged(self, exchange: Exchange) -> Measurement:
         """The same columns, those that bear an exchanged name with the values of the other part."""
@@ -193,8 +209,10 @@ class Measurement:
 
     def without(self, which: Iterable[Head] | Sequence[str]) -> Measurement:
         """All columns but these."""
-        gone = {str(name) for name in which}
-        return self[[name for name in self.columns if name not in gone]]
+        chosen: Any = which if hasattr(which, "chosen_on") else tuple(which)
+        gone = {plain(name) for name in chosen}
+        kept = self[[name for name in self.columns if name not in gone]]
+        return kept._with(chosen_on=self._taken(chosen))
 
     def less(self, first: str, second: str) -> Measurement:
         """One column minus another, unit by unit."""
@@ -204,8 +222,8 @@ class Measurement:
 
     def with_columns(self, columns: Mapping[str, np.ndarray]) -> Measurement:
         """Other columns on the same units."""
-        values = np.stack(list(columns.values()), axis=1)
-        return replace(self, values=values, columns=tuple(columns), yes_no=False)
+        values = np.stack([unblinded(column) for column in columns.values()], axis=1)
+        return replace(self, values=values, columns=tuple(columns), yes_no=False, chosen_on=self._taken(*columns))
 
     def stratum(self, name: str) -> Measurement:
         """The units of one stratum. ValueError, naming the strata there are, where there is none of that name."""
@@ -285,14 +303,15 @@ class Measurement:
             together, alone = before - together, before[:, None] - alone
         values = together - alone.sum(axis=1)
         of = f"lost together less the sum of what {alone.shape[1]} lose alone" + (f": {self.of}" if self.of else "")
-        return self._with(values[:, None], columns=("interaction",), yes_no=False, of=of, notes=notes)
+        seen = whole.chosen_on | each.chosen_on
+        return self._with(values[:, None], columns=("interaction",), yes_no=False, of=of, notes=notes, chosen_on=seen)
 
     def in_layer(self, layer: int) -> Measurement:
         """The columns that are heads of one layer. EmptySelection where there are none."""
         own = [name for name in self.head_columns if name.startswith(f"{layer}.")]
         if not own:
             raise EmptySelection(f"no column is a head of layer {layer}: there are {', '.join(self.columns)}")
-        return self[own]
+        return self[own]._with(chosen_on=self._taken(layer))
 
     @property
     def mlp_columns(self) -> tuple[str, ...]:
@@ -303,3 +322,6 @@ class Measurement:
     def head_columns(self) -> tuple[str, ...]:
         """The columns that are heads ("layer.head"), in order."""
         return tuple(c for c in self.columns if c.replace(".", "", 1).isdigit() and "." in c)
+
+
+blind_values(Measurement)

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypeGuard
 
 from mechlib.evidence.modules import absolute, bound, closure, digest, imported_names, normalised, own_folder
 from mechlib.faces import by_face
+from mechlib.parts.picks import picks_in
 
 _LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
 SEVERAL = ", "  # between the origins of a name that stands for several, as `import a.x` and `import a.y` make
@@ -257,6 +258,15 @@ def _defaults(helper: FunctionType, source: Source) -> list[str]:
                 f"{helper.__name__} has the default {value!r}: give it as an argument, so that it is part of the key"
             )
     return [repr(value) for value in values]
+
+
+def picks(function: FunctionType, source: Source) -> tuple[tuple[str, str], ...]:
+    """What of a function and its helpers finds the largest of several, with the reason why that chooses no part."""
+    return tuple(
+        found
+        for entry, text in ((function, source), *_reach(function, source).helpers)
+        for found in picks_in(_definition(entry, text), text.text.splitlines())
+    )
 
 
 def _undecorated(node: ast.AST) -> list[Any]:

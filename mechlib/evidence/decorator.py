@@ -23,11 +23,12 @@ from mechlib.evidence import files
 from mechlib.evidence.code_hash import EVIDENCE, EvidenceRefused, check, source_of
 from mechlib.evidence.lookup import Body, EvidenceUse
 from mechlib.evidence.measuring import answer
-from mechlib.evidence.question import Question, accepted, ask, refuse_double_dipping
+from mechlib.evidence.question import Question, accepted, ask, prompts_in, refuse_double_dipping
 from mechlib.evidence.scratch import scratch_store
 from mechlib.evidence.store import Store
 from mechlib.measurement import Measurement
 from mechlib.parts.exchange import note_arguments, the_exchange
+from mechlib.parts.picks import refuse_picking
 
 P = ParamSpec("P")
 
@@ -58,6 +59,7 @@ def evidence(function: Callable[P, Measurement]) -> Callable[P, Measurement]:
         bound.apply_defaults()
         refuse_double_dipping(function.__name__, bound.arguments)
         arguments = {name: accepted(value, f"{name} of {function.__name__}") for name, value in bound.arguments.items()}
+        refuse_picking(function.__name__, body.picks, prompts_in(arguments))
         place = current(source.file)
         question = ask(body.topic, function.__name__, body.meaning, arguments, place.models, place.known)
         exchange = None if _is_for_choosing(question) else the_exchange()

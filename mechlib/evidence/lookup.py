@@ -23,7 +23,7 @@ from typing import Any
 
 from mechlib import checkpoints
 from mechlib.evidence import files, prompt_files, sealed
-from mechlib.evidence.code_hash import Source, meaning
+from mechlib.evidence.code_hash import Source, meaning, picks
 from mechlib.evidence.question import Question, prompts_in, topic_of
 from mechlib.evidence.sealed import DamagedEvidence
 from mechlib.evidence.stamp import Stamp, filed_stamp, instruments, name_of, older
@@ -53,6 +53,7 @@ class EvidenceUse:
     change     what made a filed answer obsolete; "" where nothing was replaced
     replaced   the measurement that this one took the place of, where it could still be read
     provenance the first line of the file
+    picks      what in the function finds the largest of several, each with the reason why it chooses no part
     """
 
     function: str
@@ -68,6 +69,7 @@ class EvidenceUse:
     change: str = ""
     replaced: Measurement | None = field(default=None, repr=False)
     provenance: dict[str, Any] = field(default_factory=dict, repr=False)
+    picks: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,11 @@ class Body:
     def meaning(self) -> str:
         """The hash of what the function does."""
         return meaning(self.call, self.source)
+
+    @functools.cached_property
+    def picks(self) -> tuple[tuple[str, str], ...]:
+        """What in it finds the largest of several, each with the reason why it chooses no part."""
+        return picks(self.call, self.source)
 
     @functools.cached_property
     def stamp(self) -> Stamp:
@@ -207,6 +214,7 @@ def read(found: Plan, body: Body, place: Store) -> EvidenceUse:
         flags=tuple(flags),
         older=differing,
         provenance=first,
+        picks=body.picks,
         seconds=time.perf_counter() - started,
     )
 

@@ -26,6 +26,7 @@ from mechlib.evidence.sealed import DamagedEvidence
 from mechlib.evidence.stamp import file_stamp
 from mechlib.evidence.store import Store
 from mechlib.measurement import Measurement
+from mechlib.parts.blinding import in_plain_sight
 
 ABSOLUTE, RELATIVE, FLIPPED = 1e-4, 1e-3, 0.01
 
@@ -77,7 +78,7 @@ def _measure(body: Body, found: Plan, place: Store) -> EvidenceUse:
     place.say(f"measuring {question.name}: {change or 'no evidence is filed'}{last_time(place, question)}")
     stamp = body.stamp  # before measuring, in which time an instrument may be edited
     started = time.perf_counter()
-    with measuring_now(question, place):
+    with measuring_now(question, place), in_plain_sight():
         measured = body.call(**question.arguments)
     seconds = time.perf_counter() - started
     if not isinstance(measured, Measurement):

@@ -24,8 +24,9 @@ from mechlib.evidence.modules import digest
 from mechlib.evidence.prompt_files import PROMPTS, prompts_name, rows_of
 from mechlib.evidence.sealed import ENDING
 from mechlib.evidence.stamp import STAMPS
+from mechlib.parts.chosen import ChosenName, ChosenNumber, DoubleDipping, chosen_on, plain
 from mechlib.parts.circuits import Circuit
-from mechlib.parts.heads import DoubleDipping, Head, Heads, Selection
+from mechlib.parts.heads import ChosenHead, Head, Heads, Selection
 from mechlib.prompts.promptset import PromptSet
 
 CLAIMS = "claims"
@@ -42,18 +43,22 @@ def is_model(parameter: str) -> bool:
 
 def accepted(value: Any, where: str) -> Any:
     """The argument as an evidence function receives it: NumPy scalars become Python's, a Selection plain Heads,
-    a Circuit one without its history, parts in the order of their names.
+    a Circuit one without its history, parts in the order of their names, chosen heads, names and layers plain ones.
 
     Raises EvidenceRefused for everything that cannot be filed under exactly, EmptySelection for an empty Selection.
     """
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, Selection):
-        return value.heads
+        value = value.heads
+    if isinstance(value, Heads):
+        return Heads(tuple(Head(*head) for head in value.members))
     if isinstance(value, Circuit):
         _ = value.kind  # an empty one is refused, as an empty selection is
-        return Circuit(tuple(sorted(value.parts)))
-    if value is None or isinstance(value, (bool, int, str, Heads, Head, PromptSet)):
+        return Circuit(tuple(sorted(map(plain, value.parts))))
+    if isinstance(value, (ChosenHead, ChosenName, ChosenNumber)):
+        return Head(*value) if isinstance(value, Head) else plain(value) if isinstance(value, str) else int(value)
+    if value is None or isinstance(value, (bool, int, str, Head, PromptSet)):
         return value
     if isinstance(value, float):
         if not math.isfinite(value):
@@ -79,16 +84,11 @@ def prompts_in(arguments: dict[str, Any]) -> tuple[PromptSet, ...]:
 
 
 def refuse_double_dipping(name: str, arguments: dict[str, Any]) -> None:
-    """Raises DoubleDipping where heads would be measured on prompts that chose them."""
-    chosen = [
-        (key, entry)
-        for key, value in arguments.items()
-        for entry in _flat(value)
-        if isinstance(entry, (Selection, Circuit))
-    ]
-    for key, selection in chosen:
-        for prompts in prompts_in(arguments):
-            shared = len(selection.chosen_on & prompts.members)
+    """Raises DoubleDipping where parts would be measured on prompts that chose them, said by name or number too."""
+    for key, value in arguments.items():
+        seen = chosen_on(*(entry for entry in _flat(value) if not isinstance(entry, PromptSet)))
+        for prompts in prompts_in(arguments) if seen else ():
+            shared = len(seen & prompts.members)
             if shared:
                 raise DoubleDipping(
                     f"{name} would measure {key} on {shared} of the prompts that chose it, in {prompts!r}: "

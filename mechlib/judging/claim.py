@@ -23,6 +23,7 @@ from typing import Any
 
 from mechlib.checkpoints.reading import FileState, file_state
 from mechlib.evidence.modules import digest, normalised
+from mechlib.judging.choices.refusals import refusal
 from mechlib.judging.controls.keywords import misplaced
 from mechlib.judging.marks import MARKS, Mark
 
@@ -59,6 +60,8 @@ class Claim:
         self._check_decorators()
         if wrong := misplaced(self.tree, self.comparison, self.function.__globals__):
             raise NoClaim(f"{self.name} {wrong}")
+        if said := refusal(self.function, self.tree):
+            raise NoClaim(said)
 
     @property
     def name(self) -> str:

@@ -18,6 +18,7 @@ from mechlib.faces import FACES, homes
 from mechlib.judging import claim as claims
 from mechlib.judging.audit.asking import AUDITED, readable_id
 from mechlib.judging.marks import MARKS
+from mechlib.parts.blinding import blinded
 
 CLAIM = pytest.StashKey[claims.Claim]()
 ROOM = "claims"
@@ -133,8 +134,12 @@ def _models_and_cases(functions: list[pytest.Function]) -> tuple[set[str], set[s
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, Any]:
-    """Says in one line why a claim file cannot be read, and lets none skip itself."""
-    report = yield
+    """Says in one line why a claim file cannot be read, and lets none skip itself, nor look before it is judged."""
+    if isinstance(collector, pytest.Module) and _is_claim_file(collector.config, collector.path):
+        with blinded():
+            report = yield
+    else:
+        report = yield
     if report.failed and isinstance(collector, pytest.Module) and _is_claim_file(collector.config, collector.path):
         report.longrepr = _one_line(report.call.excinfo.value) or report.longrepr
     if report.skipped and isinstance(collector, pytest.Module) and _is_claim_file(collector.config, collector.path):

@@ -16,10 +16,12 @@ from mechlib.checkpoints.checkpoint import NotPublished, UnknownModel
 from mechlib.evidence import EvidenceUse, NoEvidence, uses
 from mechlib.evidence.decorator import current
 from mechlib.figures.show import Shown, collecting_figures, entry
+from mechlib.judging.choices import named
 from mechlib.judging.claim import Claim
 from mechlib.judging.controls.deciding import decide
 from mechlib.judging.controls.run import run_controls
 from mechlib.judging.controls.twins import judge_twins
+from mechlib.parts.blinding import blinded
 from mechlib.parts.heads import DoubleDipping, EmptySelection
 from mechlib.statistics import RatioRefused, TooFew
 from mechlib.verdicts.controls import Control
@@ -57,7 +59,7 @@ class Attempt:
 
 def attempt(claim: Claim, arguments: dict[str, Any], gates_open: bool = False) -> Attempt:
     """Calls the claim once. Everything but Ctrl-C ends in a word; an unforeseen exception in "ERROR"."""
-    with judging(claim.chained, gates_open) as judged, uses() as read, collecting_figures() as shown:
+    with judging(claim.chained, gates_open) as judged, uses() as read, collecting_figures() as shown, blinded():
         word, message, trace = _call(claim, arguments)
     asserted = judged.asserted
     why = word if word in ("refused", "broken") else ""
@@ -151,7 +153,7 @@ def judge(claim: Claim, arguments: dict[str, Any], identity: dict[str, Any], aud
     if first.word == "silent":
         # A refused ratio or an empty selection is informative on twins only.
         first.word = "GATED" if audit else "ERROR"
-    record = _record(claim, first, str(arguments.get("model", "")), identity)
+    record = _record(claim, first, arguments, identity)
     trace = first.trace
     read_by_twins: list[EvidenceUse] = []
     if first.word in ("SUPPORTED", "REFUTED", "INCONCLUSIVE", "VOID"):
@@ -190,8 +192,9 @@ def _add_what_was_read(record: Record, own: list[EvidenceUse], by_twins: list[Ev
     record.reproduced = sum(reading.reproduced for reading in [*own, *by_twins]) + len(anew)
 
 
-def _record(claim: Claim, first: Attempt, model: str, identity: dict[str, Any]) -> Record:
+def _record(claim: Claim, first: Attempt, arguments: dict[str, Any], identity: dict[str, Any]) -> Record:
     """What is known before any twin was asked."""
+    model = str(arguments.get("model", ""))
     record = Record(
         sentence=claim.sentence,
         source=claim.source,
@@ -208,6 +211,7 @@ def _record(claim: Claim, first: Attempt, model: str, identity: dict[str, Any]) 
         flags=_flags(first.read),
         **identity,
     )
+    record.named = [*named.words(claim.function, claim.tree, arguments, claim.source), *named.picks(first.read)]
     record.expected, record.why = claim.mark(model, record.id.partition("[")[2].removesuffix("]"))
     filed = {reading.path: reading.measurement for reading in first.read}
     try:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from mechlib.parts.chosen import chosen_on, named, plain
 from mechlib.parts.graphs import INPUT, LOGITS, Edge, Graph, Kind, kind_of, order_of, reached
 from mechlib.parts.heads import EmptySelection, Head, Heads
 
@@ -16,14 +17,17 @@ class Circuit:
 
     parts      names of nodes ("0.3", "mlp 1") or of edges, each once, in the order given (of a selection: best first)
     chosen_on  `PromptSet.members` of what was looked at to choose them; empty for a circuit from the literature.
-               An evidence function that is given a circuit together with one of those prompts raises DoubleDipping.
+               Parts of it, unions, complements and names keep it, and an evidence function that is given any of these
+               together with one of those prompts raises DoubleDipping.
     """
 
     parts: tuple[str, ...]
     chosen_on: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "parts", tuple(dict.fromkeys(self.parts)))
+        seen = self.chosen_on | chosen_on(*self.parts)
+        object.__setattr__(self, "chosen_on", seen)
+        object.__setattr__(self, "parts", tuple(named(plain(part), seen) for part in dict.fromkeys(self.parts)))
         kinds = {kind_of(part) for part in self.parts}
         if len(kinds) > 1:
             raise ValueError("a circuit is made of nodes or of edges, not of both: " + ", ".join(self.parts[:4]))
@@ -45,10 +49,11 @@ class Circuit:
 
     def __sub__(self, other: Iterable[str]) -> Circuit:
         gone = set(other)
-        return replace(self, parts=tuple(part for part in self.parts if part not in gone))
+        kept = tuple(part for part in self.parts if part not in gone)
+        return Circuit(kept, chosen_on(self, other, gone))
 
     def __str__(self) -> str:
-        return ", ".join(self.parts) or "no parts"
+        return named(", ".join(self.parts) or "no parts", self.chosen_on)
 
     @property
     def kind(self) -> Kind:
@@ -63,12 +68,13 @@ class Circuit:
         if not self.parts or self.kind == "nodes":
             return tuple(sorted(self.parts, key=order_of))
         ends = {end for part in self.parts for end in Edge.parse(part)[:2]}
-        return tuple(sorted(ends - {INPUT, LOGITS}, key=order_of))
+        return tuple(named(end, self.chosen_on) for end in sorted(ends - {INPUT, LOGITS}, key=order_of))
 
     @property
     def heads(self) -> Heads:
         """The heads among its nodes."""
-        return Heads(tuple(Head(*map(int, node.split("."))) for node in self.nodes if not node.startswith("mlp")))
+        found = (Head(*map(int, node.split("."))) for node in self.nodes if not node.startswith("mlp"))
+        return Heads(tuple(found), self.chosen_on)
 
     def connected(self) -> Circuit:
         """Only edges that lie on a path from the input to the logits: others do nothing, whatever they score."""
@@ -95,9 +101,9 @@ class Circuit:
 
 def circuit(text: str) -> Circuit:
     """A circuit from text, parts separated by commas: `circuit("0.3, 1.2, mlp 1")`, `circuit("input->0.3.v, ...")`."""
-    return Circuit(tuple(part.strip() for part in text.split(",") if part.strip()))
+    return Circuit(tuple(part.strip() for part in text.split(",") if part.strip()), chosen_on(text))
 
 
 def circuit_of(heads: Iterable[Head]) -> Circuit:
     """Heads as a circuit of nodes; of a Selection it keeps the prompts that chose them."""
-    return Circuit(tuple(map(str, heads)), getattr(heads, "chosen_on", frozenset()))
+    return Circuit(tuple(map(str, heads)), chosen_on(heads))

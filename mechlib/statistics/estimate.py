@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, NoReturn
 
 from mechlib.measurement import ROUNDING
+from mechlib.parts.blinding import seal
 from mechlib.statistics.deciding import Named, decided, held
 from mechlib.statistics.intervals.tails import (
     LEVEL,
@@ -229,6 +230,9 @@ class Estimate:
         plain["distribution"] = asdict(self.distribution) if self.distribution else None
         plain["strip"] = [list(row) for row in self.strip]
         return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
+
+
+seal(Estimate, "an estimate", "value", "low", "high", "se", "distribution", "strip")
 
 
 def margin(other: object) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from mechlib.parts.blinding import unblinded
 from mechlib.statistics.assembly import distributions_of
 from mechlib.statistics.estimate import Estimate
 from mechlib.statistics.intervals.resampling import TooFew
@@ -18,7 +19,7 @@ def across_seeds(values: Iterable[Estimate | float]) -> Estimate:
     Takes one estimate, or one exact number, for each training. A comparison of the result also says in how
     many trainings it holds, and in what share at least. Raises TooFew below three.
     """
-    given = list(values)
+    given = [unblinded(value) for value in values]
     estimates = [value for value in given if isinstance(value, Estimate)]
     numbers = np.array([value.value if isinstance(value, Estimate) else float(value) for value in given])
     if len(numbers) < 3:
@@ -54,8 +55,11 @@ def across_seeds(values: Iterable[Estimate | float]) -> Estimate:
 
 
 def exact(value: float, of: str = "", name: str = "") -> Estimate:
-    """A number computed from weights alone, or counted completely: without an interval, for this checkpoint only."""
-    number = float(value)
+    """A number computed from weights alone, or counted completely: without an interval, for this checkpoint only.
+
+    A claim hands over what it calculated from evidence, which it may not see (mechlib.parts.blinding).
+    """
+    number = float(unblinded(value))
     return Estimate(
         value=number, low=number, high=number, n=1, unit="checkpoint", across="this checkpoint", method="exact", se=0.0,
         of=of, name=name,

@@ -197,6 +197,7 @@ class Record(Struct):
     evidence    paths below artifacts/evidence of what was read for the model itself, twins' files in `twin_evidence`,
                 those of exchanged parts in `control_evidence`
     flags       words of caution: "OLDER INSTRUMENTS", "no variation seen", ...
+    named       what was chosen where no reader sees it: parts named by hand, picks inside evidence functions
     history     lines about a bound, metric, split or n that changed after evidence, shown for good
     models      checkpoints that were read
     measured    how many evidence files were measured for it in this run, `reproduced` how many came out as filed
@@ -233,6 +234,7 @@ class Record(Struct):
     control_evidence: list[str] = field(default_factory=list)
     shown: list[ShownFigure] = field(default_factory=list)
     flags: list[str] = field(default_factory=list)
+    named: list[str] = field(default_factory=list)
     history: list[str] = field(default_factory=list)
     models: list[ModelRead] = field(default_factory=list)
     seconds: float = 0.0

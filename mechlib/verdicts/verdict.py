@@ -18,6 +18,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from mechlib.parts.blinding import refuse_double_dipping, seal
 from mechlib.verdicts.controls import Control
 
 # What a comparison can say, and what a claim can end with besides.
@@ -157,6 +158,9 @@ class Verdict:
         }
 
 
+seal(Verdict, "a verdict", "word", "numbers", "remarks", "detectable", "n_to_decide", "p_supported", "p_refuted")
+
+
 def bound_text(bound: float) -> str:
     """A bound as it is written in every output: two decimals where they are enough."""
     return f"{bound:.2f}" if round(bound, 2) == bound else f"{bound:.6g}"
@@ -253,6 +257,12 @@ class JudgementInProgress:
                 "in its assert; for a condition use requires(...)"
             )
         self.asserted = verdict
+        closed = next((gate for gate in self.gates if gate.word != "SUPPORTED"), None)
+        if closed is not None and not self.gates_open:
+            raise TypeError(f"the gate {closed.numbers} stayed closed, and something caught it on its way")
+        refuse_double_dipping(
+            source for one in (verdict, *verdict.members) for source in one.estimate.to_dict().get("sources", ())
+        )
         return verdict
 
     def note(self, subject: Subject, bound: Bound) -> Verdict:

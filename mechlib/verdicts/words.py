@@ -26,6 +26,9 @@ class Wording:
     cure: str = ""
 
 
+# What is said beside a claim whose parts no paper's table names, and where evidence is older than the claim.
+BY_HAND, AFTER_LOOKING = "NAMED BY HAND", "AFTER LOOKING"
+
 _FAILED = "if the prediction simply failed, keep it and mark it"
 
 # In the order in which a reader wants them counted.

@@ -87,6 +87,6 @@ def test_an_assert_on_an_estimate_is_judged(judged, name):
 
 def test_an_assertion_of_a_helper_keeps_its_traceback(house, pytester):
     text = "def checked(level):\n    assert level < 0, 'a bug'\n    return level\n"
-    result = house(text + BEGIN.format(name="it", body="assert checked(level.value) >= 0.5", above=False))
+    result = house(text + BEGIN.format(name="it", body="assert checked(length) >= 0.5", above=False))
     assert records(pytester.path)["test_it/mini-0"]["message"].startswith("AssertionError: a bug")
     result.stdout.fnmatch_lines(["*Traceback*", "*in checked*"])

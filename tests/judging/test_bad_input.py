@@ -173,12 +173,12 @@ def test_what_mechlib_refuses_is_said_in_one_line_without_a_traceback(house, pyt
 
 NOT_SHOWN = {
     "measured_here": (
-        "by_column, Measurement([1.0, 2.0], ('a', 'b'))",
+        "by_column, replace(by_prompt(model), source='')",
         "show draws evidence, and this measurement was",
     ),
     "an_array": (
         "by_column, by_prompt(model).array",
-        "show(by_column, ...) is to draw a value of type ndarray: give it",
+        "show(by_column, ...) is to draw a value of type Blinded: give it",
     ),
     "an_estimate": (
         "by_column, mean(by_prompt(model))",
@@ -201,7 +201,7 @@ def test_what_cannot_be_shown_is_said_in_one_line_and_ends_no_other_claim(house,
         claim().replace("test_it", f"test_{name}").replace("    assert", f"    show({shown})\n    assert")
         for name, (shown, _) in NOT_SHOWN.items()
     ]
-    result = house("".join([SHOWN, *claims, claim()]))
+    result = house("".join(["from dataclasses import replace\n", SHOWN, *claims, claim()]))
     assert result.ret == 1 and "Traceback" not in said(result)
     found = records(pytester.path)
     assert found["test_it/mini-0"]["verdict"] == "SUPPORTED"

@@ -22,7 +22,15 @@ def test_it(model):
 """
 LEVEL = "assert mean(around(model, 0.8, 0.0, 100)) >= 0.5"
 # The second question is asked on what the first one says: on a model that is not measured nobody knows it.
-CHOSEN = """values = around(model, 0.8, 0.0, 100)
+LOOKING = """
+@evidence
+def looked_at(model: str, prompts: PromptSet) -> Measurement:
+    '''0.8 for each prompt.'''
+    return Measurement([0.8] * len(prompts), units=tuple(prompt.fingerprint for prompt in prompts))
+
+WORDS = PromptSet("words", "discovery", tuple(Prompt(str(n), "x") for n in range(60)))
+"""
+CHOSEN = """values = looked_at(model, WORDS)
     n = 30 + int(round(100 * values.array.mean()))
     assert mean(around(model, 0.8, 0.0, n)) >= 0.5"""
 PROMPTS = """
@@ -99,8 +107,8 @@ def test_rows_are_the_prompts_and_seconds_and_size_those_of_the_same_function_el
 
 
 def test_a_claim_that_chooses_by_what_is_missing_may_ask_for_more_as_it_does_elsewhere(plan):
-    plan(claim(CHOSEN), first="pytest")
-    said = plan(claim(CHOSEN, '"mini-0", "mini-1"'))[1]
+    plan(LOOKING + claim(CHOSEN), first="pytest")
+    said = plan(LOOKING + claim(CHOSEN, '"mini-0", "mini-1"'))[1]
     assert said.startswith("2 claims: 1 would measure; ")
     assert "1 claim may ask for more, once what is missing is there: up to 1 file of the model, as elsewhere" in said
 

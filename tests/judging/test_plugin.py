@@ -71,14 +71,14 @@ ODD = {
     "gated_on_twins": """requires(mean(around(model, 0.95, 0.0, 100)) >= 0.9)
     assert mean(around(model, 0.8, 0.7, 100)) >= 0.5""",
     "nothing_selected_on_twins": """chosen = around(model, 0.8, 0.0, 100)
-    assert mean(chosen[["value"] if chosen.array.mean() > 0.5 else []]) >= 0.5""",
+    assert mean(chosen[["value"] if "@" not in model else []]) >= 0.5""",
     "nothing_selected": "assert mean(around(model, 0.8, 0.0, 100)[[]]) >= 0.5",
     "broken_on_twins": """assert mean(around(model, 0.8, 0.0, 100)[{"mini-0": "value"}[model]]) >= 0.5""",
     "no_estimate": """three = len("abc")
     assert three >= 2""",
     "a_gate_for_a_verdict": """level = mean(around(model, 0.8, 0.0, 100))
     requires(level >= 0.5)
-    assert level.value >= 0.5""",
+    assert len("abc") >= 2""",
     "asked_before": """tried(mean(around(model, 0.8, 0.0, 100)) >= 0.1)
     assert mean(around(model, 0.8, 0.0, 100)) >= 0.5""",
     "refuted_before": """tried(mean(around(model, 0.2, 0.0, 100)) >= 0.9)
@@ -87,7 +87,7 @@ ODD = {
     assert mean(around(model, 0.8, 0.0, 100)) >= 0.5""",
     "caught": """level = mean(around(model, 0.2, 0.0, 100))
     tried(level >= 0.5)
-    assert level.value >= 0.1""",
+    assert len("abc") >= 2""",
     "margin_0": "assert -0.05 <= mean(around(model, 0.0, 1.0, 100)) <= 0.05",
     "margin_above": "assert -0.05 <= mean(around(model, 0.3, 1.0, 100)) <= 0.05",
     "margin_on_the_edge": "assert -0.05 <= mean(around(model, 0.045, 1.0, 100)) <= 0.05",

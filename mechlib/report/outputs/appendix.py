@@ -137,6 +137,7 @@ def notes(row: ClaimRow) -> Iterator[tuple[str, list[tuple[str, str]]]]:
             found.append((record.registration, record.registration_why))
         if record.tried:
             found.append(("other draws", record.tried))
+        found += [("named", line) for line in record.named]
         found += [("changed", line) for line in dict.fromkeys(record.history)]
         if found:
             said.setdefault(tuple(found), []).append(record.model)

@@ -200,6 +200,7 @@ def _remarks_on(record: Record, corrected: dict[str, str]) -> Iterator[str]:
         yield f"{after} after {whose} correction"
     # Flags in capitals depend on this machine (its libraries, its weights) and are said on the pages only.
     yield from (flag for flag in record.flags if not flag.isupper())
+    yield from record.named
     yield from record.history
 
 

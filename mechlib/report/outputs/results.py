@@ -82,6 +82,7 @@ class ClaimResult(Struct, frozen=True):
     why: Annotated[str, Meta(description="the reason of the mark")]
     message: Annotated[str, Meta(description="the numbers of the comparison, or what went wrong")]
     remarks: Annotated[tuple[str, ...], Meta(description="what must stand beside the numbers")]
+    named: Annotated[tuple[str, ...], Meta(description="parts named by hand, picks inside evidence functions")]
     history: Annotated[tuple[str, ...], Meta(description="what changed of the question after evidence was seen")]
     registration: Annotated[str, Meta(description="what the order of commits shows: registered before its evidence?")]
     registration_why: Annotated[str, Meta(description="what that word rests on")]
@@ -135,6 +136,7 @@ def _result(record: Record, case: str, corrected: Mapping[str, str]) -> ClaimRes
         benjamini_hochberg=cast("Word | None", corrected.get("BH")),
         case=case,
         flags=tuple(record.flags),
+        named=tuple(record.named),
         history=tuple(record.history),
         evidence=tuple(record.evidence),
         control=_control(record),

@@ -13,6 +13,7 @@ from mechlib.report.content.summary import plural
 from mechlib.report.outputs.results import FormerResults, difference
 from mechlib.verdicts.record import WORDS, Record
 from mechlib.verdicts.register import ANSWERS
+from mechlib.verdicts.words import AFTER_LOOKING, BY_HAND
 
 MOST_CHANGES = 20
 CHANGED = "*"  # behind the word, or the model, of a claim with a history
@@ -168,6 +169,12 @@ def cautions(
     counted = Counter(flag for record in records for flag in record.flags if flag.isupper())
     for flag, count in sorted(counted.items()):
         yield f"{flag}: {count} of {len(records)} claims {cures.get(flag, '')}".rstrip()
+    by_hand = [record for record in records if any(line.startswith(BY_HAND) for line in record.named)]
+    if by_hand:
+        late = sum(AFTER_LOOKING in line for record in by_hand for line in record.named)
+        yield f"{BY_HAND}: {len(by_hand)} of {len(records)} claims name parts that no paper's table gives" + (
+            f", {late} of them {AFTER_LOOKING}" if late else ""
+        )
     if not audit and not any(record.verdict in ANSWERS for record in records):
         words = Counter(record.verdict for record in records)
         yield "no claim was judged: " + ", ".join(f"{words[word]} {word}" for word in WORDS if words[word])

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from mechlib.measurement import ROUNDING, Measurement
+from mechlib.parts.blinding import Blinded, unblinded
 from mechlib.statistics.assembly import sources_of
 from mechlib.statistics.estimate import Estimate, plural
 from mechlib.statistics.intervals.resampling import RESAMPLES, SEED, TooFew
@@ -24,6 +25,8 @@ def permutation_p(observed: float, null: Sequence[float] | np.ndarray) -> float:
 
     Raises ValueError for a null that is empty, of several columns, or not finite, and for an observation that is not.
     """
+    if isinstance(observed, Blinded) or isinstance(null, Blinded):
+        return Blinded(permutation_p(unblinded(observed), unblinded(null)))
     values = _sample(null, "a null")
     if not np.isfinite(observed):
         raise ValueError(f"{observed} was observed: no share of a null lies beyond it; find out where it arises")
