@@ -46,6 +46,7 @@ def assembled(
                 simultaneous=len(columns) > 1,
                 distribution=distributions[j],
                 strip=strips[j] or (),
+                skewness=() if alone or not found.skewness else found.skewness[j],
                 **identity(measured, drawn, name),
             )
         )

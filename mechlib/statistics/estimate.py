@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, NoReturn
 
 from mechlib.measurement import ROUNDING
-from mechlib.statistics.deciding import decided
+from mechlib.statistics.deciding import decided, word_of
+from mechlib.statistics.intervals.skewness import Skewness, check_skewness
 from mechlib.statistics.intervals.tails import (
     LEVEL,
     Z,
@@ -33,6 +34,9 @@ def comparison(sign: Sign) -> Callable[[Subject, object], Verdict]:
         return compare(self, sign, bound)
 
     return compared
+
+
+_NOT_FILED = ("skewness", "at_hand")  # what decides at the comparison, which is filed
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,8 @@ class Estimate:
     trials        for shares: the (effective) number of independent trials behind the interval
     distribution  of the units; `strip` has (label, n, mean) for each stratum or cluster
     sources       evidence files, relative to artifacts/evidence
+    skewness      of what the mean is taken over; what it endangers is refused where the estimate is compared
+    at_hand       of a share across clusters, the same on these clusters: what a gate asks about
 
     Raises ValueError where a number is not finite: such an estimate means nothing and is no JSON.
     """
@@ -82,6 +88,8 @@ class Estimate:
     strip: tuple[tuple[str, int, float], ...] = ()
     df: float | None = None
     trials: float | None = None
+    skewness: tuple[Skewness, ...] = field(default=(), repr=False)
+    at_hand: Estimate | None = field(default=None, repr=False)
 
     __array_ufunc__ = None  # a numpy scalar on the left leaves the comparison to us
 
@@ -124,8 +132,18 @@ class Estimate:
     __neg__ = __abs__ = _not_calculated
 
     def held_against(self, bounds: tuple[Bound, ...]) -> Verdict:
-        """The verdict of this interval on these bounds."""
+        """The verdict of this interval on these bounds. Raises TooFew where skewness endangers what supports it."""
+        if word_of(self, bounds) == "SUPPORTED":
+            self.check_skewness(bounds)
         return decided(self, bounds, subject=self)
+
+    def check_skewness(self, bounds: tuple[Bound, ...]) -> None:
+        """Raises TooFew where skewness puts in doubt that the interval lies on this side of the bounds."""
+        check_skewness(self.skewness, self.value, (self.low, self.high), bounds)
+
+    def of_units_at_hand(self) -> Estimate:
+        """What a gate asks about: the prompts at hand, and not all clusters that they could have come from."""
+        return self if self.at_hand is None else self.at_hand
 
     @property
     def sample(self) -> int:
@@ -154,7 +172,7 @@ class Estimate:
         reach = self.value - self.low if above else self.high - self.value
         if gap <= 0:
             return float(gap < 0 or reach > 0)
-        if self.trials is not None and not self.simultaneous:
+        if self.trials is not None and not self.simultaneous and (bound <= 0 or bound >= 1 or self.at_hand is None):
             return self._level_of_share(bound, above)
         if reach <= 0:
             return 0.0
@@ -177,7 +195,8 @@ class Estimate:
         level = LEVEL / times
         if self.trials is not None:
             low, high = (wilson if self.method == "Wilson" else clopper_pearson)(self.value, self.trials, level)
-            return replace(self, low=low, high=high, simultaneous=True)
+            here = None if self.at_hand is None else self.at_hand.widened(times)
+            return replace(self, low=low, high=high, simultaneous=True, at_hand=here)
         factor = t_quantile(1 - level / 2, self.df) / t_quantile(1 - LEVEL / 2, self.df)
         return replace(
             self,
@@ -207,7 +226,7 @@ class Estimate:
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain data without NaN."""
-        plain = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        plain = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name not in _NOT_FILED}
         plain["distribution"] = asdict(self.distribution) if self.distribution else None
         plain["strip"] = [list(row) for row in self.strip]
         return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
