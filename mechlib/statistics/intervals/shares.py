@@ -80,7 +80,7 @@ def _across_clusters(p: float, means: np.ndarray, sizes: Sequence[float], level:
     own = float(_effective(p, means[None], n, least)[0])
     trials = min(_trials_of(low, p, own, level), _trials_of(1 - high, 1 - p, own, level))
     alone = clopper_pearson(p, len(means), level)
-    notes = (f"[{alone[0]:.3f}, {alone[1]:.3f}] if the {len(means)} {across} were one trial each",)
+    notes: tuple[str, ...] = (f"[{alone[0]:.3f}, {alone[1]:.3f}] if the {len(means)} {across} were one trial each",)
     if np.ptp(means) == 0:
         notes = ("no variation seen between clusters", *notes)
     return Share(p, min(low, p), max(high, p), _se_of_share(p, trials), trials, df, "Korn-Graubard", notes)
@@ -114,7 +114,7 @@ def _lower_limit(means: np.ndarray, n: float, least: float, step: float, level: 
 
 def _trials_of(low: float, p: float, trials: float, level: float) -> float:
     """The effective n at which the lower limit of `p` is `low`: at most `trials`."""
-    if low <= 0 or clopper_pearson(p, trials, level)[0] <= low * (1 + 1e-9):
+    if low <= 0 or beta_cdf(low * (1 + 1e-9), p * trials, trials * (1 - p) + 1) >= level / 2:
         return trials
     fewest, most = 0.0, trials
     for _ in range(40):

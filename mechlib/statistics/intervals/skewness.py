@@ -51,7 +51,7 @@ class Skewness:
         wanted = math.ceil(PER_SQUARE * self.value**2) + 1
         side = "above" if above else "below"
         return (
-            f"{self.n} {self.of} with skewness {self.value:.1f} are too few to say that their mean lies {side} a bound: "
+            f"{self.n} {self.of} with skewness {self.value:.1f} are too few to say that the mean lies {side} a bound: "
             f"measure at least {wanted:,}, or take a proportion"
         )
 
