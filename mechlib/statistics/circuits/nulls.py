@@ -111,9 +111,10 @@ def exceeding(own: Estimate, null: np.ndarray, share: float, exhaustive: bool, u
     lowest, percentile, highest = _percentile(null, share, exhaustive)
     value, rank = own.value - percentile, f"{100 * share:g}th percentile"
     p = permutation_p(own.value, null)
+    sets = f"{len(null)} {plural(unit)}{f', {ALL_THERE_ARE}' if exhaustive else ' drawn'}"
     note = (
-        f"{own.value:.3g} against a {rank} of {percentile:.3g} and a mean of {null.mean():.3g} over "
-        f"{len(null)} {plural(unit)}{f', {ALL_THERE_ARE}' if exhaustive else ' drawn'}; p = {p:.2g}, at best {1 / (len(null) + 1):.2g}"
+        f"{own.value:.3g} against a {rank} of {percentile:.3g} and a mean of {null.mean():.3g} over {sets}; "
+        f"p = {p:.2g}, at best {1 / (len(null) + 1):.2g}"
     )
     return replace(
         own,

@@ -12,7 +12,7 @@ from mechlib.measurement import Measurement
 from mechlib.statistics.intervals.interval import check_enough
 from mechlib.statistics.intervals.ordering import by_label_and_unit
 from mechlib.statistics.intervals.sample import Sample
-from mechlib.statistics.intervals.tails import LEVEL, NORMAL, beta_cdf, clopper_pearson, t_quantile, wilson
+from mechlib.statistics.intervals.tails import LEVEL, NORMAL, Z, beta_cdf, clopper_pearson, t_quantile, wilson
 
 FEW_HITS = 12  # of either kind: below, a share's interval is exact
 CORRELATION = 0.2  # of answers in one cluster, at least: near 0 or 1 a smaller one cannot be told from it
@@ -39,7 +39,7 @@ def interval_of_share(drawn: Sample, column: int, level: float, sizes: Sequence[
 
     Independent: Wilson from 50 on where there are twelve of either kind, else Clopper-Pearson. Where a kind is rare
     Wilson's interval covers as little as 84 %; so chosen, at least 93 % whatever the share (a test enumerates it).
-    Across clusters: `_across_clusters`. On these clusters: as independent, for drawing within fixed clusters varies less.
+    Across clusters: `_across_clusters`. On these: as independent, for drawing within fixed clusters varies less.
     Source: docs/STATISTICS.md, R8 and R30.
     """
     p = float(drawn.combined(drawn.rows)[column])
@@ -104,10 +104,15 @@ def _lower_limit(means: np.ndarray, n: float, least: float, step: float, level: 
     filled = best_first + np.clip(more[:, None] - (np.cumsum(room) - room), 0, room)
     shares = filled.mean(axis=1)
     trials = _effective(shares, filled, n, least)
-    lowest = clopper_pearson(float(shares[0]), float(trials[0]), level)[0]
     fewer = trials < np.minimum.accumulate(np.append(np.inf, trials[:-1]))  # else the limit is no lower
-    for share, number in zip(shares[fewer].tolist(), trials[fewer].tolist(), strict=True):
-        if lowest > 0 and beta_cdf(lowest, share * number, number * (1 - share) + 1) > level / 2:
+    shares, trials = shares[fewer], trials[fewer]
+    guess = shares - Z * np.sqrt(shares * (1 - shares) / trials)  # the likeliest first: of the others a tail is enough
+    lowest = 1.0
+    for place in np.argsort(guess).tolist():
+        share, number = float(shares[place]), float(trials[place])
+        if share <= 0:
+            return 0.0
+        if beta_cdf(lowest, share * number, number * (1 - share) + 1) > level / 2:
             lowest = clopper_pearson(share, number, level)[0]
     return lowest
 
