@@ -17,8 +17,8 @@ from tests.helpers.sample_record import sample
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
-from calibration import Cell, cells, counted  # noqa: E402
-from nulls_chosen import SELECTIONS, chosen_and_judged  # noqa: E402
+from calibration import Cell, cells, counted  # type: ignore[import-not-found]  # noqa: E402
+from nulls_chosen import SELECTIONS, chosen_and_judged  # type: ignore[import-not-found]  # noqa: E402
 
 ROW = {
     "branch": "mean: units", "name": "normal & n = 20", "promise": "93.5 to 97 %", "worlds": 4000, "refused": 0.0,
