@@ -478,7 +478,7 @@ def test_what_is_no_share_across_clusters_is_the_same_for_a_gate():
 
 
 def test_p_of_a_clustered_share_is_one_in_twenty_where_the_bound_is_the_end():
-    e = proportion(yes_no(np.r_[np.zeros(30), np.ones(290)], TEMPLATES))
+    e = proportion(yes_no(np.r_[np.zeros(25), np.ones(295)], TEMPLATES))
     assert e.level(e.low, above=True) == pytest.approx(0.05)
     assert e.level(e.high, above=False) == pytest.approx(0.05)
     assert (e.level(1, above=False), e.level(0, above=True)) == (0, 0)
