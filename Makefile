@@ -29,7 +29,7 @@ RECORD_NEEDS := $(MEASURING)
 FROZEN :=
 endif
 
-.PHONY: help install record test lint check reproduce mutate lock bench clean
+.PHONY: help install record test lint check reproduce mutate lock bench calibrate clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -74,6 +74,10 @@ lock: $(PYTHON_HERE) ## choose the newest versions that fit pyproject.toml, and 
 bench: $(DEVELOPING) ## compare the speed with what one would use otherwise; write artifacts/bench.json
 	@rm -f artifacts/bench.json; missed=0; \
 	for file in benchmarks/bench_*.py; do echo "== $$file"; $(PYTHON_HERE) $$file || missed=1; done; exit $$missed
+
+# Ten minutes on two cores. WORLDS=10000 narrows the limits.
+calibrate: $(JUDGING) ## simulate how often the statistics are wrong; write artifacts/calibration.json
+	$(ONE_THREAD) $(PYTHON_HERE) benchmarks/calibration.py --worlds $(or $(WORLDS),4000)
 
 clean: ## remove the environment, caches and the built report; the record stays
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .import_linter_cache mutants artifacts/report

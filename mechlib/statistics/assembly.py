@@ -58,6 +58,7 @@ def assembled(
                 distribution=distributions[j],
                 strip=strips[j] or (),
                 variance=shares[j] or (),
+                skewness=() if alone or not found.skewness else found.skewness[j],
                 **identity(measured, drawn, name),
             )
         )

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, NoReturn
 
 from mechlib.measurement import ROUNDING
 from mechlib.parts.blinding import seal
-from mechlib.statistics.deciding import Named, decided, held
+from mechlib.statistics.deciding import Named, decided, held, word_of
+from mechlib.statistics.intervals.skewness import Skewness, check_skewness
 from mechlib.statistics.intervals.tails import (
     LEVEL,
     Z,
@@ -34,6 +35,9 @@ def comparison(sign: Sign) -> Callable[[Subject, object], Verdict]:
         return compare(self, sign, bound)
 
     return compared
+
+
+_NOT_FILED = ("skewness", "at_hand")  # what decides at the comparison, which is filed
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,8 @@ class Estimate:
     sources       evidence files, relative to artifacts/evidence
     levels        where units share more than clusters: ("names", 20), ("these centuries", 4), ...; first what limits it
     variance      the share of the units' variance that goes with each factor alone, by its name
+    skewness      of what the mean is taken over; what it endangers is refused where the estimate is compared
+    at_hand       of a share across clusters, the same on these clusters: what a gate asks about
 
     Raises ValueError where a number is not finite: such an estimate means nothing and is no JSON.
     """
@@ -89,6 +95,8 @@ class Estimate:
     named: Named | None = None
     levels: tuple[tuple[str, int], ...] = ()
     variance: tuple[tuple[str, float], ...] = ()
+    skewness: tuple[Skewness, ...] = field(default=(), repr=False)
+    at_hand: Estimate | None = field(default=None, repr=False)
 
     __array_ufunc__ = None  # a numpy scalar on the left leaves the comparison to us
 
@@ -131,8 +139,18 @@ class Estimate:
     __neg__ = __abs__ = _not_calculated
 
     def held_against(self, bounds: tuple[Bound, ...]) -> Verdict:
-        """The verdict of this interval on these bounds."""
+        """The verdict of this interval on these bounds. Raises TooFew where skewness endangers what supports it."""
+        if word_of(self, bounds) == "SUPPORTED":
+            self.check_skewness(bounds)
         return held(decided(self, bounds, subject=self), (self,))
+
+    def check_skewness(self, bounds: tuple[Bound, ...]) -> None:
+        """Raises TooFew where skewness puts in doubt that the interval lies on this side of the bounds."""
+        check_skewness(self.skewness, self.value, (self.low, self.high), bounds)
+
+    def of_units_at_hand(self) -> Estimate:
+        """What a gate asks about: the prompts at hand, and not all clusters that they could have come from."""
+        return self if self.at_hand is None else self.at_hand
 
     @property
     def sample(self) -> int:
@@ -168,7 +186,7 @@ class Estimate:
         reach = self.value - self.low if above else self.high - self.value
         if gap <= 0:
             return float(gap < 0 or reach > 0)
-        if self.trials is not None and not self.simultaneous:
+        if self.trials is not None and not self.simultaneous and (bound <= 0 or bound >= 1 or self.at_hand is None):
             return self._level_of_share(bound, above)
         if reach <= 0:
             return 0.0
@@ -191,7 +209,8 @@ class Estimate:
         level = LEVEL / times
         if self.trials is not None:
             low, high = (wilson if self.method == "Wilson" else clopper_pearson)(self.value, self.trials, level)
-            return replace(self, low=low, high=high, simultaneous=True)
+            here = None if self.at_hand is None else self.at_hand.widened(times)
+            return replace(self, low=low, high=high, simultaneous=True, at_hand=here)
         factor = t_quantile(1 - level / 2, self.df) / t_quantile(1 - LEVEL / 2, self.df)
         return replace(
             self,
@@ -225,7 +244,7 @@ class Estimate:
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain data without NaN."""
-        plain = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name != "named"}
+        plain = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name not in _NOT_FILED}
         plain["whole"] = self.named.whole if self.named else None
         plain["distribution"] = asdict(self.distribution) if self.distribution else None
         plain["strip"] = [list(row) for row in self.strip]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 from mechlib.measurement import TOTAL, Measurement
@@ -10,8 +11,8 @@ from mechlib.statistics.beside import Others, named
 from mechlib.statistics.estimate import Estimate
 from mechlib.statistics.families import Family
 from mechlib.statistics.intervals.interval import interval
-from mechlib.statistics.intervals.sample import sample
-from mechlib.statistics.intervals.shares import interval_of_share
+from mechlib.statistics.intervals.sample import Sample, sample
+from mechlib.statistics.intervals.shares import interval_of_share, on_these_clusters
 from mechlib.statistics.intervals.tails import LEVEL
 from mechlib.statistics.intervals.variance import shares_of_variance
 
@@ -54,16 +55,30 @@ def proportion(
 ) -> Estimate | Family:
     """The share of units with a yes, of which the whole is 1; arguments as in `mean`.
 
+    Across clusters the notes have the share on these clusters beside it, and the limits if each were a single trial;
+    a gate (`requires`) asks for the share on these clusters.
+
     Raises TypeError where values are no yes/no, TooFew below five clusters.
     """
     if not measured.yes_no:
         raise TypeError("a proportion of values that are no yes/no: did you mean mean(measurement)?")
     drawn = sample(measured, across)
+    made = _shares(measured, drawn)
+    if drawn.drawn == "clusters":
+        here = _shares(measured, on_these_clusters(measured, drawn.across))
+        made = tuple(_beside(one, same) for one, same in zip(made, here, strict=True))
+    whole = made[0] if len(made) == 1 else Family(made, measured.of)
+    return named(whole, measured, lambda other: proportion(other, across), control, beside, 1.0)
+
+
+def _shares(measured: Measurement, drawn: Sample) -> tuple[Estimate, ...]:
+    """The share of every column."""
     family = len(measured.columns)
-    found = [interval_of_share(drawn, column, LEVEL / family) for column in range(family)]
+    sizes = tuple(Counter(measured.clusters).values())
+    found = [interval_of_share(drawn, column, LEVEL / family, sizes) for column in range(family)]
     strips = strips_of(measured, measured.values)
     shares = shares_of_variance(measured, drawn.factors, measured.values)
-    made = [
+    return tuple(
         Estimate(
             value=share.value,
             low=share.low,
@@ -79,9 +94,13 @@ def proportion(
             **identity(measured, drawn, measured.columns[column]),
         )
         for column, share in enumerate(found)
-    ]
-    whole = made[0] if family == 1 else Family(tuple(made), measured.of)
-    return named(whole, measured, lambda other: proportion(other, across), control, beside, 1.0)
+    )
+
+
+def _beside(own: Estimate, here: Estimate) -> Estimate:
+    """A share across clusters with the one on these clusters, which stands beside it and which a gate asks about."""
+    note = f"on {here.across} {here.value:.3f} [{here.low:.3f}, {here.high:.3f}]"
+    return replace(own, at_hand=here, notes=(note, *own.notes))
 
 
 def ratio(

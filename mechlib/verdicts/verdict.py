@@ -72,6 +72,10 @@ class Subject(Protocol):
     def held_against(self, bounds: tuple[Bound, ...]) -> Verdict:
         """The verdict on these bounds."""
 
+    def of_units_at_hand(self) -> Subject:
+        """The same about the units at hand only, for a gate: itself, unless it generalises over clusters of answers."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
@@ -169,6 +173,8 @@ def bound_text(bound: float) -> str:
 def requires(gate: Verdict) -> None:
     """Lets a claim go on only if the comparison is SUPPORTED; otherwise the claim ends GATED.
 
+    A share is asked of the prompts at hand, whatever it generalises over.
+
     `requires(proportion(correct(model, prompts)) >= 0.9)`. Raises Gated, and TypeError for anything but a comparison.
     """
     if not isinstance(gate, Verdict):
@@ -176,10 +182,22 @@ def requires(gate: Verdict) -> None:
             f"requires takes a comparison, not {type(gate).__name__}: did you mean requires(estimate >= 0.9)?"
         )
     judged = the_running_claim.get()
+    gate = _of_units_at_hand(gate, judged)
     if judged is not None:
         judged.gates.append(gate)
     if gate.word != "SUPPORTED" and not (judged is not None and judged.gates_open):
         raise Gated(gate)
+
+
+def _of_units_at_hand(gate: Verdict, judged: JudgementInProgress | None) -> Verdict:
+    """The gate about the prompts at hand: whether a model can do them, not whether it could do others (R30)."""
+    here = gate.subject if gate.subject is None else gate.subject.of_units_at_hand()
+    if here is None or here is gate.subject:
+        return gate
+    asked = here.held_against(gate.bounds)
+    if judged is not None and gate in judged.verdicts:
+        judged.verdicts[judged.verdicts.index(gate)] = asked
+    return asked
 
 
 def compare(subject: Subject, sign: Sign, bound: object) -> Verdict:

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from mechlib.parts.heads import EmptySelection, Head, Heads, Selection, all_heads, heads, singly_and_jointly
-from mechlib.parts.random_sets import random_sets
+from mechlib.parts.random_sets import ALL_THERE_ARE, random_sets
 
 
 def test_heads_are_read_in_both_spellings_and_sorted():
@@ -62,7 +62,7 @@ def test_random_sets_match_layers_and_leave_out_the_selection():
     for control in drawn:
         assert [head.layer for head in control] == [1, 1, 2]
         assert not set(control) & set(like)
-    assert "layer" in drawn.matched
+    assert drawn.matched == "layer, kind and size; 200 drawn of 1,365"
 
 
 def test_random_sets_depend_on_their_seed_only():
@@ -73,19 +73,20 @@ def test_random_sets_depend_on_their_seed_only():
 
 def test_few_matched_sets_are_all_listed():
     drawn = random_sets(heads("1.0 1.1"), all_heads(2, 9), n=200)  # 7 others in the layer: 21 pairs
+    assert drawn.matched.endswith(ALL_THERE_ARE)
     assert (len(drawn), len(set(drawn)), drawn.exhaustive) == (math.comb(7, 2), 21, True)
 
 
-def test_below_twenty_matched_sets_the_layer_is_given_up_and_that_is_said():
-    drawn = random_sets(heads("1.0"), all_heads(4, 8), n=200)
-    assert (len(drawn), drawn.exhaustive, drawn.matched) == (31, True, "kind and size")
-    assert {head.layer for control in drawn for head in control} == {0, 1, 2, 3}
+def test_the_layer_is_never_given_up_however_few_sets_that_leaves():
+    drawn = random_sets(heads("1.0 1.1 1.2"), all_heads(4, 8), n=200)
+    assert (len(drawn), drawn.exhaustive, drawn.matched) == (10, True, "layer, kind and size; 10, all there are")
+    assert {head.layer for control in drawn for head in control} == {1}
 
 
 def test_a_null_needs_something_to_match_and_something_to_draw_from():
     with pytest.raises(EmptySelection):
         random_sets(heads(""), all_heads(2, 2))
-    with pytest.raises(ValueError, match="3 heads leave 1 others"):
+    with pytest.raises(EmptySelection, match="2 heads of layer 0 leave 0 others there"):
         random_sets(heads("0.0 0.1 1.0"), all_heads(2, 2))
 
 

@@ -343,7 +343,7 @@ def test_the_null_histogram_marks_the_effect_of_the_selection_itself(tmp_path: P
     rng = np.random.default_rng(4)
     made = Sample(tmp_path)
     values = rng.normal(0.0, 0.1, 200)
-    of = "what a set restores, in logits (layer, kind and size)"
+    of = "what a set restores, in logits (layer, kind and size; 200 drawn of 2,925)"
     null = Measurement(values, tuple(f"set {i}" for i in range(200)), "set of heads", of=of)
     path = made.file("others", "mini-0", null)
     effect = Measurement(rng.normal(1.25, 0.2, 300), tuple(f"s{i}" for i in range(300)), "sequence")
@@ -352,7 +352,10 @@ def test_the_null_histogram_marks_the_effect_of_the_selection_itself(tmp_path: P
     text = appendix(RecordBook(made.records, tmp_path))
     marked = re.search(r"the selection: ([\d.]+)", text)
     assert marked is not None and float(marked.group(1)) == pytest.approx(effect.array.mean(), abs=5e-4)
-    assert "over 200 sets of heads matched by layer, kind and size: what a set restores, in logits;" in text
+    assert (
+        "over 200 sets of heads matched by layer, kind and size; 200 drawn of 2,925: what a set restores, in logits;"
+        in text
+    )
     percentile = sorted(values)[189]  # 190 of 200 do not exceed it
     assert (
         f"mini-0: 95th percentile {percentile:.3f}; the selection {effect.array.mean():.3f}, above 200 of 200" in text

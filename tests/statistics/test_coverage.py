@@ -1,5 +1,7 @@
 """Promises of the intervals, kept in simulated worlds."""
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 
@@ -39,9 +41,27 @@ def test_means_of_skewed_values_are_covered():
     assert coverage >= 0.91
 
 
-def test_means_of_few_skewed_values_are_refused_more_often_than_wrong():
-    _, low, high = covered(lambda rng: mean(measured(rng.lognormal(size=20))), np.exp(0.5), 800)
-    assert max(low, high) <= 0.065
+@pytest.mark.parametrize("n", [20, 50, 199])
+def test_a_mean_of_skewed_values_on_its_bound_is_seldom_supported_on_either_side(n):
+    """Without refusals 13, 10 and 6 % "at most"; their coverage is not promised."""
+    rng, truth, supported = draws(n), np.exp(0.5), [0, 0]
+    for _ in range(500):
+        e = mean(measured(rng.lognormal(size=n)))
+        for side, compared in enumerate((lambda e=e: e >= truth, lambda e=e: e <= truth)):
+            with suppress(TooFew):
+                supported[side] += compared().word == "SUPPORTED"
+    assert max(supported) / 500 <= 0.06 + 3 * np.sqrt(0.06 * 0.94 / 500)
+
+
+def test_lognormal_clusters_on_their_bound_are_seldom_supported_on_either_side():
+    rng, supported = draws(9), [0, 0]
+    for _ in range(800):
+        values = rng.lognormal(size=16)[:, None] + rng.normal(size=(16, 20)) / 2
+        e = mean(measured(values.ravel(), TEMPLATES))
+        for side, compared in enumerate((lambda e=e: e >= np.exp(0.5), lambda e=e: e <= np.exp(0.5))):
+            with suppress(TooFew):
+                supported[side] += compared().word == "SUPPORTED"
+    assert max(supported) / 800 <= 0.06 + 3 * np.sqrt(0.06 * 0.94 / 800)
 
 
 def test_ratios_are_covered():
@@ -90,7 +110,19 @@ def test_shares_across_clusters_are_covered():
         return proportion(yes_no((rng.random((16, 20)) < share[:, None]).astype(float).ravel(), TEMPLATES))
 
     coverage, *_ = covered(world, 0.9, 600)
-    assert 0.92 <= coverage <= 0.985
+    assert coverage >= 0.93  # .99 and more: answers here correlate by .1 and are taken for correlated by .2
+
+
+@pytest.mark.parametrize("correlation", [0.05, 0.2])
+def test_shares_of_nearly_all_in_correlated_clusters_are_covered(correlation):
+    """84 to 88 % before clusters that agree were taken for correlated ones."""
+
+    def world(rng):
+        odds = 1 / correlation - 1
+        share = rng.beta(0.97 * odds, 0.03 * odds, 16)
+        return proportion(yes_no((rng.random((16, 20)) < share[:, None]).astype(float).ravel(), TEMPLATES))
+
+    assert covered(world, 0.97, 300)[0] >= 0.93
 
 
 def test_means_on_these_clusters_are_covered():

@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from mechlib.measurement import Measurement
+from mechlib.statistics import mean, proportion
 from mechlib.statistics.estimate import Estimate, plural
 from mechlib.statistics.families import Family, every, some
 from mechlib.statistics.intervals import tails
 from mechlib.verdicts.verdict import Gated, Inconclusive, Refuted, Verdict, judging, requires
+from tests.helpers.samples import TEMPLATES, draws, measured, yes_no
 
 
 def between(low: float, high: float, name: str = "", **fields: object) -> Estimate:
@@ -450,3 +453,32 @@ def test_estimates_are_not_calculated_with_and_the_error_names_difference_and_ra
     for one in (operator.neg, abs):
         with pytest.raises(TypeError, match="did you mean"):
             one(estimate)
+
+
+def test_a_gate_asks_about_the_prompts_at_hand_and_a_claim_about_all_templates():
+    """So that a model that gets 320 of 320 right is not gated for what templates might show that nobody wrote."""
+    right = proportion(Measurement(np.ones(320), [str(row) for row in range(320)], clusters=TEMPLATES, yes_no=True))
+    for subject in (right, every([right]), every([right, right])):
+        verdict = subject >= 0.95
+        assert verdict.word == "INCONCLUSIVE"
+        requires(verdict)
+        with judging() as judged:
+            requires(subject >= 0.95)
+        assert [gate.word for gate in judged.gates] == ["SUPPORTED"]
+        assert judged.verdicts == judged.gates
+        with pytest.raises(Gated, match="on these 16 templates"):
+            requires(subject >= 0.99)
+
+
+def test_what_is_no_share_across_clusters_is_the_same_for_a_gate():
+    e = mean(measured(draws(1).normal(size=40)))
+    assert e.of_units_at_hand() is e
+    fixed = proportion(yes_no(np.ones(320), TEMPLATES), across="these templates")
+    assert fixed.of_units_at_hand() is fixed
+
+
+def test_p_of_a_clustered_share_is_one_in_twenty_where_the_bound_is_the_end():
+    e = proportion(yes_no(np.r_[np.zeros(25), np.ones(295)], TEMPLATES))
+    assert e.level(e.low, above=True) == pytest.approx(0.05)
+    assert e.level(e.high, above=False) == pytest.approx(0.05)
+    assert (e.level(1, above=False), e.level(0, above=True)) == (0, 0)

@@ -99,22 +99,72 @@ def test_many_clusters_are_resampled():
     assert ends(e) == pytest.approx(ends(by_name))
 
 
-def test_clustered_shares_have_the_interval_of_korn_and_graubard():
-    values = (draws(11).random((16, 20)) < draws(12).beta(9, 1, 16)[:, None]).astype(float)
+def test_clustered_shares_that_vary_between_clusters_have_the_interval_of_korn_and_graubard():
+    values = (draws(11).random((16, 20)) < draws(12).beta(0.5, 0.5, 16)[:, None]).astype(float)
     p, means = values.mean(), values.mean(axis=1)
     effective = min(320, p * (1 - p) / (means.var(ddof=1) / 16))
     effective *= (stats.t.ppf(0.975, 319) / stats.t.ppf(0.975, 15)) ** 2
     low = stats.beta.ppf(0.025, p * effective, effective * (1 - p) + 1)
     high = stats.beta.ppf(0.975, p * effective + 1, effective * (1 - p))
     e = proportion(yes_no(values.ravel(), TEMPLATES))
-    assert ends(e) == pytest.approx((low, high))
-    assert (e.method, e.trials) == ("Korn-Graubard", pytest.approx(effective))
+    assert ends(e) == pytest.approx((low, high), abs=0.002)  # a little wider, so that no more yes lowers a limit
+    assert e.low <= low + 1e-9
+    assert e.high >= high - 1e-9
+    assert (e.method, e.trials) == ("Korn-Graubard", pytest.approx(effective, rel=0.01))
 
 
-def test_where_all_clusters_agree_the_independent_n_stands_and_says_so():
+def test_where_clusters_agree_they_may_yet_be_correlated():
+    """At a correlation of .2, 320 answers in 16 templates are worth 67."""
     e = proportion(yes_no(np.ones(320), TEMPLATES))
-    assert ends(e) == pytest.approx((stats.beta.ppf(0.025, 320, 1), 1))
-    assert "no variation seen between clusters" in e.notes
+    assert e.trials == pytest.approx(320 / (1 + 19 * 0.2))
+    assert ends(e) == pytest.approx((stats.beta.ppf(0.025, e.trials, 1), 1))
+    assert e.notes == (
+        "on these templates 1.000 [0.989, 1.000]",
+        "no variation seen between clusters",
+        "[0.794, 1.000] if the 16 templates were one trial each",
+    )
+
+
+def answers(right: list[int], size: int) -> Measurement:
+    """As many yes in each cluster, of `size` units."""
+    values = np.concatenate([np.arange(size) < yes for yes in right]).astype(float)
+    return yes_no(values, tuple(f"t{cluster:02d}" for cluster in range(len(right)) for _ in range(size)))
+
+
+@pytest.mark.parametrize(("clusters", "size"), [(5, 5), (5, 20), (8, 10), (16, 20)])
+def test_one_more_yes_never_lowers_a_limit(clusters, size):
+    """It can widen the spread between clusters, by which Korn and Graubard's limit falls: 100 of 100 had .79 once."""
+    rng = draws(clusters + size)
+    for _ in range(40):
+        right = np.array(rng.binomial(size, rng.beta(*rng.uniform(0.3, 3, 2), clusters)))
+        if right.min() == size:
+            continue
+        more = right.copy()
+        more[rng.choice(np.flatnonzero(right < size))] += 1
+        before, after = (proportion(answers(list(given), size)) for given in (right, more))
+        assert after.low >= before.low - 1e-12
+        assert after.high >= before.high - 1e-12
+
+
+def test_limits_climb_from_no_yes_to_all():
+    lows = [
+        proportion(answers([20] * full + [part] + [0] * (15 - full), 20)).low for full in range(16) for part in (7, 20)
+    ]
+    assert lows == sorted(lows)
+    assert proportion(answers([19] + [20] * 15, 20)).low < proportion(answers([20] * 16, 20)).low
+
+
+def test_a_share_is_the_same_seen_from_no_as_from_yes():
+    right = [20, 19, 20, 3, 17, 20, 11, 20]
+    e, mirrored = proportion(answers(right, 20)), proportion(answers([20 - yes for yes in right], 20))
+    assert ends(mirrored) == pytest.approx((1 - e.high, 1 - e.low))
+
+
+def test_clusters_of_unequal_size_are_worth_less_than_equal_ones():
+    sizes = [1] * 8 + [39] * 8
+    labels = tuple(f"t{cluster:02d}" for cluster, size in enumerate(sizes) for _ in range(size))
+    e = proportion(yes_no(np.ones(320), labels))
+    assert e.trials == pytest.approx(16**2 / sum(0.8 / size + 0.2 for size in sizes))
 
 
 def test_shares_on_these_clusters_are_those_of_as_many_trials():
@@ -331,28 +381,11 @@ def test_a_handful_of_units_has_no_interval(n):
         mean(measured(draws(0).normal(size=n)))
 
 
-@pytest.mark.parametrize(("n", "refused"), [(40, True), (100, True), (250, False)])
-def test_few_skewed_values_are_refused(n, refused):
-    quantiles = stats.lognorm(1).ppf((np.arange(n) + 0.5) / n)
-    if refused:
-        with pytest.raises(TooFew, match="skewness"):
-            mean(measured(quantiles))
-    else:
-        assert mean(measured(quantiles)).n == n
-
-
 def test_a_mean_that_hangs_on_one_unit_is_refused():
     values = np.zeros(400)
     values[7] = 1.0
     with pytest.raises(TooFew, match="no variation at all"):
         mean(measured(values))
-
-
-def test_a_refusal_names_the_column():
-    values = draws(1).normal(size=(100, 2))
-    values[:, 1] = np.exp(2 * values[:, 1])
-    with pytest.raises(TooFew, match=r"column 1\.7"):
-        mean(measured(values, columns=("1.6", "1.7")))
 
 
 def test_a_constant_sample_has_no_width_and_says_so():

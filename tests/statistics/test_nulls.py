@@ -1,12 +1,15 @@
 """Trainings, exact numbers, nulls, many comparisons, chosen heads."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from mechlib.measurement import Measurement
-from mechlib.parts.heads import DoubleDipping, EmptySelection, Head, heads
+from mechlib.parts.heads import DoubleDipping, EmptySelection, Head, all_heads, heads
+from mechlib.parts.random_sets import random_sets
 from mechlib.prompts.promptset import Prompt, PromptSet
 from mechlib.statistics import (
     TooFew,
@@ -90,11 +93,35 @@ def test_the_percentile_of_a_drawn_null_is_covered():
 
 def test_a_null_of_all_sets_has_no_error_of_its_own():
     effect, null = measured(draws(3).normal(3, 1, 400)), null_of(31)
-    e, own = above_null(effect, null), mean(effect)
+    e, own = above_null(effect, null, exhaustive=True), mean(effect)
     assert e.high - e.low == pytest.approx(own.high - own.low)
-    assert "at best 0.031" in e.notes[-1]
+    assert "31 sets of heads, all there are; p = 0.031, at best 0.031" in e.notes[-1]
+
+
+def test_a_null_is_drawn_unless_it_says_that_it_has_all_sets():
+    """However few it has: 105 sets that were drawn are no 105 of 105."""
+    effect, null = measured(draws(3).normal(3, 1, 400)), null_of(105)
+    drawn = above_null(effect, null)
+    assert "105 sets of heads drawn" in drawn.notes[-1]
+    for matched in (random_sets(heads("0.1 0.4 1.1"), all_heads(2, 8)), random_sets(heads("0.1"), all_heads(1, 106))):
+        said = above_null(effect, replace(null, of=f"restored, in logits ({matched.matched})"))
+        assert ends(said) == ends(above_null(effect, null, exhaustive=True)) != ends(drawn)
+    some = random_sets(heads("0.1 0.4"), all_heads(1, 40), n=105)
+    assert ends(above_null(effect, replace(null, of=f"restored, in logits ({some.matched})"))) == ends(drawn)
     with pytest.raises(TooFew, match="31 random sets"):
-        above_null(effect, null, exhaustive=False)
+        above_null(effect, null_of(31))
+
+
+@pytest.mark.parametrize("m", [20, 73, 100, 199])
+def test_a_selection_at_the_percentile_of_a_drawn_null_is_seldom_above_it(m):
+    """Taken for all there are, nulls of so few sets supported it in 59 to 14 % of worlds."""
+    effect, supported = measured(draws(2).normal(stats.norm.ppf(0.95), 0.01, 400)), 0
+    for seed in range(400):
+        try:
+            supported += (above_null(effect, null_of(m, 1000 + seed)) >= 0).word == "SUPPORTED"
+        except TooFew:
+            assert m == 20
+    assert supported / 400 <= 0.0297 + 3 * np.sqrt(0.025 * 0.975 / 400)
 
 
 def test_a_null_may_be_of_shares():

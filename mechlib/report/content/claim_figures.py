@@ -221,7 +221,7 @@ class Null:
         said, _, matched = self.of.removesuffix(")").rpartition(" (")
         sets = f"{len(self.sets)} {plural(self.sets.unit)}"
         share = " as a share" if self.sets.of.endswith(" as a share") else ""
-        if not (said and self.of.endswith("size)")):
+        if not (said and "kind and size" in matched):
             return f"{sets}: {self.of}{share}"
         return f"{sets} matched by {matched}: {said}{share}"
 

@@ -8,6 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from mechlib.figures.svg.intervals import axis
+from mechlib.report.content.calibration import calibration
 from mechlib.report.content.claim_figures import head_maps, null_figures, questions_shown
 from mechlib.report.content.claim_rows import ClaimRow, record_anchor, slug
 from mechlib.report.content.claim_views import (
@@ -56,6 +57,7 @@ def appendix(
         unasked=book.unasked,
         cards=book.cards,
         scores=held_out_scores(book.cards),
+        calibration=calibration(book.root),
         partial=partial,
         meta=sorted((str(key).replace("_", " "), _plain(value)) for key, value in (meta or {}).items()),
         changes=list(changes),

@@ -10,6 +10,7 @@ import numpy as np
 
 from mechlib.measurement import ROUNDING, Measurement
 from mechlib.parts.blinding import Blinded, unblinded
+from mechlib.parts.random_sets import ALL_THERE_ARE
 from mechlib.statistics.assembly import sources_of
 from mechlib.statistics.estimate import Estimate, plural
 from mechlib.statistics.intervals.resampling import RESAMPLES, SEED, TooFew
@@ -17,7 +18,7 @@ from mechlib.statistics.intervals.tails import LEVEL, Z, binomial_tail
 from mechlib.statistics.means import mean, ratio
 
 PERCENTILE = 0.95
-DRAWN = 200  # sets that a null has where so many exist; fewer are all there are
+DRAWN = 200  # sets that a null has where so many exist
 
 
 def permutation_p(observed: float, null: Sequence[float] | np.ndarray) -> float:
@@ -80,8 +81,8 @@ def above_null(
     effect      the selection's effect on each unit, one column; two columns (numerator, denominator) for a share
     null        one row for each random set: its mean effect on the same prompts, with the same columns
     across      as in `mean`
-    exhaustive  whether the null holds every matched set; by default where it has fewer than 200, for `random_sets`
-                lists all of them then
+    exhaustive  whether the null holds every matched set; by default what it says itself (`of` ends with "all there
+                are", as `random_sets` writes), and where it says nothing it was drawn, however few sets it has
 
     The interval joins the selection's over prompts with that of the percentile over sets, from order statistics and
     without an assumption on the null's shape; a null of all sets has no error of its own. The notes give the
@@ -98,7 +99,7 @@ def above_null(
     own = mean(effect, across) if columns == 1 else ratio(effect, across=across)
     assert isinstance(own, Estimate)
     values = np.sort(null.values[:, 0] if columns == 1 else null.values[:, 0] / null.values[:, 1])
-    everything = len(null) < DRAWN if exhaustive is None else exhaustive
+    everything = null.of.removesuffix(")").endswith(ALL_THERE_ARE) if exhaustive is None else exhaustive
     return replace(exceeding(own, values, PERCENTILE, everything, null.unit), sources=sources_of(effect, null))
 
 
@@ -113,9 +114,10 @@ def exceeding(own: Estimate, null: np.ndarray, share: float, exhaustive: bool, u
     lowest, percentile, highest = _percentile(null, share, exhaustive)
     value, rank = own.value - percentile, f"{100 * share:g}th percentile"
     p = permutation_p(own.value, null)
+    sets = f"{len(null)} {plural(unit)}{f', {ALL_THERE_ARE}' if exhaustive else ' drawn'}"
     note = (
-        f"{own.value:.3g} against a {rank} of {percentile:.3g} and a mean of {null.mean():.3g} over "
-        f"{len(null)} {plural(unit)}; p = {p:.2g}, at best {1 / (len(null) + 1):.2g}"
+        f"{own.value:.3g} against a {rank} of {percentile:.3g} and a mean of {null.mean():.3g} over {sets}; "
+        f"p = {p:.2g}, at best {1 / (len(null) + 1):.2g}"
     )
     return replace(
         own,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mechlib.statistics.estimate import Distribution, Estimate
+from mechlib.statistics.intervals.skewness import Skewness
 
 
 def times(estimate: Estimate, factor: float, name: str = "", of: str = "") -> Estimate:
@@ -27,6 +28,7 @@ def times(estimate: Estimate, factor: float, name: str = "", of: str = "") -> Es
         monte_carlo=abs(factor) * estimate.monte_carlo,
         distribution=found,
         strip=tuple((label, n, factor * number) for label, n, number in estimate.strip),
+        skewness=estimate.skewness if factor > 0 else _mirrored(estimate.skewness),
         trials=None,
         name=name or estimate.name,
         of=of or estimate.of,
@@ -39,4 +41,9 @@ def size(estimate: Estimate) -> Estimate:
     Where the interval holds zero its lower limit is zero.
     """
     turned = times(estimate, -1) if estimate.value < 0 else estimate
-    return replace(turned, low=max(0.0, turned.low), high=max(turned.high, -turned.low))
+    either = (*turned.skewness, *_mirrored(turned.skewness))  # the upper limit is that of both ends
+    return replace(turned, low=max(0.0, turned.low), high=max(turned.high, -turned.low), skewness=either)
+
+
+def _mirrored(found: tuple[Skewness, ...]) -> tuple[Skewness, ...]:
+    return tuple(replace(one, value=-one.value) for one in found)

@@ -15,6 +15,7 @@ from mechlib.statistics.intervals.crossed import Crossed
 from mechlib.statistics.intervals.factors import FEWEST
 from mechlib.statistics.intervals.resampling import TooFew, critical_values
 from mechlib.statistics.intervals.sample import Sample
+from mechlib.statistics.intervals.skewness import Skewness, skewness_of
 from mechlib.statistics.intervals.tails import LEVEL, t_quantile
 
 FEWEST_UNITS = 20  # for a mean: below, the data cannot show that they are skewed (lognormal: 7 % wrong at n = 10)
@@ -24,7 +25,10 @@ FEW_HITS = 12  # of either kind: below, a share's interval is exact
 
 @dataclass(frozen=True)
 class Interval:
-    """Numbers of several columns, arrays of one number a column; `constant` where nothing varied."""
+    """Numbers of several columns, arrays of one number a column; `constant` where nothing varied.
+
+    skewness  of each column, of all that its mean is taken over; () where the interval allows for it
+    """
 
     value: np.ndarray
     low: np.ndarray
@@ -34,6 +38,7 @@ class Interval:
     constant: np.ndarray
     df: float | None
     method: str
+    skewness: tuple[tuple[Skewness, ...], ...] = ()
 
 
 def interval(drawn: Sample, columns: Sequence[str]) -> Interval:
@@ -60,7 +65,7 @@ def interval(drawn: Sample, columns: Sequence[str]) -> Interval:
         moved = residuals if drawn.base is not None else about
         method, bottom, top, noise = _reach(drawn, moved[:, live], about[:, live], below, names, df)
         low[live], high[live], error[live] = (value - top * se)[live], (value - bottom * se)[live], (noise * se)[live]
-    return Interval(value, low, high, se, error, ~live, df, method)
+    return Interval(value, low, high, se, error, ~live, df, method, _skewness(drawn, about))
 
 
 def _interval_of_crossed(value: np.ndarray, below: float, units: Crossed) -> Interval:
@@ -80,7 +85,6 @@ def _reach(
     if drawn.drawn == "clusters" and min(drawn.sizes) < MANY_CLUSTERS:
         reach = t_quantile(1 - LEVEL / 2 / len(names), df)
         return "t across clusters", -reach, reach, 0.0
-    _check_skewness(about, names, drawn)
     base = None if drawn.base is None else drawn.base / below
     bottom, top, *errors = (float(number) for number in critical_values(moved, base, drawn.sizes, drawn.shares))
     if not np.isfinite((bottom, top, *errors)).all():
@@ -117,14 +121,7 @@ def check_enough(drawn: Sample) -> None:
         raise TooFew(f"n={units} {drawn.across} are too few for an interval: measure at least {FEWEST_UNITS}")
 
 
-def _check_skewness(about: np.ndarray, columns: Sequence[str], drawn: Sample) -> None:
-    n = len(about)
-    if n >= 200:
-        return
-    skewness = np.mean(about**3, axis=0) / np.mean(about**2, axis=0) ** 1.5
-    worst = int(np.abs(skewness).argmax())
-    if abs(skewness[worst]) > (1 if n < 50 else 2):
-        raise TooFew(
-            f"{n} {drawn.across} with skewness {skewness[worst]:.1f} (column {columns[worst]}) are too few for "
-            f"an interval of a mean: measure at least {200 if abs(skewness[worst]) > 2 else 50}, or take a proportion"
-        )
+def _skewness(drawn: Sample, about: np.ndarray) -> tuple[tuple[Skewness, ...], ...]:
+    """Of each column: rows of a sample that is taken away count with the other sign."""
+    signs = np.repeat(np.sign(drawn.shares), drawn.sizes)[:, None]
+    return tuple((one,) for one in skewness_of(about * signs, drawn.across, drawn.drawn == "clusters"))

@@ -276,7 +276,7 @@ def test_what_random_sets_restore_is_each_set_patched_alone(gpt2, positions):
     null = restored_by_random_sets(gpt2, prompts, chosen, n=4, positions=positions)
     drawn = random_sets(chosen, EVERY, n=4)
     assert (null.columns, null.unit, len(null)) == (("restored", "total"), "set of heads", 4)
-    assert "(kind and size)" in null.of
+    assert null.of.endswith("(layer, kind and size; 4 drawn of 9)")
     for one, unit, row in zip(drawn, null.units, null.values, strict=True):
         alone = restored_by_patching(gpt2, prompts, {"set": one}, positions).values.mean(0)
         assert unit == str(one)
@@ -286,9 +286,10 @@ def test_what_random_sets_restore_is_each_set_patched_alone(gpt2, positions):
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_what_random_sets_cost_is_intact_less_each_set_ablated_alone(gpt2, metric):
-    prompts, reference, chosen = answered(gpt2, pairs(30)), pairs(30, "reference"), heads("0.1 0.2 1.2")
+    prompts, reference, chosen = answered(gpt2, pairs(30)), pairs(30, "reference"), heads("0.1 1.2")
     null = under_ablation_of_random_sets(gpt2, prompts, chosen, "mean", reference, metric, n=5)
     assert (null.columns, null.yes_no, len(null)) == (("lost",), False, 5)
+    assert null.of.endswith("(layer, kind and size; 5 drawn of 9)")
     for one, unit, lost in zip(random_sets(chosen, EVERY, n=5), null.units, null.array, strict=True):
         alone = under_ablation(gpt2, prompts, {"set": one}, "mean", reference, metric)
         assert unit == str(one)
