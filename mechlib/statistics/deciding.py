@@ -61,14 +61,24 @@ def decided(
 
 
 def word_of(estimate: Estimate, bounds: tuple[Bound, ...]) -> Word:
-    """The word for one interval: inside all bounds, outside one of them, or neither."""
-    guard = 2 * estimate.monte_carlo
-    low, high = estimate.low - guard, estimate.high + guard
-    if all(_holds(sign, low if sign[0] == ">" else high, bound) for sign, bound in bounds):
-        return "SUPPORTED"
+    """The word for one interval: inside all bounds, outside one of them, or neither; never inside on a skewed end."""
+    if _inside(estimate, bounds):
+        return "INCONCLUSIVE" if estimate.endangered(bounds) else "SUPPORTED"
+    low, high = _guarded(estimate)
     if any(not _holds(sign, high if sign[0] == ">" else low, bound) for sign, bound in bounds):
         return "REFUTED"
     return "INCONCLUSIVE"
+
+
+def _guarded(estimate: Estimate) -> tuple[float, float]:
+    """The interval's ends, as much further out as resampling may be wrong."""
+    guard = 2 * estimate.monte_carlo
+    return estimate.low - guard, estimate.high + guard
+
+
+def _inside(estimate: Estimate, bounds: tuple[Bound, ...]) -> bool:
+    low, high = _guarded(estimate)
+    return all(_holds(sign, low if sign[0] == ">" else high, bound) for sign, bound in bounds)
 
 
 def _holds(sign: Sign, number: float, bound: float) -> bool:
@@ -87,6 +97,10 @@ def _n_to_decide(
         if kind == "some":
             return min(known, default=None)
         return max(known) if len(known) == len(needed) else None
+    if (
+        not members and estimate.endangered(bounds) and _inside(estimate, bounds)
+    ):  # what is in doubt there is skewness, which has its own plan
+        return None
     distance = min(abs(estimate.value - bound) for _, bound in bounds)
     have = estimate.sample
     if detectable >= distance * math.sqrt(_BEYOND):
@@ -105,6 +119,8 @@ def _level(
     if members:
         levels = [member.p_supported if claimed else member.p_refuted for member in members]
         return max(levels) if (kind == "every") == claimed else min(levels)
+    if claimed and estimate.endangered(bounds):
+        return 1.0
     legs = [estimate.level(bound, above=(sign[0] == ">") == claimed) for sign, bound in bounds]
     return max(legs) if claimed else min(legs)
 
@@ -139,7 +155,10 @@ def _remarks(
         count = len(values)
         least = clopper_pearson(held / count, count)[0]
         found.append(f"in {held} of {count} trainings (at least {math.floor(100 * least + 0.5)} %)")
-    if word == "INCONCLUSIVE":
+    skewed = estimate.endangered(bounds) if word == "INCONCLUSIVE" and _inside(estimate, bounds) else ""
+    if skewed:
+        found.append(skewed)
+    elif word == "INCONCLUSIVE":
         noun = estimate.sampled
         plan = f"more than {_BEYOND}x as many {noun}" if needed is None else f"{needed:,} fresh {noun}"
         found.append(f"detects a difference of {detectable:.2g}; {plan} would decide it")

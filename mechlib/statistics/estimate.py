@@ -13,8 +13,8 @@ from typing import Any, NoReturn
 
 from mechlib.measurement import ROUNDING
 from mechlib.parts.blinding import seal
-from mechlib.statistics.deciding import Named, decided, held, word_of
-from mechlib.statistics.intervals.skewness import Skewness, check_skewness
+from mechlib.statistics.deciding import Named, decided, held
+from mechlib.statistics.intervals.skewness import Skewness, endangered
 from mechlib.statistics.intervals.tails import (
     LEVEL,
     Z,
@@ -37,7 +37,7 @@ def comparison(sign: Sign) -> Callable[[Subject, object], Verdict]:
     return compared
 
 
-_NOT_FILED = ("skewness", "at_hand")  # what decides at the comparison, which is filed
+_NOT_FILED = ("skewness", "at_hand", "named")  # what decides at the comparison, which is filed
 
 
 @dataclass(frozen=True)
@@ -139,14 +139,12 @@ class Estimate:
     __neg__ = __abs__ = _not_calculated
 
     def held_against(self, bounds: tuple[Bound, ...]) -> Verdict:
-        """The verdict of this interval on these bounds. Raises TooFew where skewness endangers what supports it."""
-        if word_of(self, bounds) == "SUPPORTED":
-            self.check_skewness(bounds)
+        """The verdict of this interval on these bounds."""
         return held(decided(self, bounds, subject=self), (self,))
 
-    def check_skewness(self, bounds: tuple[Bound, ...]) -> None:
-        """Raises TooFew where skewness puts in doubt that the interval lies on this side of the bounds."""
-        check_skewness(self.skewness, self.value, (self.low, self.high), bounds)
+    def endangered(self, bounds: tuple[Bound, ...]) -> str:
+        """Why skewness puts in doubt that the interval lies on this side of the bounds; "" where it does not."""
+        return endangered(self.skewness, self.value, (self.low, self.high), bounds)
 
     def of_units_at_hand(self) -> Estimate:
         """What a gate asks about: the prompts at hand, and not all clusters that they could have come from."""

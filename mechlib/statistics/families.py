@@ -8,7 +8,6 @@ from typing import Literal, NoReturn
 
 from mechlib.statistics.deciding import decided, held
 from mechlib.statistics.estimate import Estimate, comparison, margin
-from mechlib.statistics.intervals.resampling import TooFew
 from mechlib.verdicts.verdict import Bound, Verdict, Word
 
 
@@ -70,25 +69,10 @@ class Group:
         if self.kind == "some":
             order = order[::-1]
         word = next(word for word in order if word in words)
-        if word == "SUPPORTED":
-            self._check_skewness(members, bounds)
         those = [one for one, member in zip(self.estimates, members, strict=True) if member.word == word]
         worst_first = sorted(those, key=lambda estimate: _slack(estimate, bounds))
         deciding = worst_first[0 if self.kind == "every" else -1]
         return held(decided(deciding, bounds, self, members, self.kind, word), self.estimates, self.kind)
-
-    def _check_skewness(self, members: tuple[Verdict, ...], bounds: tuple[Bound, ...]) -> None:
-        """Raises TooFew where skewness endangers a member that `every` needs, or all that support `some`."""
-        held = [one for one, member in zip(self.estimates, members, strict=True) if member.word == "SUPPORTED"]
-        for place, one in enumerate(held, start=1):
-            try:
-                one.check_skewness(bounds)
-            except TooFew as refused:
-                if self.kind == "every" or place == len(held):
-                    raise TooFew(f"{one.name or one.of}: {refused}") from None
-            else:
-                if self.kind == "some":
-                    return
 
     def of_units_at_hand(self) -> Group:
         """The same group about the prompts at hand, for a gate."""

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
+
 from mechlib.measurement import TOTAL, Measurement
 from mechlib.statistics.assembly import aligned, assembled, identity, strips_of, with_sources
 from mechlib.statistics.beside import Others, named
 from mechlib.statistics.estimate import Estimate
 from mechlib.statistics.families import Family
 from mechlib.statistics.intervals.interval import interval
+from mechlib.statistics.intervals.resampling import TooFew
 from mechlib.statistics.intervals.sample import Sample, sample
-from mechlib.statistics.intervals.shares import interval_of_share, on_these_clusters
+from mechlib.statistics.intervals.shares import interval_of_share, on_these_clusters, worth
 from mechlib.statistics.intervals.tails import LEVEL
 from mechlib.statistics.intervals.variance import shares_of_variance
 
@@ -63,7 +66,7 @@ def proportion(
     if not measured.yes_no:
         raise TypeError("a proportion of values that are no yes/no: did you mean mean(measurement)?")
     drawn = sample(measured, across)
-    made = _shares(measured, drawn)
+    made = _shares(measured, drawn, _variance_of_all_shared(measured, across))
     if drawn.drawn == "clusters":
         here = _shares(measured, on_these_clusters(measured, drawn.across))
         made = tuple(_beside(one, same) for one, same in zip(made, here, strict=True))
@@ -71,11 +74,26 @@ def proportion(
     return named(whole, measured, lambda other: proportion(other, across), control, beside, 1.0)
 
 
-def _shares(measured: Measurement, drawn: Sample) -> tuple[Estimate, ...]:
-    """The share of every column."""
+def _variance_of_all_shared(measured: Measurement, across: str | None) -> np.ndarray | None:
+    """R29's variance of the share in every column; None where units share nothing but clusters, or too densely."""
+    try:
+        crossed = sample(measured, across, factors=True).crossed
+    except TooFew:
+        return None  # R30's correlation within clusters stands for it
+    return None if crossed is None else crossed.design.variance(crossed.rows)
+
+
+def _shares(measured: Measurement, drawn: Sample, variance: np.ndarray | None = None) -> tuple[Estimate, ...]:
+    """The share of every column; `variance` where units share more than clusters."""
     family = len(measured.columns)
     sizes = tuple(Counter(measured.clusters).values())
     found = [interval_of_share(drawn, column, LEVEL / family, sizes) for column in range(family)]
+    if variance is not None:
+        worths = [
+            share.value * (1 - share.value) / one if one > 0 else np.inf
+            for share, one in zip(found, variance, strict=True)
+        ]
+        found = [worth(share, trials, LEVEL / family) for share, trials in zip(found, worths, strict=True)]
     strips = strips_of(measured, measured.values)
     shares = shares_of_variance(measured, drawn.factors, measured.values)
     return tuple(

@@ -16,6 +16,7 @@ from mechlib.evidence.measuring import measuring_now
 from mechlib.evidence.question import Question, prompts_in
 from mechlib.evidence.store import Store
 from mechlib.measurement import Measurement
+from mechlib.parts.blinding import in_plain_sight
 from mechlib.parts.exchange import exchanging
 
 KEPT = 500  # measurements in memory, of some hundred kilobytes at most
@@ -49,7 +50,7 @@ def unfiled(body: Body, question: Question, place: Store) -> EvidenceUse:
 def _measured(body: Body, question: Question, place: Store) -> Measurement:
     if place.mode == "frozen" or not question.known or not all(map(checkpoints.is_here, question.checkpoints.values())):
         raise NoEvidence(f"no evidence for {question.name} with other parts: run `{question.again}`", not_run=True)
-    with measuring_now(question, place), exchanging(None):
+    with measuring_now(question, place), exchanging(None), in_plain_sight():
         measured = body.call(**question.arguments)
     # Rounded as what is filed, so that the same part gives the same number.
     return files.decode(files.encode({}, measured, question.sets.values()), question.name, given=question.sets)[1]

@@ -73,9 +73,17 @@ def _interval_of_crossed(value: np.ndarray, below: float, units: Crossed) -> Int
     se = np.sqrt(units.design.variance(units.residuals(value, below)))
     live = se > 1e-12 * np.abs(units.rows / below).max(axis=0)
     reach = np.where(live, t_quantile(1 - LEVEL / 2 / max(1, live.sum()), units.design.df) * se, 0.0)
-    return Interval(
-        value, value - reach, value + reach, se, np.zeros(len(se)), ~live, units.design.df, "t, all that is shared"
-    )
+    found = (value, value - reach, value + reach, se, np.zeros(len(se)), ~live, units.design.df)
+    return Interval(*found, "t, all that is shared", _skewness_of_crossed(units, units.residuals(value, below)))
+
+
+def _skewness_of_crossed(units: Crossed, residuals: np.ndarray) -> tuple[tuple[Skewness, ...], ...]:
+    """Of each column: of its units, and of what each random factor's levels score (R30)."""
+    signs = np.sign(units.design.weights)[:, None]
+    found = [skewness_of(units.design.residuals(residuals) * signs, "units")]
+    for name, scores in units.design.scores(residuals).items():
+        found.append(skewness_of(scores, name, drawn=True))
+    return tuple(zip(*found, strict=True))
 
 
 def _reach(

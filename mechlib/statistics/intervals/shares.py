@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -51,6 +51,21 @@ def interval_of_share(drawn: Sample, column: int, level: float, sizes: Sequence[
     common = trials >= 50 and min(p, 1 - p) * trials >= FEW_HITS - 1e-9
     low, high = (wilson if common else clopper_pearson)(p, trials, level)
     return Share(p, low, high, _se_of_share(p, trials), trials, None, "Wilson" if common else "Clopper-Pearson")
+
+
+def worth(share: Share, trials: float, level: float) -> Share:
+    """The same share where what its units have in common besides leaves them worth only so many trials (R29)."""
+    if trials >= share.trials:
+        return share
+    low, high = clopper_pearson(share.value, trials, level)
+    return replace(
+        share,
+        low=min(low, share.low),
+        high=max(high, share.high),
+        trials=trials,
+        se=_se_of_share(share.value, trials),
+        method="Clopper-Pearson, all that is shared",
+    )
 
 
 def on_these_clusters(measured: Measurement, across: str) -> Sample:

@@ -1,9 +1,9 @@
 """Skewness: which end of an interval it puts in the wrong place, so that no word may rest on that end.
 
 The mean of skewed values is skewed itself, and its interval ends too early on the long side. A right tail makes
-"at most" look true too often, a left tail "at least"; the other side errs less than it says. So a comparison is refused
-only where the end that it rests on is in danger: g1 > sqrt(n) / 5, which has no step at any n, and the bound is less
-than four times as far from the mean as that end.
+"at most" look true too often, a left tail "at least"; the other side errs less than it says. So support is refused only
+where the end that it rests on is in danger: g1 > sqrt(n) / 5, which has no step at any n, and the bound is less than
+four times as far from the mean as that end. The word is INCONCLUSIVE then: the data cannot tell.
 
 Source: docs/STATISTICS.md, R30; Cochran 1977, section 2.15 (n > 25 g1^2).
 """
@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mechlib.statistics.intervals.resampling import TooFew
 from mechlib.verdicts.verdict import Bound
 
 PER_SQUARE = 25  # n that a squared skewness of one takes
@@ -65,11 +64,12 @@ def skewness_of(scores: np.ndarray, of: str, drawn: bool = False) -> tuple[Skewn
     return tuple(Skewness(value, len(scores), of, drawn) for value in found.tolist())
 
 
-def check_skewness(found: Sequence[Skewness], value: float, ends: tuple[float, float], bounds: Sequence[Bound]) -> None:
-    """Raises TooFew where an end of the interval that a bound is held against is in danger, unless that is far off."""
+def endangered(found: Sequence[Skewness], value: float, ends: tuple[float, float], bounds: Sequence[Bound]) -> str:
+    """Why an end of the interval that a bound is held against is in danger; "" where none is, or the bound is far."""
     for sign, bound in bounds:
         above = sign[0] == ">"
         reach, gap = abs(value - ends[0 if above else 1]), abs(value - bound)
         for one in found:
             if one.endangers(above) and gap < FAR * reach:
-                raise TooFew(one.refusal(above))
+                return one.refusal(above)
+    return ""
