@@ -43,6 +43,7 @@ class Store:
     interactive   in a notebook prompts are edited under the same name; among claims that is refused
     record        read where it has the answer and never written to, as exploring reads what claims filed
     notice        said once, before anything is measured
+    controls      whether control runs are measured that are not filed; they are dear
     """
 
     root: Path
@@ -54,6 +55,7 @@ class Store:
     interactive: bool = False
     record: Store | None = None
     notice: str = ""
+    controls: bool = True
     _settled: set[str] = field(default_factory=set, repr=False)
     _asked: dict[str, Any] = field(default_factory=dict, repr=False)
     _models: dict[str, tuple[checkpoints.Checkpoint, Hashes]] = field(default_factory=dict, repr=False)

@@ -44,6 +44,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--amend", metavar="REASON", help="with --register: an evidence function was mended, and why; both words stay"
     )
     group.addoption(
+        "--no-controls",
+        action="store_true",
+        help="measure no control run that is not filed: what it would control is UNCONTROLLED until it is",
+    )
+    group.addoption(
         "--report", action="store_true", help="write the report; a selection goes to artifacts/report/partial"
     )
     group.addoption("--results", metavar="PATH", help="write results.json there, as --results=PATH")
@@ -103,6 +108,7 @@ def pytest_configure(config: pytest.Config) -> None:
         mode=cast(Mode, chosen[0] if chosen and chosen != ["register"] else "measure"),
         device=config.getoption("device"),
         evidence_dir=root / "artifacts" / ("local" if given else "evidence"),
+        controls=not config.getoption("no_controls"),
     )
     _choose_device(config.getoption("device"))
     if config.getoption("seed"):

@@ -56,11 +56,6 @@ def on_the_side(value: float, bounds: Sequence[Bound]) -> bool:
     )
 
 
-def is_presence(bounds: Sequence[Bound]) -> bool:
-    """Whether something is claimed to be there: zero, what a network gives that does nothing, is not as claimed."""
-    return not on_the_side(0.0, bounds)
-
-
 def representative(verdict: Verdict) -> tuple[float, int, tuple[tuple[str, int, float], ...]]:
     """The point estimate that says on which side the whole comparison lies, with its n and its means by level.
 

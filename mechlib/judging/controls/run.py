@@ -17,7 +17,6 @@ from mechlib.judging.controls.measuring import NotTheSame, checked_anew, measure
 from mechlib.judging.controls.named import parts_of
 from mechlib.judging.controls.outcome import (
     ONE_IN_TWENTY,
-    is_presence,
     margin,
     on_the_side,
     representative,
@@ -26,6 +25,7 @@ from mechlib.judging.controls.outcome import (
 )
 from mechlib.judging.controls.question import ControlQuestion, control_question, skipped_by
 from mechlib.verdicts.controls import Control
+from mechlib.verdicts.presence import claims_presence
 from mechlib.verdicts.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def run_controls(claim: Claim, arguments: dict[str, Any], first: Attempt, place:
     What is filed is judged. What is not is measured, unless `place` is frozen, and filed.
     """
     verdict, model = first.asserted, str(arguments.get("model", ""))
-    if first.word != "SUPPORTED" or verdict is None or not is_presence(verdict.bounds) or model != parent(model):
+    if first.word != "SUPPORTED" or verdict is None or not claims_presence(verdict.bounds) or model != parent(model):
         return ()
     if not model:
         return (Control("no part", message="asked of several models at once: see the claim on each of them"),)
@@ -89,7 +89,7 @@ def _judged(question: ControlQuestion, verdict: Verdict, place: Store) -> list[C
                 raise DamagedEvidence(f"{place.shown(question.path)} answers another question: delete it")
             if place.mode == "fresh" and place.again(question.key):
                 file, anew = checked_anew(question, file, place)
-        elif place.mode == "frozen":
+        elif place.mode == "frozen" or not place.controls:
             cure = f"`pytest -k {question.claim.name}` measures it"
             return [_unmeasured(one, "not measured", f"nothing is filed: {cure}") for one in question.parts]
         else:
@@ -99,7 +99,7 @@ def _judged(question: ControlQuestion, verdict: Verdict, place: Store) -> list[C
     except Exception as error:  # an instrument that refuses one of the sets, say: nothing is known then
         own = isinstance(error, (NothingExchanged, NotTheSame, DamagedEvidence))
         said = str(error) if own else f"{type(error).__name__}: {error}"
-        return [_unmeasured(one, "error", said) for one in question.parts]
+        return [_unmeasured(one, "error" if own else "not measured", said) for one in question.parts]
     name = question.path.relative_to(place.folder).as_posix()
     flags = (OLDER,) if file.said["stamps"] != question.said["stamps"] else ()
     return [

@@ -1,9 +1,9 @@
 """What `mechlib verify` says of control files."""
 
 from mechlib.evidence.sealed import write
+from mechlib.judging.commands.verify import damaged, orphans
 from mechlib.judging.controls.checking import unread_controls
 from mechlib.judging.controls.files import ControlFile, ControlRow, control_path, encode
-from mechlib.judging.verify import damaged, orphans
 from mechlib.verdicts.record import Record
 
 JUDGED = [Record("topic.test_it[mini-0]", "topic", "test_it", "It is so.", "mini-0")]

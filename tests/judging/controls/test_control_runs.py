@@ -86,8 +86,8 @@ def controls(tmp_path, monkeypatch):
             first = attempt(judged, {"model": model})
             return run_controls(judged, {"model": model}, first, store)
 
-    run.said = said
-    run.folder = tmp_path / "artifacts" / "evidence"
+    run.said = said  # type: ignore[attr-defined]
+    run.folder = tmp_path / "artifacts" / "evidence"  # type: ignore[attr-defined]
     return run
 
 
@@ -454,7 +454,7 @@ REFUSES = "    if '2.0' in map(str, heads):\n        raise {}\n    found = [.4"
 def test_an_instrument_that_refuses_a_set_is_an_error_with_its_line(controls):
     refusing = EVIDENCE.replace("    found = [.4", REFUSES.format("ValueError('no 2.0 here')"))
     found = only(controls(BODY, evidence=refusing))
-    assert (found.word, found.message) == ("error", "ValueError: no 2.0 here")
+    assert (found.word, found.message) == ("not measured", "ValueError: no 2.0 here")
     assert not list(controls.folder.glob("controls/**/*.jsonl"))
 
 

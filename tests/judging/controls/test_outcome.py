@@ -3,7 +3,8 @@
 import pytest
 from scipy.stats import binom
 
-from mechlib.judging.controls.outcome import at_least, is_presence, margin, on_the_side, word_of
+from mechlib.judging.controls.outcome import at_least, margin, on_the_side, word_of
+from mechlib.verdicts.presence import claims_presence
 
 
 @pytest.mark.parametrize("sets", [19, 20, 31, 39, 200])
@@ -41,8 +42,8 @@ def test_more_on_the_side_than_there_are_is_refused():
 def test_a_presence_is_what_nothing_does_not_satisfy():
     present = [((">=", 0.4),), (("<=", -0.1),), ((">", 0.0),), ((">=", 0.1), ("<=", 0.2))]
     absent = [(("<=", 0.1),), ((">=", -0.05), ("<=", 0.05)), ((">=", 0.0),), (("<", 0.4),)]
-    assert all(map(is_presence, present))
-    assert not any(map(is_presence, absent))
+    assert all(map(claims_presence, present))
+    assert not any(map(claims_presence, absent))
 
 
 def test_a_number_at_the_bound_but_for_rounding_is_on_its_side():
