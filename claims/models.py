@@ -19,8 +19,3 @@ HUB = (
     "qwen2.5-3b",
 )
 UP_TO_A_BILLION = ("gpt2-small", "pythia-70m", "pythia-160m", "pythia-410m", "pythia-1b")
-
-# Why a claim calls no twins, where several topics give one reason.
-NO_DIFFERENCE = "no twin has a logit difference to share out; the companion in logits has twins"
-NO_SHARE = "no twin has a logit difference to share out, and a share of nothing is refused"
-TRAININGS = "a mean over trainings; the claim on each of them has twins"
