@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -34,22 +35,33 @@ def register(root: Path) -> Iterator[str]:
 
 
 def withdrawn(root: Path, judged: Sequence[Record]) -> Iterator[str]:
-    """Lines of the register whose claim is gone: a prediction stays, whatever came out, and so does one that nobody
-    measured yet."""
+    """Lines of the register whose claim is gone without a word: a prediction stays, whatever came out, and so does one
+    that nobody measured yet. What is retracted is named in CHANGELOG.md, with why; its lines stay."""
     try:
         kept = Register(root / REGISTER, writable=False)
     except ValueError:
         return  # said by `register`
     claimed = {record.id for record in judged}
+    retracted = _named_in(root / "CHANGELOG.md")
     for claim, judgement in kept.latest.items():
-        if claim not in claimed:
+        if claim not in claimed and _function(claim) not in retracted:
             yield (
                 f"{claim} was judged {judgement.verdict} at {judgement.bound} and is claimed no longer: bring it back, "
-                "marked as it came out"
+                "marked as it came out, or retract it by name in CHANGELOG.md, with why"
             )
     for claim, lines in kept.registrations.items():
-        if claim not in claimed and claim not in kept.latest:
+        if claim not in claimed and claim not in kept.latest and _function(claim) not in retracted:
             yield f"{claim} was registered at {lines[-1].identity.bound} and is claimed no longer: bring it back"
+
+
+def _named_in(changelog: Path) -> set[str]:
+    """Every word of the CHANGELOG: a claim is retracted by its function's name, with or without `test_`."""
+    words = re.findall(r"\w+", changelog.read_text(encoding="utf-8")) if changelog.is_file() else []
+    return {word.removeprefix("test_") for word in words}
+
+
+def _function(claim: str) -> str:
+    return claim.partition("[")[0].rpartition(".")[2].removeprefix("test_")
 
 
 def judged_on(path: Path) -> tuple[dict[str, str], dict[str, str]]:

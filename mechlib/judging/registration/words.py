@@ -21,9 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from mechlib.evidence import files, prompt_files
+from mechlib.judging.choices.named import after_looking
 from mechlib.judging.registration.commits import EVIDENCE, Commits, NoHistory, commits
 from mechlib.verdicts.record import Record
 from mechlib.verdicts.register import ANSWERS, REGISTER, Register
+from mechlib.verdicts.words import BY_HAND
 
 REGISTERED, SEEN, AMENDED, EXPLORATORY = "REGISTERED", "REGISTERED, PROMPTS SEEN", "AMENDED", "EXPLORATORY"
 CLAIM_FIRST, TOGETHER, EVIDENCE_FIRST, UNKNOWN = "CLAIM FIRST", "TOGETHER", "EVIDENCE FIRST", "ORDER UNKNOWN"
@@ -40,18 +42,8 @@ def registrations(root: Path, records: Iterable[Record], register: Register | No
     for record in records:
         if record.verdict in ANSWERS:
             record.registration, record.registration_why = order.word(record) if order else (UNKNOWN, why)
-
-
-def looked(root: Path, records: Iterable[Record]) -> frozenset[str]:
-    """The ids of claims that were not there yet when confirmation evidence of their task and model was committed.
-
-    Who named a part in such a claim by hand may have looked. None where git's history is not at hand.
-    """
-    try:
-        order = _Order(commits(root), Register(root / REGISTER, writable=False))
-    except NoHistory:
-        return frozenset()
-    return frozenset(record.id for record in records if order.looked(record))
+            if order and any(line.startswith(BY_HAND) for line in record.named) and order.looked(record):
+                record.named = after_looking(record.named)
 
 
 def told(records: Iterable[Record]) -> Iterator[str]:

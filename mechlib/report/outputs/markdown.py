@@ -19,6 +19,7 @@ from mechlib.report.content.summary import MEANINGS, SIGNS, Glance
 from mechlib.report.outputs.figure_files import FOLDER, forest_name, forest_panels, named_figures
 from mechlib.verdicts.controlled import UNCONTROLLED
 from mechlib.verdicts.record import Record
+from mechlib.verdicts.words import AFTER_LOOKING
 
 
 def report_md(book: RecordBook) -> str:
@@ -200,7 +201,8 @@ def _remarks_on(record: Record, corrected: dict[str, str]) -> Iterator[str]:
         yield f"{after} after {whose} correction"
     # Flags in capitals depend on this machine (its libraries, its weights) and are said on the pages only.
     yield from (flag for flag in record.flags if not flag.isupper())
-    yield from record.named
+    # Nor does this file say what hangs on how much of git's history is at hand.
+    yield from (line.replace(f", {AFTER_LOOKING}", "", 1) for line in record.named)
     yield from record.history
 
 

@@ -200,6 +200,17 @@ def test_a_prediction_that_was_registered_and_never_measured_cannot_be_dropped(j
     assert said == "topic.test_bold[mini-0] was registered at >= 0.50 and is claimed no longer: bring it back"
 
 
+def test_what_is_retracted_by_name_may_go_and_its_lines_stay(judged_once):
+    judged_once.edit("test_it", "test_it_anew")
+    judged_once.measured()
+    changelog = judged_once.root / "CHANGELOG.md"
+    changelog.write_text("* `topic.it_is_something_else`: retracted.\n")
+    assert any("claimed no longer" in line for line in judged_once.verify())
+    changelog.write_text("* `topic.it`: retracted; any network does that.\n")
+    assert not any("claimed no longer" in line for line in judged_once.verify())
+    assert "topic.test_it[" in judged_once.register.read_text()
+
+
 def test_seeds_that_were_cases_and_are_deleted_are_claimed_no_longer(committed):
     seeds = ONE.replace('"model", ["mini-0"]', '"model,seed", [("mini-0", 1), ("mini-0", 2)]')
     committed.write(seeds.replace("def test_it(model)", "def test_it(model, seed)").replace("()", "(seed=seed)", 1))

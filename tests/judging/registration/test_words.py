@@ -9,7 +9,7 @@ import pytest
 
 from mechlib.judging.commands.verify import checked, read_records
 from mechlib.judging.registration.commits import NoHistory, commits
-from mechlib.judging.registration.words import looked, registrations
+from mechlib.judging.registration.words import registrations, registrations
 from tests.helpers.committed import ONE
 
 ID = "topic.test_it[mini-0]"
@@ -153,7 +153,11 @@ def test_who_claims_after_evidence_of_that_task_and_model_may_have_looked_whatev
     committed.registered(ONE + other + other.replace("test_other", "test_third").replace("mini-0", "mini-1"))
     committed.measured()
     records = read_records(committed.root / "records.jsonl")
-    assert looked(committed.root, records) == {"topic.test_other[mini-0]"}
+    for record in records:
+        record.named = ["NAMED BY HAND: 0.1"]
+    registrations(committed.root, records)
+    late = {record.id for record in records if record.named == ["NAMED BY HAND, AFTER LOOKING: 0.1"]}
+    assert late == {"topic.test_other[mini-0]"}
 
 
 HELPER = """
