@@ -9,7 +9,7 @@ import pytest
 
 from mechlib.judging.commands.verify import checked, read_records
 from mechlib.judging.registration.commits import NoHistory, commits
-from mechlib.judging.registration.words import registrations, registrations
+from mechlib.judging.registration.words import registrations
 from tests.helpers.committed import ONE
 
 ID = "topic.test_it[mini-0]"
