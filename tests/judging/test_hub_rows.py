@@ -46,6 +46,7 @@ from tests.helpers.house import build, records
 HERE = Path(__file__).resolve().parents[2]
 BOS, UNKNOWN = "<|endoftext|>", "<unk>"
 FEWER = 50  # sums of each set: with fewer, skewed values have no interval
+NAMED = 100  # sentences of each set: in fewer, 17 names show too little of how they differ
 NAMES = {"gpt2-small": "gpt2", "pythia-70m": "neox", "qwen2.5-0.5b": "qwen2"}
 # How the tokenizers of GPT-2 and Pythia, and that of Qwen, cut a text before they join bytes to pieces.
 # Of a number of four digits GPT-2 makes two tokens, for the years that are asked about.
@@ -143,7 +144,7 @@ def sums_of(n: int | None = None, split: str = "confirmation", **settings: str) 
 
 
 def objects_of(n: int | None = None, split: str = "confirmation", **settings: str) -> PromptSet:
-    return ioi(n if split == "reference" else 32, split=split, **settings)
+    return ioi(n if split == "reference" else NAMED, split=split, **settings)
 
 
 def years_of(n: int | None = None, split: str = "confirmation", **settings: str) -> PromptSet:
@@ -192,7 +193,7 @@ SUMS, OBJECTS, YEARS = map(on_the_hub, TOPICS)
 
 
 def test_three_topics_have_rows_on_the_hub_each_in_one_file():
-    assert len(SUMS) >= 5 and len(OBJECTS) >= 10 and len(YEARS) >= 4
+    assert len(SUMS) >= 4 and len(OBJECTS) >= 10 and len(YEARS) >= 4
     others = [path for name in TOPICS for path in (HERE / "claims" / name).glob("test_*.py")]
     asking = {path.stem for path in others if re.search("HUB|gpt2|pythia|qwen", path.read_text(encoding="utf-8"))}
     assert asking == {"test_pretrained"}
@@ -246,10 +247,10 @@ def test_rows_run_under_their_hub_name_and_say_at_which_gate_they_stopped(cache,
     result = pytester.runpytest_inprocess("--records", "records.jsonl", "-k", "pythia-70m")
     assert result.ret == 0, result.stdout.str()
     found = records(pytester.path)
-    assert len(found) == 4 and {record["model"] for record in found.values()} == {"pythia-70m"}
+    assert len(found) == 3 and {record["model"] for record in found.values()} == {"pythia-70m"}
     assert found["test_models_up_to_a_billion_hardly_add/pythia-70m"]["verdict"] == "SUPPORTED"
     gated = [record for record in found.values() if record["verdict"] == "GATED"]
-    assert len(gated) == 3 and all("0.000" in record["message"] and ">= 0.80" in record["message"] for record in gated)
+    assert len(gated) == 2 and all("0.000" in record["message"] and ">= 0.80" in record["message"] for record in gated)
     assert {model["weights"] for record in gated for model in record["models"]} == {
         f"EleutherAI/pythia-70m@{HUB['pythia-70m'].revision}"
     }

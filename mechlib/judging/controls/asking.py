@@ -19,6 +19,7 @@ from mechlib.judging.controls.named import Part
 from mechlib.judging.controls.outcome import representative
 from mechlib.judging.controls.unfiled import unfiled
 from mechlib.measurement import Measurement
+from mechlib.parts.blinding import blinded
 from mechlib.parts.exchange import Exchange, Notes, exchanging, noting
 from mechlib.parts.heads import EmptySelection
 from mechlib.statistics import RatioRefused, TooFew
@@ -63,7 +64,7 @@ def asked(claim: Claim, arguments: dict[str, Any], exchange: Exchange | None = N
 
     with (
         judging(claim.chained, gates_open=True) as judged, uses() as read, collecting_figures() as shown,
-        noting() as notes, answered_by(answer), exchanging(exchange), _the_verdict_aside(),
+        noting() as notes, answered_by(answer), exchanging(exchange), blinded(), _the_verdict_aside(),
     ):  # fmt: skip
         claim.function(**arguments)
     return Asked(judged, list(read), list(shown), notes, stamps)

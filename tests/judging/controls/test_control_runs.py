@@ -36,7 +36,8 @@ def together(model: str, heads: Heads, prompts: PromptSet, floor: float = 0.0) -
     '''.4 for each of 1.3 and 2.5 among the heads, and a little for any other; never less than the floor.'''
     import numpy as np
     found = [.4 if str(head) in ("1.3", "2.5") else .01 * head.layer for head in heads]
-    values = max(sum(found), floor) + np.linspace(-.01, .01, len(prompts))
+    total = max(sum(found), floor)  # no choice of parts: over a sum and a floor
+    values = total + np.linspace(-.01, .01, len(prompts))
     return Measurement(values, [row.fingerprint for row in prompts], columns=("together",))
 
 
