@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mechlib.measurement import TOTAL, Measurement
+from mechlib.measurement import ROUNDING, TOTAL, Measurement
 from mechlib.statistics.assembly import aligned, assembled, identity, strips_of, with_sources
 from mechlib.statistics.beside import Others, named
 from mechlib.statistics.estimate import Estimate
@@ -89,10 +89,7 @@ def _shares(measured: Measurement, drawn: Sample, variance: np.ndarray | None = 
     sizes = tuple(Counter(measured.clusters).values())
     found = [interval_of_share(drawn, column, LEVEL / family, sizes) for column in range(family)]
     if variance is not None:
-        worths = [
-            share.value * (1 - share.value) / one if one > 0 else np.inf
-            for share, one in zip(found, variance, strict=True)
-        ]
+        worths = [_trials(share.value, one) for share, one in zip(found, variance.tolist(), strict=True)]
         found = [worth(share, trials, LEVEL / family) for share, trials in zip(found, worths, strict=True)]
     strips = strips_of(measured, measured.values)
     shares = shares_of_variance(measured, drawn.factors, measured.values)
@@ -113,6 +110,12 @@ def _shares(measured: Measurement, drawn: Sample, variance: np.ndarray | None = 
         )
         for column, share in enumerate(found)
     )
+
+
+def _trials(share: float, variance: float) -> float:
+    """How many independent trials have this variance; without variation any number."""
+    spread = share * (1 - share)
+    return spread / variance if spread > ROUNDING and variance > ROUNDING**2 else np.inf
 
 
 def _beside(own: Estimate, here: Estimate) -> Estimate:

@@ -46,6 +46,8 @@ def _ask_both(record: Record, arguments: dict[str, Any], ask: Asking) -> tuple[l
     trace = ""
     for twin in twins(record.model):
         outcome = ask({**arguments, "model": twin})
+        if outcome.why == "refused":  # what an instrument cannot ask of such a network: wrong answers only, say
+            outcome.word, outcome.trace = "silent", ""
         read += outcome.read
         trace = trace or outcome.trace
         comparison = None if outcome.asserted is None else Comparison.of(outcome.asserted.to_dict())
