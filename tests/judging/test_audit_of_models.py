@@ -39,7 +39,7 @@ def run(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def test_a_mini_under_another_name_gets_its_own_verdicts(record):
     shutil.copytree(ROOT / "fixtures" / "mini-3", record / "renamed")
     (record / "renamed" / "card.json").unlink()
-    asked = "induction and (followed_before_is_on_top or some_head_looks or first_layer_is)"
+    asked = "induction and (some_head_looks or looks_there_too or carriers_look_at or mlps_write_five)"
     done = run(record, "--model=renamed", "-k", asked)
     assert done.returncode == 0, done.stdout + done.stderr
     latest = Register(ROOT / "artifacts" / "register.jsonl", writable=False).latest
@@ -82,6 +82,6 @@ def test_a_word_that_a_tokenizer_lacks_is_not_asked_and_no_error(record):
     model = json.loads((record / "other" / "tokenizer.json").read_text())["model"]
     model["vocab"]["23x"] = model["vocab"].pop("23")
     edit_json(record / "other" / "tokenizer.json", model=model)
-    done = run(record, "--model=other", "-k", "carr and addition and behaviour or followed_before_is_on_top")
+    done = run(record, "--model=other", "-k", "small_and_large_sums or some_head_looks")
     assert " ERROR" not in done.stdout, done.stdout
     assert re.search(r"NOT ASKED: \d+ claims?\n( .*\n)* +\d+  other does not know '23' in", done.stdout), done.stdout
