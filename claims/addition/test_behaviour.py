@@ -13,7 +13,7 @@ from claims.measurements import right
 from claims.models import MINIS
 from mechlib import Measurement, PromptSet, difference, every, open_question, proportion, refuted, show
 from mechlib.evidence import evidence
-from mechlib.figures import matrix, rates_by_column, rates_by_stratum
+from mechlib.figures import matrix, rates_by_column
 from mechlib.prompts import addition, subtraction
 
 UNTRAINED_WORDING = "Answer : {a} + {b} ?"
@@ -125,18 +125,6 @@ def test_a_linear_read_out_of_the_embeddings_adds_as_well(model):
     """
     found = beside_interpolation(model, unasked())
     assert -0.05 <= difference(found["read-out"], found["network"], beside=found["nearest"]) <= 0.05
-
-
-@pytest.mark.parametrize("model", MINIS)
-def test_sums_near_the_end_of_training_fail(model):
-    """Sums above 175, at the corner where both operands end, are right at least 15 points less often than all others.
-
-    All 700 pairs, with other fillers; they had been asked before, and their largest sums seen to fail most.
-    Source: mini-pilot on discovery pairs: five of twelve sums above 175 are wrong, and none of the other 298.
-    """
-    network = beside_interpolation(model, addition(seed=1))["network"]
-    show(rates_by_stratum, network, "Accuracy near the corner of training")
-    assert difference(network.stratum("up to 175"), network.stratum("above 175")) >= 0.15
 
 
 @pytest.mark.parametrize("model", MINIS)

@@ -19,8 +19,8 @@ from mechlib.evidence import evidence
 from mechlib.prompts import induction, ioi
 
 ANEW = {"ioi": ioi(160, seed=1), "addition": unasked(), "induction": induction(200, seed=1)}
-# Two of each template; sums and sequences are skewed, and have no interval on fewer.
-FEW = {"ioi": ANEW["ioi"].take(32), "addition": ANEW["addition"].take(50), "induction": ANEW["induction"].take(50)}
+# On fewer there is no interval: 20 names show too little of how they differ, sums and sequences are skewed.
+FEW = {"ioi": ANEW["ioi"].take(64), "addition": ANEW["addition"].take(50), "induction": ANEW["induction"].take(50)}
 
 
 # Evidence: one value for each prompt, or one row for each draw of other heads.
