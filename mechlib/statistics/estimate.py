@@ -7,6 +7,7 @@ with the line that was probably meant.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, NoReturn
@@ -264,8 +265,8 @@ def listed(names: Sequence[str]) -> str:
 
 
 def plural(noun: str) -> str:
-    """ "prompt" -> "prompts", "set of heads" -> "sets of heads", "entry" -> "entries"."""
-    head, of, rest = noun.partition(" of ")
+    """ "prompt" -> "prompts", "set of heads" -> "sets of heads", "entry" -> "entries", "cell with a" -> "cells with a"."""
+    head, of, rest = re.fullmatch(r"(.*?)( of | with |$)(.*)", noun).groups()  # type: ignore[union-attr]
     if head.endswith("y") and head[-2:-1] not in tuple("aeiou"):
         head = head[:-1] + "ie"
     elif head.endswith(("s", "x", "ch", "sh")):
