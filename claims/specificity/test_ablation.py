@@ -90,7 +90,7 @@ def sets_of_the_same_layers(heads: Heads, among: Heads) -> list[Heads]:
     from itertools import chain, combinations, product
     from random import Random
 
-    in_layers = sorted(Counter(head.layer for head in heads).items())
+    in_layers = sorted(Counter(head.layer for head in heads).items())  # no choice of parts: over layers
     pools = [combinations(among.in_layer(layer), size) for layer, size in in_layers]
     every = [Heads(tuple(chain(*parts))) for parts in product(*pools)]
     others = [one for one in every if set(one) != set(heads)]
