@@ -18,6 +18,7 @@ from mechlib import (
     all_heads,
     difference,
     every,
+    open_question,
     proportion,
     ratio,
     requires,
@@ -118,6 +119,7 @@ def test_the_strongest_head_does_a_third_at_most(model, operand):
 
 
 @pytest.mark.parametrize("model", MINIS)
+@open_question({"mini-2": "together less other: 0.13, from 0.0958 to 0.165"})
 def test_three_carriers_restore_more_than_other_triples_of_their_layers(model):
     """The three strongest carriers, patched together, restore at least 10 points more of the logit difference than the
     other sets with as many heads in each of their layers do on average.

@@ -18,6 +18,7 @@ from mechlib import (
     every,
     faithfulness,
     kept,
+    open_question,
     proportion,
     refuted,
     requires,
@@ -52,6 +53,12 @@ def grid_of_choices(model: str) -> dict[tuple[str, str], Measurement]:
 
 
 @pytest.mark.parametrize("model", MINIS)
+@open_question(
+    {
+        "mini-0": "circuit: 0.917, from 0.877 to 0.957; too skewed for so few to say",
+        "mini-1": "circuit: 0.898, from 0.863 to 0.933; too skewed for so few to say",
+    }
+)
 def test_the_circuit_holds_where_it_was_chosen_in_either_direction(model):
     """The circuit of 100 edges keeps at least 80 % with the giver as it is in the corrupted prompt, whether the rest
     is corrupted or the circuit alone is clean, of the logit difference and of the answer's probability.

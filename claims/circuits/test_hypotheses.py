@@ -84,7 +84,14 @@ def test_two_hundred_edges_pass_for_the_network(model, task):
 
 @pytest.mark.parametrize("task", ("ioi", "induction"))
 @pytest.mark.parametrize("model", MINIS)
-@open_question({"mini-0-ioi": "10.5 % for one of the halves, from 4 to 17"})
+@open_question(
+    {
+        "mini-0-ioi": "10.5 % for one of the halves, from 4 to 17",
+        "mini-1-ioi": "random 6: -0.0575, from -0.106 to -0.00872",
+        "mini-3-ioi": "random 1: -0.0434, from -0.074 to -0.0128; too skewed for so few to say",
+        "mini-4-ioi": "random 5: -0.0133, from -0.0615 to 0.0349; too skewed for so few to say",
+    }
+)
 def test_nothing_outside_a_hundred_edges_stands_in_for_half_of_them(model, task):
     """Without the same random half of the circuit, circuit and network differ by at most 10 % of what there is to
     lose, for each of six halves.

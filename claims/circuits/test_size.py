@@ -22,7 +22,7 @@ from claims.circuits.measurements import (
 )
 from claims.models import MINIS
 from claims.tasks import CONFIRMATION, right
-from mechlib import exact, faithfulness, mean, open_question, proportion, refuted, requires, show
+from mechlib import exact, faithfulness, mean, open_question, proportion, requires, show, void
 from mechlib.figures import by_column, circuit_graph, curve
 
 # How small a circuit does the task.
@@ -30,8 +30,15 @@ from mechlib.figures import by_column, circuit_graph, curve
 
 @pytest.mark.parametrize("task", ("ioi", "induction"))
 @pytest.mark.parametrize("model", MINIS)
-@refuted({"mini-3-ioi": "88 %, from 87 to 89"})
-@open_question({"mini-0-ioi": "92 %, from 89 to 95", "mini-1-ioi": "90 %, from 87 to 92"})
+@open_question(
+    {
+        "mini-0-ioi": "92 %, from 89 to 95",
+        "mini-1-ioi": "90 %, from 87 to 92",
+        "mini-2-ioi": "100: 0.973, from 0.953 to 0.992; too skewed for so few to say",
+        "mini-3-ioi": "100: 0.88, from 0.858 to 0.901",
+        "mini-4-ioi": "100: 0.966, from 0.925 to 1.01; too skewed for so few to say",
+    }
+)
 def test_a_hundred_edges_do_nine_tenths_of_the_task(model, task):
     """The 100 strongest of 1,519 edges keep at least 90 % of what tells the clean from the corrupted prompt.
 
@@ -59,7 +66,20 @@ def test_ten_heads_and_mlps_carry_five_logits(model, task):
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("model", MINIS)
-@open_question({"mini-0-ioi": "90 %, from 87 to 93", "mini-1-ioi": "91 %, from 89 to 93"})
+@open_question(
+    {
+        "mini-0-ioi": "90 %, from 87 to 93",
+        "mini-1-ioi": "91 %, from 89 to 93",
+        "mini-3-ioi": "circuit: 0.945, from 0.919 to 0.971; too skewed for so few to say",
+        "mini-4-ioi": "circuit: 0.949, from 0.905 to 0.993; too skewed for so few to say",
+    }
+)
+@void(
+    {
+        "mini-3-addition": "holds untrained too: 1.000008 [0.999996, 1.000020]",
+        "mini-4-induction": "holds untrained too: 0.999996 [0.999981, 1.000001]",
+    }
+)
 def test_what_greedy_pruning_leaves_does_nine_tenths_of_the_task(model, task):
     """The heads and MLPs that greedy pruning leaves keep at least 90 %.
 

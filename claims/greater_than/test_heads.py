@@ -81,6 +81,7 @@ def difference_without_heads(
 
 @pytest.mark.parametrize("model", MINIS)
 @refuted({"mini-4": SHARED})
+@open_question({"mini-0": "0.763, from 0.658 to 0.868; too skewed for so few to say"})
 def test_three_heads_restore_three_fifths(model):
     """The three heads that restore most on discovery prompts, patched together, restore at least 60 % of the
     difference.
@@ -95,6 +96,7 @@ def test_three_heads_restore_three_fifths(model):
 
 @pytest.mark.parametrize("model", MINIS)
 @refuted({"mini-4": SHARED})
+@open_question({"mini-0": "0.723, from 0.62 to 0.826; too skewed for so few to say"})
 def test_the_carriers_carry_under_the_other_corruption(model):
     """The carriers, chosen where the lowest year came in, restore half or more where some lower year comes in.
 
@@ -145,6 +147,7 @@ def test_another_part_stays_with_the_start_until_later(model):
 
 @pytest.mark.parametrize("model", MINIS)
 @refuted({"mini-0": LAST_LAYER, "mini-2": LAST_LAYER, "mini-4": LAST_LAYER})
+@open_question({"mini-1": "after layer 2: 0.0257, from 0.0161 to 0.0354; too skewed for so few to say"})
 def test_after_the_third_layer_the_start_is_read_no_more(model):
     """The residual stream where the start stands restores between -5 and 5 % of the difference after the third layer.
 

@@ -18,6 +18,7 @@ from mechlib import (
     difference,
     every,
     mean,
+    open_question,
     proportion,
     ratio,
     refuted,
@@ -92,6 +93,7 @@ def test_the_two_strongest_carriers_look_at_the_giver(model):
 
 
 @pytest.mark.parametrize("model", MINIS)
+@open_question({"mini-0": "0.6: 0.466, from 0.383 to 0.549", "mini-1": "0.4: 0.431, from 0.35 to 0.512"})
 def test_one_head_restores_two_fifths_of_the_logit_difference(model):
     """Patching the strongest head alone restores at least 40 % of the logit difference that the giver makes.
 
@@ -105,6 +107,7 @@ def test_one_head_restores_two_fifths_of_the_logit_difference(model):
 
 
 @pytest.mark.parametrize("model", MINIS)
+@open_question({"mini-0": "0.466, from 0.389 to 0.543", "mini-1": "0.427, from 0.353 to 0.502"})
 def test_one_head_restores_two_fifths_whoever_is_named(model):
     """Patching the strongest head alone restores at least 40 % of the logit difference, across templates and names.
 

@@ -8,7 +8,7 @@ import pytest
 
 from claims.measurements import right
 from claims.models import MINIS
-from mechlib import Measurement, PromptSet, all_heads, mean, proportion, ratio, refuted, requires
+from mechlib import Measurement, PromptSet, all_heads, mean, open_question, proportion, ratio, requires
 from mechlib.evidence import evidence
 from mechlib.prompts import ioi
 
@@ -32,7 +32,7 @@ def along_paths(model: str, prompts: PromptSet) -> Measurement:
 
 
 @pytest.mark.parametrize("model", MINIS)
-@refuted({"mini-3": "52 %: one of its three carriers is in the third layer, nearer to the logits"})
+@open_question({"mini-0": "direct: 0.442, from 0.382 to 0.503", "mini-3": "direct: 0.517, from 0.479 to 0.555"})
 def test_heads_say_less_than_half_of_it_to_the_logits_themselves(model):
     """Where the logits alone see all heads' corrupted output, directly, less than half of the logit difference is lost.
 

@@ -8,7 +8,7 @@ import pytest
 
 from claims.models import MINIS
 from claims.positions.measurements import ACROSS, FRESH, TASKS, answered, cost_of_other_embeddings
-from mechlib import Measurement, PromptSet, every, mean, proportion, ratio, requires, show
+from mechlib import Measurement, PromptSet, every, mean, open_question, proportion, ratio, requires, show
 from mechlib.evidence import evidence
 from mechlib.figures import by_column
 from mechlib.prompts import induction
@@ -48,6 +48,7 @@ def test_other_positions_cost_the_mlps_no_more_than_other_embeddings(model, task
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("model", MINIS)
+@open_question({"mini-3-ioi": "word: -0.0324, from -0.0418 to -0.023; too skewed for so few to say"})
 def test_another_word_costs_the_mlps_nothing_either(model, task):
     """With another word's embedding on the direct path to the MLPs, between -5 and 5 % of the logit difference is lost.
 
