@@ -14,7 +14,7 @@ from claims.addition.measurements import unasked
 from claims.circuits.measurements import TASKS, edges
 from claims.models import MINIS
 from claims.tasks import CONFIRMATION, right
-from mechlib import Circuit, Measurement, PromptSet, above_null, proportion, ratio, requires
+from mechlib import Circuit, Measurement, PromptSet, above_null, open_question, proportion, ratio, requires
 from mechlib.evidence import evidence
 from mechlib.prompts import induction, ioi
 
@@ -56,6 +56,15 @@ def kept_and_lost_with_other_heads(model: str, circuit: Circuit, prompts: Prompt
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("model", MINIS)
+@open_question(
+    {
+        "mini-0-ioi": "kept: 0.0814, from 0.0137 to 0.157; too skewed for so few to say",
+        "mini-0-addition": "kept: 0.00926, from -0.0436 to 0.061",
+        "mini-1-ioi": "kept: 0.0319, from -0.0279 to 0.0921",
+        "mini-2-ioi": "kept: 0.0226, from -0.00774 to 0.049",
+        "mini-2-addition": "kept: 0.0131, from -0.0301 to 0.0562",
+    }
+)
 def test_a_hundred_edges_keep_more_than_with_other_heads_on_the_same_paths(model, task):
     """The circuit of 100 edges keeps more of what there is to keep than 95 % of 200 circuits with other heads of the
     same layers in place of its own.

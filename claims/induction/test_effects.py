@@ -162,9 +162,10 @@ def test_the_carriers_look_at_the_word_that_followed_or_just_behind_it(model):
 @pytest.mark.parametrize("model", MINIS)
 @refuted(
     {
-        "mini-0-zero": "six heads share the work: three go on; resampling, which feeds wrong words, does cost more",
         "mini-0-mean": "six heads share the work, so three go on; random sets with a head of layer 0 cost more",
-        "mini-3": SPREAD,
+        "mini-3-zero": SPREAD,
+        "mini-3-mean": SPREAD,
+        "mini-3-resample": SPREAD,
     }
 )
 def test_without_the_carriers_the_repeat_costs_a_nat_more_than_without_others(model, how):
