@@ -1,9 +1,9 @@
 """Two-digit addition: right answers against wrong ones, on a half-trained network.
 
 The trained networks leave too few wrong answers, so all of this is asked of mini-half, a checkpoint of mini-0 that
-answers about three of five: what it writes instead of the sum, and whether what is written before right answers differs.
-Figures cited from this network are those of
-discovery pairs. Terms, intervals and limits of the topic: `measurements.py`.
+answers about three of five: what it writes instead of the sum, and whether what is written before right answers
+differs. Figures cited from this network are those of discovery pairs. Terms, intervals and limits of the topic:
+`measurements.py`.
 """
 
 import pytest

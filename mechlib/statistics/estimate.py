@@ -265,7 +265,7 @@ def listed(names: Sequence[str]) -> str:
 
 
 def plural(noun: str) -> str:
-    """ "prompt" -> "prompts", "set of heads" -> "sets of heads", "entry" -> "entries", "cell with a" -> "cells with a"."""
+    """ "prompt" -> "prompts", "set of heads" -> "sets of heads", "entry" -> "entries"; before "with" too."""
     head, of, rest = re.fullmatch(r"(.*?)( of | with |$)(.*)", noun).groups()  # type: ignore[union-attr]
     if head.endswith("y") and head[-2:-1] not in tuple("aeiou"):
         head = head[:-1] + "ie"

@@ -195,6 +195,7 @@ def orphans(folder: Path, judged: Sequence[Record]) -> Iterator[str]:
 
 def _unread(folder: Path, judged: Sequence[Record]) -> Iterator[str]:
     latest, ever = judged_on(folder.parents[1] / REGISTER)
+    retracted = verified.retracted(folder.parents[1], judged)
     read = {path for record in judged for path in (*record.evidence, *record.twin_evidence)}
     for path in _files(folder):
         name = path.relative_to(folder).as_posix()
@@ -204,7 +205,9 @@ def _unread(folder: Path, judged: Sequence[Record]) -> Iterator[str]:
         if files.first_line(path).get("schema", sealed.SCHEMA) != sealed.SCHEMA:
             continue  # `damaged` says what an older one is
         said = f"artifacts/evidence/{name} is read by no claim"
-        if _key(path) in latest:
+        if latest.get(_key(path)) in retracted:
+            yield f"{said}: {latest[_key(path)]} was judged on it and is retracted; `git rm` keeps it in history"
+        elif _key(path) in latest:
             yield f"{said}, and {latest[_key(path)]} was judged on it: bring back that claim as it measured"
         elif _key(path) in ever:
             yield f"{said} any more, and {ever[_key(path)]} was judged on it before: `git rm` keeps it in history"

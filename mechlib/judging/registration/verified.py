@@ -54,6 +54,17 @@ def withdrawn(root: Path, judged: Sequence[Record]) -> Iterator[str]:
             yield f"{claim} was registered at {lines[-1].identity.bound} and is claimed no longer: bring it back"
 
 
+def retracted(root: Path, judged: Sequence[Record]) -> set[str]:
+    """The ids of claims that the register knows, nobody makes, and CHANGELOG.md names."""
+    try:
+        kept = Register(root / REGISTER, writable=False)
+    except ValueError:
+        return set()  # said by `register`
+    gone = set(kept.latest) - {record.id for record in judged}
+    named = _named_in(root / "CHANGELOG.md")
+    return {claim for claim in gone if _function(claim) in named}
+
+
 def _named_in(changelog: Path) -> set[str]:
     """Every word of the CHANGELOG: a claim is retracted by its function's name, with or without `test_`."""
     words = re.findall(r"\w+", changelog.read_text(encoding="utf-8")) if changelog.is_file() else []
