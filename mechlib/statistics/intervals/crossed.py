@@ -137,14 +137,19 @@ def _design(found: Scope, labels: tuple[str, ...], names: tuple[str, ...], equal
 
 def beside(first: Design, one: Measurement, second: Design, other: Measurement, across: str | None) -> Design:
     """The design of a difference between two samples that have no unit in common but share the same factors."""
+    order = (*_order(one, across), *(len(one) + row for row in _order(other, across)))
+    return _joint(first, second, order)
+
+
+@lru_cache(maxsize=48)
+def _joint(first: Design, second: Design, order: tuple[int, ...]) -> Design:
     parts = []
     for kind in ("random", "fixed"):
         a, b = (getattr(found.scope, kind) for found in (first, second))
         joint = [Factor(x.name, x.levels + y.levels) for x, y in zip(a, b, strict=True)]
-        order = [*_order(one, across), *(len(one) + row for row in _order(other, across))]
         parts.append(tuple(_Incidence.of(factor, order) for factor in joint))
     weights = np.concatenate([first.weights, -second.weights])
-    return _made(first.scope, weights, np.repeat((0, 1), (len(one), len(other))), *parts)
+    return _made(first.scope, weights, np.repeat((0, 1), (len(first.weights), len(second.weights))), *parts)
 
 
 def _order(measured: Measurement, across: str | None) -> list[int]:

@@ -70,6 +70,7 @@ def claim(body, source="made up for this test"):
 def controls(tmp_path, monkeypatch):
     """A function that judges a claim on mini-0, which has four layers of eight heads, and returns its controls."""
     monkeypatch.delenv("MECHLIB_ROOT", raising=False)
+    monkeypatch.delenv("PYTEST_XDIST_TESTRUNUID", raising=False)  # each store here is a run of its own
     build(tmp_path, "", ("mini-0",))
     said: list[str] = []
 
