@@ -49,6 +49,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="measure no control run that is not filed: what it would control is UNCONTROLLED until it is",
     )
     group.addoption(
+        "--controls",
+        dest="no_controls",
+        action="store_false",
+        default=False,
+        help="measure the control runs that are not filed: forty times what a claim about a part costs",
+    )
+    group.addoption(
         "--report", action="store_true", help="write the report; a selection goes to artifacts/report/partial"
     )
     group.addoption("--results", metavar="PATH", help="write results.json there, as --results=PATH")

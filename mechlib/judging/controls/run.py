@@ -90,7 +90,7 @@ def _judged(question: ControlQuestion, verdict: Verdict, place: Store) -> list[C
             if place.mode == "fresh" and place.again(question.key):
                 file, anew = checked_anew(question, file, place)
         elif place.mode == "frozen" or not place.controls:
-            cure = f"`pytest -k {question.claim.name}` measures it"
+            cure = f"`pytest --controls -k {question.claim.name}` measures it"
             return [_unmeasured(one, "not measured", f"nothing is filed: {cure}") for one in question.parts]
         else:
             file, new = measured(question, verdict.bounds, place), True
