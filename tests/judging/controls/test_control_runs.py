@@ -357,7 +357,7 @@ def test_frozen_measures_nothing_and_names_the_command(controls):
     filed(controls).unlink()
     found = only(controls(BODY, mode="frozen"))
     assert (found.word, found.evidence) == ("not measured", "")
-    assert "`pytest -k test_it`" in found.message
+    assert "`pytest --controls -k test_it`" in found.message
 
 
 def test_a_changed_claim_is_asked_anew_and_takes_the_file_of_the_old_one(controls):
