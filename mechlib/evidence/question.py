@@ -70,23 +70,24 @@ def accepted(value: Any, where: str) -> Any:
     raise EvidenceRefused(f"{where} is a {type(value).__qualname__}: {cure}; evidence is filed under {ALLOWED}")
 
 
-def _flat(value: Any) -> Iterator[Any]:
+def flat(value: Any) -> Iterator[Any]:
+    """What an argument holds, tuples opened."""
     if type(value) is tuple:
         for entry in value:
-            yield from _flat(entry)
+            yield from flat(entry)
     else:
         yield value
 
 
 def prompts_in(arguments: dict[str, Any]) -> tuple[PromptSet, ...]:
     """Every prompt set among the arguments, in their order."""
-    return tuple(entry for value in arguments.values() for entry in _flat(value) if isinstance(entry, PromptSet))
+    return tuple(entry for value in arguments.values() for entry in flat(value) if isinstance(entry, PromptSet))
 
 
 def refuse_double_dipping(name: str, arguments: dict[str, Any]) -> None:
     """Raises DoubleDipping where parts would be measured on prompts that chose them, said by name or number too."""
     for key, value in arguments.items():
-        seen = chosen_on(*(entry for entry in _flat(value) if not isinstance(entry, PromptSet)))
+        seen = chosen_on(*(entry for entry in flat(value) if not isinstance(entry, PromptSet)))
         for prompts in prompts_in(arguments) if seen else ():
             shared = len(seen & prompts.members)
             if shared:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from mechlib.evidence.question import flat
 from mechlib.parts.circuits import Circuit
 from mechlib.parts.exchange import LAYERS, Notes
 from mechlib.parts.graphs import Graph
@@ -50,7 +51,7 @@ def parts_of(notes: Notes, graph: Graph, sources: Collection[str]) -> tuple[Part
     every_head = frozenset(map(str, all_heads(graph.n_layers, graph.n_heads)))
     for source, parameter, value in notes.asked:
         if source in sources:
-            circuits += [entry for entry in _flat(value) if isinstance(entry, Circuit)]
+            circuits += [entry for entry in flat(value) if isinstance(entry, Circuit)]
             sets.append(frozenset(_heads_in(value)))
             others.update(dict.fromkeys(_by_number(_texts(value, parameter), graph, frozenset())))
     for source, there, taken in notes.taken:
@@ -102,7 +103,7 @@ def _joined(sets: Iterable[frozenset[str]]) -> list[frozenset[str]]:
 
 
 def _heads_in(value: Any) -> Iterator[str]:
-    for entry in _flat(value):
+    for entry in flat(value):
         if isinstance(entry, Head):
             yield str(entry)
         elif isinstance(entry, (Heads, Selection)):
@@ -113,13 +114,5 @@ def _heads_in(value: Any) -> Iterator[str]:
 
 def _texts(value: Any, parameter: str) -> list[str]:
     if parameter in LAYERS:
-        return [f"layer {entry}" for entry in _flat(value) if isinstance(entry, int) and not isinstance(entry, bool)]
-    return [entry for entry in _flat(value) if isinstance(entry, str)]
-
-
-def _flat(value: Any) -> Iterator[Any]:
-    if type(value) is tuple:
-        for entry in value:
-            yield from _flat(entry)
-    else:
-        yield value
+        return [f"layer {entry}" for entry in flat(value) if isinstance(entry, int) and not isinstance(entry, bool)]
+    return [entry for entry in flat(value) if isinstance(entry, str)]
