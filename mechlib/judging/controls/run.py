@@ -31,8 +31,9 @@ from mechlib.verdicts.verdict import Verdict
 if TYPE_CHECKING:
     from mechlib.judging.judge import Attempt
 
-NULLS = {"set of heads", "random circuit"}  # units of evidence that is a null itself
-NULL = "random"  # a column that holds the mean of one
+# Units of evidence that is a null itself, and columns that hold the mean of one, or what is beyond it.
+NULLS = {"set of heads", "random circuit", "circuit with exchanged heads"}
+NULL_COLUMNS = {"random", "other", "beyond direction"}
 
 
 def run_controls(claim: Claim, arguments: dict[str, Any], first: Attempt, place: Store) -> tuple[Control, ...]:
@@ -70,7 +71,7 @@ def run_controls(claim: Claim, arguments: dict[str, Any], first: Attempt, place:
 def _holds_a_null(found: Asked) -> bool:
     units = {use.measurement.unit for use in found.read if use.path in found.sources}
     taken = {name for source, _, names in found.notes.taken if source in found.sources for name in names}
-    return bool(units & NULLS) or NULL in taken
+    return bool(units & NULLS or taken & NULL_COLUMNS)
 
 
 def _no_set(one: Matched) -> Control:

@@ -240,6 +240,26 @@ def null(model: str, heads: Heads, prompts: PromptSet) -> Measurement:
     )
     assert only(controls(body, evidence=held)).word == "by kind"
     body = "assert above_null(effects(model, ioi(160))[chosen(model)], null(model, chosen(model), ioi(160))) >= 0.3"
+    for unit in ("set of heads", "random circuit", "circuit with exchanged heads"):
+        assert only(controls(body, evidence=held.replace("set of heads", unit))).word == "by kind"
+    assert only(controls(body, evidence=held.replace("set of heads", "prompt"))).word != "by kind"
+
+
+@pytest.mark.parametrize("column", ["random", "other", "beyond direction"])
+def test_a_column_that_holds_the_mean_of_other_parts_is_a_null(controls, column):
+    held = (
+        EVIDENCE
+        + f"""
+
+@evidence
+def both(model: str, heads: Heads, prompts: PromptSet) -> Measurement:
+    '''The heads, and the mean of others.'''
+    import numpy as np
+    values = np.array([[.8, .1]] * len(prompts)) + np.linspace(-.01, .01, len(prompts))[:, None]
+    return Measurement(values, [row.fingerprint for row in prompts], columns=("chosen", "{column}"))
+"""
+    )
+    body = f"assert mean(both(model, chosen(model), ioi(160)).less('chosen', '{column}')) >= 0.5"
     assert only(controls(body, evidence=held)).word == "by kind"
 
 
