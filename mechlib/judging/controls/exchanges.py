@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
+import random
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +20,7 @@ from mechlib.parts.circuits import Circuit
 from mechlib.parts.exchange import Exchange
 from mechlib.parts.graphs import Graph
 from mechlib.parts.heads import Heads, all_heads, heads
-from mechlib.parts.matched_sets import matched_sets
+from mechlib.parts.matched_sets import LISTED, matched_sets
 from mechlib.parts.random_circuits import random_circuits
 
 MOST, MORE = 39, 200  # sets of a model that ships; and where these leave it open
@@ -28,7 +32,7 @@ class Matched:
     """The exchanges of one part, each with what it is called in the file.
 
     kind      what the part is exchanged for, in words
-    in_layer  how many of them, the first ones, are in the layer of the one head that is claimed
+    in_layer  how many of them, the first ones, have as many heads in each layer as the heads that are claimed
     """
 
     part: Part
@@ -63,11 +67,8 @@ def more_sets(part: Part) -> int:
 def matched(part: Part, others: Iterable[Part], graph: Graph, n: int, skipped: frozenset[str]) -> Matched:
     """Up to `n` exchanges of a part that leave the `others` of the claim where they are."""
     if part.kind == "heads":
-        held = [head for other in others if other.kind == "heads" for head in heads(" ".join(other.names))]
-        own = heads(" ".join(part.names))
-        sets = matched_sets(own, all_heads(graph.n_layers, graph.n_heads), n, but_not=held)
-        made = tuple((str(found), Exchange(_both_ways(own, found), skipped=skipped)) for found in sets)
-        return Matched(part, sets.matched, made, sets.in_layer)
+        held = heads(" ".join(name for other in others if other.kind == "heads" for name in other.names))
+        return _other_heads(part, all_heads(graph.n_layers, graph.n_heads), held, n, skipped)
     if part.kind == "numbered":
         return Matched(part, "others of the nearest layers", _other_layers(part, graph, n, skipped))
     if part.kind == "layer":
@@ -77,8 +78,39 @@ def matched(part: Part, others: Iterable[Part], graph: Graph, n: int, skipped: f
     return Matched(part, "no other of its kind", ())
 
 
+def _other_heads(part: Part, every: Heads, held: Heads, n: int, skipped: frozenset[str]) -> Matched:
+    """Disjoint sets of its layers, then of the nearest. Of more than half a layer no disjoint set is left: then the
+    sets of its layers that share as few heads with it as they can, for other layers would only tell its layer."""
+    own = heads(" ".join(part.names))
+    found = matched_sets(own, every, n, but_not=held)
+    sets, kind = found.sets, found.matched
+    if len(own) > 1 and not any(_alike(own, other) for other in sets):
+        sets, kind = _overlapping(own, every - held, n), "sets of its layers that share as few heads as they can"
+    made = tuple((str(other), Exchange(_both_ways(own, other), skipped=skipped)) for other in sets)
+    return Matched(part, kind, made, sum(_alike(own, other) for other in sets))
+
+
+def _alike(own: Heads, other: Heads) -> bool:
+    return Counter(head.layer for head in own) == Counter(head.layer for head in other)
+
+
+def _overlapping(own: Heads, among: Heads, n: int) -> tuple[Heads, ...]:
+    """Up to `n` other sets with as many heads in each layer as `own`, those first that share fewest with it."""
+    layers = sorted(Counter(head.layer for head in own).items())
+    ways = [list(itertools.combinations(among.in_layer(layer).members, size)) for layer, size in layers]
+    rng = random.Random(f"sets that overlap {own}")
+    if math.prod(map(len, ways)) <= LISTED:
+        sets = [Heads(tuple(itertools.chain(*way))) for way in itertools.product(*ways)]
+        rng.shuffle(sets)
+    else:
+        sets = [Heads(tuple(itertools.chain(*map(rng.choice, ways)))) for _ in range(LISTED)]
+    others = dict.fromkeys(other for other in sets if other != own)
+    return tuple(sorted(others, key=lambda other: len(set(other) & set(own))))[:n]
+
+
 def _both_ways(own: Heads, other: Heads) -> dict[str, str]:
-    pairs = list(zip(map(str, own), map(str, other), strict=True))
+    """Names in each other's place; heads in both keep theirs."""
+    pairs = list(zip(map(str, own - other), map(str, other - own), strict=True))
     return dict(pairs) | {there: here for here, there in pairs}
 
 

@@ -42,3 +42,39 @@ def test_two_layers_together_and_all_of_a_kind_have_no_other():
 def test_circuits_and_models_that_do_not_ship_are_asked_of_twenty():
     heads, edges = Part("heads", ("1.2",)), Part("circuit", (), (Circuit(("0.3",)),))
     assert [first_sets(heads, True), first_sets(heads, False), first_sets(edges, True)] == [39, 20, 20]
+
+
+def six(*names):
+    return Part("heads", names)
+
+
+def test_of_six_in_a_layer_of_eight_other_sixes_of_that_layer_are_asked():
+    own = {f"0.{head}" for head in range(6)}
+    found = matched(six(*sorted(own)), (), GRAPH, 39, NONE)
+    names = [set(name.split()) for name, _ in found.exchanges]
+    assert (len(names), found.in_layer) == (27, 27)
+    assert all(name.startswith("0.") for one in names for name in one)
+    assert own not in names
+    assert [len(one & own) for one in names] == [4] * 15 + [5] * 12
+
+
+def test_sets_that_overlap_change_places_in_the_heads_that_differ():
+    own = {f"0.{head}" for head in range(6)}
+    for name, exchange in matched(six(*sorted(own)), (), GRAPH, 39, NONE).exchanges:
+        other = set(name.split())
+        assert {exchange.name(head) for head in own} == other
+        assert {exchange.name(head) for head in other} == own
+
+
+def test_where_disjoint_sets_of_the_same_layers_exist_they_come_first_and_are_counted():
+    found = matched(six("0.0", "0.1", "0.2"), (), GRAPH, 39, NONE)
+    assert (len(found.exchanges), found.in_layer) == (39, 10)
+    assert all(name.count("0.") == 3 for name, _ in found.exchanges[:10])
+    assert not any({"0.0", "0.1", "0.2"} & set(name.split()) for name, _ in found.exchanges)
+
+
+def test_heads_that_the_claim_holds_are_in_no_overlapping_set():
+    held = Part("heads", ("0.6",))
+    found = matched(six(*(f"0.{head}" for head in range(5))), (held,), GRAPH, 39, NONE)
+    assert found.in_layer == len(found.exchanges) == 20
+    assert not any("0.6" in name for name, _ in found.exchanges)
