@@ -7,7 +7,7 @@
     | none     | no, a Hub model   | NOT RUN               | NOT RUN |
     | none     | no, a mini        | "mini-0 is incomplete"| error   |
 
-`fresh` measures again and compares; `replace` measures again and files. An answer to a question that was
+`fresh` measures again and compares, of twins a sample where one is asked for; `replace` measures again and files. An answer to a question that was
 edited since (another key, the same readable text) is no answer; measuring takes its file's place.
 """
 
@@ -136,7 +136,8 @@ def plan(question: Question, place: Store) -> Plan:
         return _without_weights(question, place)
     path = question.path(place.folder)
     filed = path.is_file()
-    if filed and not (place.again(question.key) and not _absent(question)):
+    of_twin = any(model.twin is not None for model in question.checkpoints.values())
+    if filed and not (place.again(question.key, of_twin) and not _absent(question)):
         return Plan(question, path, measure=False, filed=True)
     superseded = _superseded(question, place.folder)
     found = Plan(question, path, measure=True, filed=filed, superseded=superseded)

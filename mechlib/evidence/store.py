@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 import time
@@ -44,6 +45,7 @@ class Store:
     record        read where it has the answer and never written to, as exploring reads what claims filed
     notice        said once, before anything is measured
     controls      whether control runs are measured that are not filed; they are dear
+    sample, draw  "fresh" measures one in `sample` of what controls: evidence of twins, control files; which, says `draw`
     """
 
     root: Path
@@ -56,6 +58,8 @@ class Store:
     record: Store | None = None
     notice: str = ""
     controls: bool = True
+    sample: int = 1
+    draw: str = ""
     _settled: set[str] = field(default_factory=set, repr=False)
     _asked: dict[str, Any] = field(default_factory=dict, repr=False)
     _models: dict[str, tuple[checkpoints.Checkpoint, Hashes]] = field(default_factory=dict, repr=False)
@@ -103,12 +107,20 @@ class Store:
 
     # What this run has done already.
 
-    def again(self, key: str) -> bool:
-        """Whether this run still has to measure this key again, in whichever process."""
+    def again(self, key: str, controls: bool = False) -> bool:
+        """Whether this run still has to measure this key again, in whichever process.
+
+        controls  it is evidence of a twin, or a control file: "fresh" measures a sample of these
+        """
         if self.mode not in ("fresh", "replace") or key in self._settled:
+            return False
+        if controls and self.mode == "fresh" and not self._drawn(key):
             return False
         mark = self._lock(key, "settled")
         return not (mark.is_file() and mark.read_text(encoding="utf-8") == self.run)
+
+    def _drawn(self, key: str) -> bool:
+        return int(hashlib.sha256(f"{self.draw} {key}".encode()).hexdigest()[:8], 16) % self.sample == 0
 
     def settle(self, key: str) -> None:
         """Remembers that this run has measured this key."""

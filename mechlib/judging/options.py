@@ -21,6 +21,7 @@ from mechlib.judging.audit.run import Audit
 from mechlib.judging.beginning import choose_bos
 from mechlib.judging.commands.suggestions import CLAIM, files_of, for_keyword, for_path, functions, nearest
 from mechlib.judging.marks import MARKS
+from mechlib.judging.registration.commits import head
 from mechlib.judging.session import Run
 
 STORE = pytest.StashKey[Store]()
@@ -34,6 +35,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("mechlib", "claims and their evidence")
     group.addoption("--frozen", action="store_true", help="judge filed evidence only: measure and file nothing")
     group.addoption("--fresh", action="store_true", help="measure everything again, compare with what is filed")
+    group.addoption(
+        "--sample",
+        metavar="N",
+        type=int,
+        help="with --fresh: of what controls (twins, exchanged parts) measure one file in N, others at each commit",
+    )
     group.addoption("--replace", action="store_true", help="measure everything again, file it instead")
     group.addoption(
         "--register",
@@ -99,6 +106,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if len(chosen) > 1:
         raise pytest.UsageError(f"--{' and --'.join(chosen)} exclude each other")
     _check_registering(config)
+    sample = _sample(config)
     for mark in MARKS:
         known = f"{mark}(reasons): a known outcome of a claim, see mechlib.judging.marks.{mark}"
         config.addinivalue_line("markers", known)
@@ -116,6 +124,8 @@ def pytest_configure(config: pytest.Config) -> None:
         device=config.getoption("device"),
         evidence_dir=root / "artifacts" / ("local" if given else "evidence"),
         controls=not config.getoption("no_controls"),
+        sample=sample,
+        draw=head(root) if sample > 1 else "",
     )
     _choose_device(config.getoption("device"))
     if config.getoption("seed"):
@@ -135,6 +145,15 @@ def pytest_configure(config: pytest.Config) -> None:
             config.option.htmlpath = str(run.folder / "report.html")
             config.option.self_contained_html = True
             config.pluginmanager.register(run.page(), "mechlib-page")
+
+
+def _sample(config: pytest.Config) -> int:
+    found: int | None = config.getoption("sample")
+    if found is not None and not config.getoption("fresh"):
+        raise pytest.UsageError("--sample is for --fresh: `pytest --fresh --sample 4`")
+    if found is not None and found < 1:
+        raise pytest.UsageError(f"--sample {found} measures nothing: one in 1 is all, one in 4 a quarter")
+    return found or 1
 
 
 def _check_registering(config: pytest.Config) -> None:

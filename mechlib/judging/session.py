@@ -196,7 +196,8 @@ class Run:
             former = read_results(self.config.rootpath / "artifacts" / "report" / "results.json")
             terminalreporter.write_line(verdict_table(self.book, former, partial=self.partial))
         shifted, fresh = (self.config.getoption(name) for name in ("seed", "fresh"))
-        said = cautions(self.records, fresh, shifted, self.register.unwritten, audit)
+        sample = self.config.getoption("sample") or 1
+        said = cautions(self.records, fresh, shifted, self.register.unwritten, audit, sample)
         for line in (*said, *told(self.records), *self._write()):
             terminalreporter.write_line(line)
 

@@ -80,3 +80,23 @@ def test_a_folder_that_cannot_be_written_to_needs_no_lock(tmp_path):
     (tmp_path / "artifacts").write_text("a file where the folder should be")
     with Store(tmp_path).lock(QUESTION):
         pass
+
+
+def test_a_sample_is_a_quarter_of_the_keys_and_another_one_for_another_draw(tmp_path):
+    keys = [f"{n:064x}" for n in range(2000)]
+
+    def drawn(draw: str) -> set[str]:
+        store = Store(tmp_path, mode="fresh", sample=4, draw=draw)
+        assert all(store.again(key) for key in keys)  # what no twin is asked
+        return {key for key in keys if store.again(key, controls=True)}
+
+    first, second = drawn("one commit"), drawn("another")
+    assert first == drawn("one commit")
+    assert all(420 <= len(found) <= 580 for found in (first, second))  # 500, and four standard deviations
+    assert 75 <= len(first & second) <= 175  # a sixteenth: the two draws know nothing of each other
+
+
+def test_without_a_sample_and_where_all_is_replaced_every_key_is_measured(tmp_path):
+    keys = [f"{n:064x}" for n in range(200)]
+    for store in (Store(tmp_path, mode="fresh"), Store(tmp_path, mode="replace", sample=4)):
+        assert all(store.again(key, controls=True) for key in keys)

@@ -6,6 +6,8 @@ import html
 import json
 import re
 
+import pytest
+
 from tests.helpers.house import records
 
 CLAIM = """
@@ -153,6 +155,31 @@ def test_fresh_tells_what_is_measured_for_the_first_time_from_what_is_reproduced
     house(more, "--fresh").stdout.fnmatch_lines(
         ["--fresh: 3 of 3 evidence files reproduced; 3 measured for the first time"]
     )
+
+
+def test_of_what_controls_a_sample_is_measured_again_and_of_the_model_everything(house, monkeypatch):
+    monkeypatch.delenv("PYTEST_XDIST_TESTRUNUID", raising=False)  # each call is a run of its own
+    house(SHIFTED + claim() + claim().replace("around(model, 0.8, 0.0, 100)", "shifted(model, 50)").replace("_it", "_2"))
+    rule = "of twins and of control files one in 1000000 is measured, others at each commit"
+    house(None, "--fresh", "--sample", "1000000").stdout.fnmatch_lines(
+        [f"--fresh: 2 of 2 evidence files reproduced; 4 read only: {rule}"]
+    )
+    house(None, "--fresh", "--sample", "1").stdout.fnmatch_lines(["--fresh: 6 of 6 evidence files reproduced"])
+    monkeypatch.setenv("LEVEL", "0.7")
+    assert house(None, "--fresh", "--sample", "1000000").ret == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "refusal"),
+    [
+        (("--sample", "4"), "--sample is for --fresh: `pytest --fresh --sample 4`"),
+        (("--fresh", "--sample", "0"), "--sample 0 measures nothing: one in 1 is all, one in 4 a quarter"),
+    ],
+)
+def test_a_sample_of_nothing_is_refused(house, options, refusal):
+    result = house(claim(), *options)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert f"ERROR: {refusal}" in result.stderr.str()
 
 
 def test_a_shifted_seed_says_what_it_is(house):

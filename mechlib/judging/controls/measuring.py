@@ -16,7 +16,7 @@ from mechlib.judging.controls.outcome import on_the_side, word_of
 from mechlib.judging.controls.question import ControlQuestion
 from mechlib.verdicts.verdict import Bound
 
-ANEW = 2  # sets that --fresh measures again
+ANEW = 2  # sets that --fresh measures again; of circuits, each of which costs a run of the whole graph, one
 
 
 class NotTheSame(AssertionError):
@@ -59,12 +59,14 @@ def _is_open(rows: Sequence[ControlRow], bounds: Sequence[Bound]) -> bool:
 
 
 def checked_anew(question: ControlQuestion, file: ControlFile, place: Store) -> tuple[ControlFile, int]:
-    """The filed values under today's stamps, where two sets, picked by the claim's key, come out as filed.
+    """The filed values under today's stamps, where two sets, picked by the claim's key, come out as filed; of circuits
+    one.
 
     Raises NotTheSame where one does not.
     """
     start = int(question.key[:8], 16)
-    for step in range(min(ANEW, len(file.rows))):
+    anew = 1 if any(one.part.kind == "circuit" for one in question.parts) else min(ANEW, len(file.rows))
+    for step in range(anew):
         old = file.rows[(start + step * (1 + len(file.rows) // 2)) % len(file.rows)]
         one = question.parts[old.part]
         exchanges = dict(one.exchanges) if old.other in dict(one.exchanges) else dict(question.more(one).exchanges)
@@ -78,7 +80,7 @@ def checked_anew(question: ControlQuestion, file: ControlFile, place: Store) -> 
     if today.said != file.said:
         write(question.path, encode(today))
     place.settle(question.key)
-    return today, min(ANEW, len(file.rows))
+    return today, anew
 
 
 def _alike(old: float | None, new: float | None) -> bool:

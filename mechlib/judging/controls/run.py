@@ -88,7 +88,7 @@ def _judged(question: ControlQuestion, verdict: Verdict, place: Store) -> list[C
             file = load(question.path)
             if file.said["key"] != question.key:
                 raise DamagedEvidence(f"{place.shown(question.path)} answers another question: delete it")
-            if place.mode == "fresh" and place.again(question.key):
+            if place.mode == "fresh" and place.again(question.key, controls=True):
                 file, anew = checked_anew(question, file, place)
         elif place.mode == "frozen" or not place.controls:
             cure = f"`pytest --controls -k {question.claim.name}` measures it"

@@ -141,15 +141,21 @@ def _folded(name: str, width: int) -> list[str]:
 
 
 def cautions(
-    records: Sequence[Record], fresh: bool = False, seed: int = 0, unwritten: str = "", audit: bool = False
+    records: Sequence[Record],
+    fresh: bool = False,
+    seed: int = 0,
+    unwritten: str = "",
+    audit: bool = False,
+    sample: int = 1,
 ) -> Iterator[str]:
     """What stands below the table, one line each: what --fresh and --seed came to, and what to beware of.
 
     unwritten  why the register could not be written to; "" where it could
     audit      of a run under --model, which says by itself where nothing could be asked
+    sample     of what controls --fresh measured one file in so many
     """
     if fresh:
-        yield reproduction(records)
+        yield reproduction(records, sample)
     if seed:
         yield (
             f"resampling seed shifted by {seed}: a Monte-Carlo check; no evidence is measured "
@@ -180,7 +186,7 @@ def cautions(
         yield "no claim was judged: " + ", ".join(f"{words[word]} {word}" for word in WORDS if words[word])
 
 
-def reproduction(records: Sequence[Record]) -> str:
+def reproduction(records: Sequence[Record], sample: int = 1) -> str:
     """How many evidence files came out again under --fresh, each counted once; and why others did not."""
     read = {path for record in records for path in (*record.evidence, *record.twin_evidence, *record.control_evidence)}
     again, measured = (sum(getattr(record, name) for record in records) for name in ("reproduced", "measured"))
@@ -189,5 +195,7 @@ def reproduction(records: Sequence[Record]) -> str:
     lines = [f"--fresh: {again} of {again + len(failed)} evidence files reproduced"]
     lines += [f"not {', '.join(sorted(failed))}"] if failed else []
     lines += [f"{measured - again} measured for the first time"] if measured > again else []
-    lines += [f"{len(read) - measured} read only, for the weights are not here"] if len(read) > measured else []
+    drawn = f": of twins and of control files one in {sample} is measured, others at each commit"
+    why = drawn if sample > 1 else ", for the weights are not here"
+    lines += [f"{len(read) - measured} read only{why}"] if len(read) > measured else []
     return "; ".join(lines)

@@ -74,7 +74,7 @@ def controls(tmp_path, monkeypatch):
     build(tmp_path, "", ("mini-0",))
     said: list[str] = []
 
-    def run(body, mode="measure", model="mini-0", evidence=EVIDENCE, layers=4):
+    def run(body, mode="measure", model="mini-0", evidence=EVIDENCE, layers=4, **sampled):
         config = {"n_layer": layers, "n_head": 8}
         (tmp_path / "fixtures" / "mini-0" / "config.json").write_text(json.dumps(config))
         file = tmp_path / "claims" / "test_topic.py"
@@ -82,7 +82,7 @@ def controls(tmp_path, monkeypatch):
         spec = importlib.util.spec_from_file_location("test_topic", file)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        store = Store(tmp_path, mode=mode, say=said.append)
+        store = Store(tmp_path, mode=mode, say=said.append, **sampled)
         judged = Claim(module.test_it)
         with using(store):
             first = attempt(judged, {"model": model})
@@ -207,6 +207,11 @@ def kept(model: str, circuits: tuple[Circuit, ...], prompts: PromptSet) -> Measu
 def test_a_circuit_is_exchanged_for_random_ones_with_its_slices(controls, given):
     found = only(controls(f"assert mean(kept(model, {given}, ioi(160))) >= 0.9", evidence=CIRCUITS))
     assert (found.word, found.kind, found.sets, found.on_the_side) == ("passed", "random circuits on paths", 20, 0)
+
+
+def test_of_a_circuit_one_set_is_measured_anew(controls):
+    controls(body := "assert mean(kept(model, (OWN,), ioi(160))) >= 0.9", evidence=CIRCUITS)
+    assert only(controls(body, "fresh", evidence=CIRCUITS)).reproduced == 1
 
 
 def test_a_claim_that_names_no_part_says_so(controls):
@@ -404,6 +409,12 @@ def test_fresh_measures_two_sets_anew_and_finds_a_forged_value(controls):
     assert "--replace" in found.message
     assert only(controls(BODY, mode="replace")).measured
     assert only(controls(BODY, mode="fresh")).word == "passed"
+
+
+def test_of_a_sample_a_control_file_is_measured_anew_where_it_is_drawn(controls):
+    controls(BODY)
+    assert [only(controls(BODY, "fresh", sample=4, draw=str(n))).reproduced for n in range(12)].count(2) in range(1, 8)
+    assert only(controls(BODY, "fresh", sample=10**9)).reproduced == 0
 
 
 def test_a_damaged_file_is_an_error(controls):
