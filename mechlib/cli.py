@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("paths", nargs="*", metavar="PATH", help="as `pytest` takes them: claims/ioi, or a claim's id")
     plan.add_argument("-k", dest="keyword", metavar="EXPRESSION", help="as `pytest -k` selects claims")
     plan.add_argument("--model", action="append", metavar="NAME_OR_DIR", help="put this model under each claim")
+    plan.add_argument("--controls", action="store_true", help="count control runs that are not filed as well")
     plan.set_defaults(run=_plan)
     export = commands.add_parser("export", help="a task's prompts as plain files, JSON lines and CSV")
     export.add_argument("task", help="addition, ioi or greater_than")
@@ -237,6 +238,7 @@ def _plan(options: argparse.Namespace) -> int:
     root = _said_root()
     selected = [*options.paths, *(["-k", options.keyword] if options.keyword else [])]
     selected += [f"--model={name}" for name in options.model or ()]
+    selected += ["--controls"] if options.controls else []
     try:
         found = planned(root, selected)
     except (NotPlanned, DamagedRegister) as error:

@@ -7,8 +7,9 @@
     | none     | no, a Hub model   | NOT RUN               | NOT RUN |
     | none     | no, a mini        | "mini-0 is incomplete"| error   |
 
-`fresh` measures again and compares, of twins a sample where one is asked for; `replace` measures again and files. An answer to a question that was
-edited since (another key, the same readable text) is no answer; measuring takes its file's place.
+`fresh` measures again and compares, of twins a sample where one is asked for; `replace` measures again and files.
+An answer to a question that was edited since (another key, the same readable text) is no answer; measuring takes its
+file's place.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class Store:
     record        read where it has the answer and never written to, as exploring reads what claims filed
     notice        said once, before anything is measured
     controls      whether control runs are measured that are not filed; they are dear
-    sample, draw  "fresh" measures one in `sample` of what controls: evidence of twins, control files; which, says `draw`
+    sample, draw  of evidence of twins and of control files "fresh" measures one in `sample`; `draw` says which
     """
 
     root: Path

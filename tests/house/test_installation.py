@@ -294,6 +294,15 @@ def test_help_lists_every_target_and_is_the_default():
     assert {"record", "test", "check", "reproduce", "lock", "help"} <= set(targets)
 
 
+@needs_make
+def test_reproduce_draws_a_quarter_of_what_controls_and_takes_all_of_it_where_it_is_told_to(house):
+    def said(*more):
+        return make(house, "-n", "reproduce", *more)
+
+    assert "-m pytest --fresh --sample 4 -n 2 --dist worksteal" in said()
+    assert "-m pytest --fresh --sample 1 -n 0 --dist worksteal" in said("SAMPLE=1", "WORKERS=0")
+
+
 def test_the_makefile_needs_no_more_than_gnu_make_3_81():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert not re.search(

@@ -159,7 +159,8 @@ def test_fresh_tells_what_is_measured_for_the_first_time_from_what_is_reproduced
 
 def test_of_what_controls_a_sample_is_measured_again_and_of_the_model_everything(house, monkeypatch):
     monkeypatch.delenv("PYTEST_XDIST_TESTRUNUID", raising=False)  # each call is a run of its own
-    house(SHIFTED + claim() + claim().replace("around(model, 0.8, 0.0, 100)", "shifted(model, 50)").replace("_it", "_2"))
+    other = claim().replace("around(model, 0.8, 0.0, 100)", "shifted(model, 50)").replace("test_it", "test_other")
+    house(SHIFTED + claim() + other)
     rule = "of twins and of control files one in 1000000 is measured, others at each commit"
     house(None, "--fresh", "--sample", "1000000").stdout.fnmatch_lines(
         [f"--fresh: 2 of 2 evidence files reproduced; 4 read only: {rule}"]

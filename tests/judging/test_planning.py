@@ -113,6 +113,26 @@ def test_a_claim_that_chooses_by_what_is_missing_may_ask_for_more_as_it_does_els
     assert "1 claim may ask for more, once what is missing is there: up to 1 file of the model, as elsewhere" in said
 
 
+OF_HEADS = """
+@evidence
+def of_heads(model: str, heads: Heads, n: int) -> Measurement:
+    '''0.8 for the head 1.3 of a trained model.'''
+    import numpy as np
+    level = 0.8 if "1.3" in map(str, heads) and "@" not in model else 0.1
+    return Measurement(level + np.linspace(-0.1, 0.1, n), units=tuple(f"u{i}" for i in range(n)))
+"""
+
+
+def test_control_runs_that_are_not_filed_are_counted(plan):
+    text = OF_HEADS + claim("assert mean(of_heads(model, heads('1.3'), 100)) >= 0.5")
+    counted = "control runs: 1 part exchanged for up to 39 sets, each of which costs the claim's evidence again"
+    assert "control runs" not in plan(text)[1]  # nobody knows yet whether one is due
+    plan(None, "--no-controls", first="pytest")
+    assert plan(None, "--controls")[1].splitlines()[1:] == [counted]
+    plan(None, first="pytest")
+    assert "control runs" not in plan(None)[1]
+
+
 def test_weights_that_are_not_here_are_said_once_with_what_fetches_them(plan, monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HOME", str(tmp_path / "none"))
     status, said = plan(claim(models='"gpt2-small"'))

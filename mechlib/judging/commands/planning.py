@@ -27,6 +27,9 @@ from mechlib.evidence.lookup import Body, plan, read
 from mechlib.evidence.question import Question, prompts_in
 from mechlib.judging.claim import Claim
 from mechlib.judging.collection import CLAIM, id_of, topic_of
+from mechlib.judging.controls.exchanges import FEW, MOST, RANDOM_CIRCUITS
+from mechlib.judging.controls.run import run_controls
+from mechlib.judging.judge import attempt
 from mechlib.judging.options import STORE
 from mechlib.judging.registration.seeds import seeds_of
 from mechlib.measurement import Measurement
@@ -66,6 +69,8 @@ class Plan:
 
     open_ended  how many claims may ask for more once what is missing is there; `further`, how many evidence files more
                 of the model itself those have that the register knows of the same claims
+    controls    parts that control runs would exchange, and `sets`, for how many sets at first; of claims whose evidence
+                is filed
     """
 
     asked: dict[str, Asked] = field(default_factory=dict)
@@ -73,6 +78,8 @@ class Plan:
     measuring: int = 0
     open_ended: int = 0
     further: int = 0
+    controls: int = 0
+    sets: int = 0
 
     def of(self, *states: State) -> list[Asked]:
         """The questions in these states, each once, in the order in which they are asked."""
@@ -126,9 +133,19 @@ class Planner:
         self.plan.asked |= {one.name: one for one in asked}
         self.plan.claims += 1
         self.plan.measuring += any(one.state in ("missing", "changed") for one in asked)
+        if ended == "done" and store.controls:
+            self._controls(claim, arguments, store)
         if ended == "open":
             self.plan.open_ended += 1
             self.plan.further += max(0, self.elsewhere.get(name, 0) - own)
+
+    def _controls(self, claim: Claim, arguments: dict[str, Any], store: Store) -> None:
+        """Counts the sets of a control run that judging would measure. The store is frozen: none is measured."""
+        with using(store):
+            found = run_controls(claim, arguments, attempt(claim, arguments), store)
+        missing = [control for control in found if control.word == "not measured"]
+        self.plan.controls += len(missing)
+        self.plan.sets += sum(FEW if control.kind == RANDOM_CIRCUITS else MOST for control in missing)
 
 
 def _call(claim: Claim, arguments: dict[str, Any], store: Store, asked: list[Asked], gates_open: bool) -> str:
@@ -190,6 +207,9 @@ def told(found: Plan, root: Path, folder: Path) -> Iterator[str]:
         yield from _table([("to be measured", "rows", "seconds", "kB", "why"), *(_cells(row, room) for row in rows)])
         yield _sum(rows)
         yield "seconds and kB: the median of the same function's, as logged and filed; forward passes are not known"
+    if found.controls:
+        exchanged = f"{_of(found.controls, 'part')} exchanged for up to {found.sets} sets"
+        yield f"control runs: {exchanged}, each of which costs the claim's evidence again"
     if found.open_ended:
         elsewhere = f": up to {_of(found.further, 'file')} of the model, as elsewhere" if found.further else ""
         yield f"{_of(found.open_ended, 'claim')} may ask for more, once what is missing is there{elsewhere}"

@@ -25,6 +25,7 @@ from mechlib.parts.random_circuits import random_circuits
 
 MOST, MORE = 39, 200  # sets of a model that ships; and where these leave it open
 FEW = 20  # of a model that does not ship, and of circuits, where each set costs a run of the whole graph
+RANDOM_CIRCUITS = "random circuits on paths"
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def matched(part: Part, others: Iterable[Part], graph: Graph, n: int, skipped: f
     if part.kind == "layer":
         return Matched(part, "heads of the nearest layers", _other_rows(part, graph, n, skipped))
     if part.kind == "circuit":
-        return Matched(part, "random circuits on paths", _random(part, graph, n, skipped))
+        return Matched(part, RANDOM_CIRCUITS, _random(part, graph, n, skipped))
     return Matched(part, "no other of its kind", ())
 
 
