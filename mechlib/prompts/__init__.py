@@ -1,13 +1,13 @@
 """Prompts: frozen rows, and the tasks that make them, one a file, over the words of `world`."""
 
 from mechlib.prompts.addition import addition, increment, partners, subtraction
-from mechlib.prompts.greater_than import greater_than
+from mechlib.prompts.greater_than import greater_than, on_one_side
 from mechlib.prompts.induction import induction, repeats
 from mechlib.prompts.ioi import ioi
 from mechlib.prompts.planted import planted
 from mechlib.prompts.promptset import SPLITS, Prompt, PromptSet, Split
 
 __all__ = [
-    "SPLITS", "Prompt", "PromptSet", "Split", "addition", "greater_than", "increment", "induction", "ioi", "partners",
-    "planted", "repeats", "subtraction",
+    "SPLITS", "Prompt", "PromptSet", "Split", "addition", "greater_than", "increment", "induction", "ioi",
+    "on_one_side", "partners", "planted", "repeats", "subtraction",
 ]  # fmt: skip

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import functools
 import random
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final, Literal, get_args
 
@@ -92,6 +93,29 @@ def greater_than(
     chosen = {"corrupt": corrupt if split != "reference" else "", "style": style}
     said = tuple((key, value) for key, value in chosen.items() if value not in ("", "world"))
     return PromptSet("greater_than", split, tuple(rows), (*said, ("seed", seed)))
+
+
+def on_one_side(prompts: PromptSet) -> PromptSet:
+    """The same texts, each with answer and distractor of another row, both above its own start or neither.
+
+        oh well The battle lasted from the year 12 73 to the year 12 -> 41, not 22
+
+    What tells years above the start from others says nothing of such a pair; what prefers late years to early ones says
+    as much of it as of the row's own. So a claim about the start is held against these (docs/STATISTICS.md, R31).
+
+    Raises ValueError where no other row has such a pair.
+    """
+    rows = prompts.rows
+    moved = tuple(_moved(row, (*rows[number + 1 :], *rows[:number])) for number, row in enumerate(rows))
+    return replace(prompts, rows=moved, settings=(*prompts.settings, ("pairs", "on one side")))
+
+
+def _moved(row: Prompt, others: Sequence[Prompt]) -> Prompt:
+    start = int(row.label("year"))
+    for other in others:
+        if (int(other.answer) > start) == (int(other.distractor) > start):
+            return replace(row, answer=other.answer, distractor=other.distractor)
+    raise ValueError(f"no other row has two years on one side of {start}: ask for more prompts")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from mechlib.prompts import world
-from mechlib.prompts.greater_than import greater_than
+from mechlib.prompts.greater_than import greater_than, on_one_side
 from mechlib.prompts.promptset import Prompt
 from tests.helpers.asked import pinned
 
@@ -207,6 +207,26 @@ def test_the_prompts_are_the_same_on_every_machine_and_python():
 def test_bad_input_is_named(asked, wanted):
     with pytest.raises(ValueError, match=wanted):
         greater_than(**asked)
+
+
+def test_another_pair_on_one_side_of_the_start_is_as_far_apart_and_says_nothing_of_it():
+    prompts = greater_than(160, seed=2)
+    moved = on_one_side(prompts)
+    theirs = {(row.answer, row.distractor) for row in prompts}
+    sides = []
+    for before, after in zip(prompts, moved, strict=True):
+        assert (after.clean, after.corrupted, after.factors) == (before.clean, before.corrupted, before.factors)
+        assert (after.answer, after.distractor) in theirs
+        high, low, start = int(after.answer), int(after.distractor), int(after.label("year"))
+        assert low < high and (low > start or high <= start)
+        sides.append(low > start)
+    assert 0.3 < np.mean(sides) < 0.7
+    assert moved.fingerprint != prompts.fingerprint
+
+
+def test_where_all_pairs_stand_around_the_start_it_is_refused():
+    with pytest.raises(ValueError, match="no other row has two years on one side of"):
+        on_one_side(greater_than(1))
 
 
 # Against prompts that others published
