@@ -90,6 +90,16 @@ def test_what_is_not_the_model_is_not_equivalent(change, decides):
     assert verdict.word == "REFUTED" and decides in refuting
 
 
+@pytest.mark.parametrize(("off", "word"), [(1.0, "SUPPORTED"), (0.01, "INCONCLUSIVE")])
+def test_equivalence_names_a_circuit_that_it_is_seen_to_tell_from_the_model(off, word):
+    model = model_scores()
+    noise = draws(2).normal(0, 0.1, 400)
+    other = scores(model=model, circuit=model + off * draws(3).normal(size=400))
+    verdict = every(equivalence(scores(model=model, circuit=model + noise), beside=other)).held_against((("<=", 1),))
+    assert verdict.word == word
+    assert [control.word for control in verdict.controls] == ["passed" if word == "SUPPORTED" else "weak"]
+
+
 def test_equivalence_is_about_a_probability_and_not_about_the_mean_difference():
     """The mean difference is zero here, and yet the circuit is behind on nine prompts of ten."""
     model, behind = model_scores(), np.tile([0.9] + [-0.1] * 9, 40)

@@ -22,6 +22,7 @@ import numpy as np
 
 from mechlib.measurement import CIRCUIT, MODEL, WITHOUT, Measurement
 from mechlib.statistics.assembly import identity, sources_of, with_sources
+from mechlib.statistics.beside import Others, named
 from mechlib.statistics.circuits.dependence import distance_correlation
 from mechlib.statistics.circuits.nulls import exceeding
 from mechlib.statistics.circuits.units import size, times
@@ -35,13 +36,16 @@ from mechlib.statistics.means import mean, proportion, ratio
 SAME = 1e-4  # of the model's mean score: what two ways to compute one number may differ by
 
 
-def equivalence(scores: Measurement, ahead: float = 0.1, apart: float = 0.1, across: str | None = None) -> Family:
+def equivalence(
+    scores: Measurement, ahead: float = 0.1, apart: float = 0.1, across: str | None = None, *, beside: Others = None
+) -> Family:
     """How far circuit and model are from being the same, in units of the margins: `every(...) <= 1` claims equivalence.
 
     scores  columns "model" and "circuit", in the unit of the metric
     ahead   margin of the first member, "which is ahead": |P(D > 0) + P(D = 0) / 2 - 1/2|, D circuit less model
     apart   margin of the second, "how far apart": mean |D| as a share of the model's mean score
     across  as in `mean`
+    beside  the same scores of a circuit that must be seen to differ: a smaller one, or one of other heads
 
     Differences of up to 1e-4 of the model's mean score are ties: arithmetic, not the circuit. Both intervals hold
     together. The first is without its sign, so that it is below 1 exactly if the signed one lies within -1 and 1.
@@ -63,7 +67,10 @@ def equivalence(scores: Measurement, ahead: float = 0.1, apart: float = 0.1, acr
         size(times(lead.widened(2), 1 / (2 * ahead), "which is ahead", of)),
         times(distance.widened(2), 1 / apart, "how far apart", of),
     )
-    return _family(members, of, scores)
+    alone = _family(members, of, scores)
+    made = named(alone, scores, lambda other: equivalence(other, ahead, apart, across), beside=beside)
+    assert isinstance(made, Family)
+    return made
 
 
 def independence(scores: Measurement, across: str | None = None) -> Family:
