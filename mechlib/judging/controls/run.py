@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 # Units of evidence that is a null itself, and columns that hold the mean of one, or what is beyond it.
 NULLS = {"set of heads", "random circuit", "circuit with exchanged heads"}
-NULL_COLUMNS = {"random", "other", "beyond direction"}
+NULL_COLUMNS = {"random", "other", "beyond direction", "beyond heads"}
 
 
 def run_controls(claim: Claim, arguments: dict[str, Any], first: Attempt, place: Store) -> tuple[Control, ...]:
