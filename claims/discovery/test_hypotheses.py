@@ -1,7 +1,7 @@
 """Discovery: what tests of circuits as hypotheses say where the answer is known.
 
 The tests are those of Shi et al. 2024 (arXiv:2410.13032). What they must say of the whole model, of no edge, of the
-planted circuit, with an edge less or an idle edge more is tested in tests/lab/circuits/; here stand the two that a
+planted circuit, with an edge less or an idle edge more is tested in tests/lab/circuits/; here stands the one that a
 circuit fails though it is right. Terms, intervals and limits of the topic: `measurements.py`.
 """
 
@@ -17,7 +17,6 @@ from mechlib import (
     TooFew,
     equivalence,
     every,
-    independence,
     partial_necessity,
     proportion,
     refuted,
@@ -80,23 +79,6 @@ def answers(kind: str, prompts: PromptSet, recipe: int = PLANTED_RECIPE) -> Meas
     return Measurement(rows, embeddings(kind, recipe), "embedding", tuple(found), of="passes (1), fails (-1)")
 
 
-@evidence
-def independent(
-    kind: str, how: str, prompts: PromptSet, reference: PromptSet | None, recipe: int = PLANTED_RECIPE
-) -> Measurement:
-    """The same of independence, for the planted circuit; and by how many logits the model's own score varies."""
-    import numpy as np
-
-    from mechlib.lab import circuit_scores, load
-
-    rows = []
-    for name in embeddings(kind, recipe):
-        scores = circuit_scores(load(name), prompts, Circuit(plan(name).edges), how, reference, without=True)
-        rows.append((passes(independence, "<=", 0.2, scores), np.ptp(scores["model"].array)))
-    columns = ("planted", "range")
-    return Measurement(rows, embeddings(kind, recipe), "embedding", columns, of="passes (1), fails (-1)")
-
-
 # Circuits as hypotheses: the answers that are known, by the margins and levels of circuits/.
 
 
@@ -124,25 +106,3 @@ def test_a_planted_circuit_passes(kind, test):
     objects, .71 for the adder).
     """
     assert proportion(judged(kind)[f"planted-{test}"].equal_to(1)) >= 0.83
-
-
-@pytest.mark.parametrize("how", ("counterfactual", "mean"))
-@pytest.mark.parametrize("kind", KINDS)
-@refuted(
-    {
-        "induction-counterfactual": "fails in all: the .003 logits by which both scores vary go together (.98)",
-        "adder-counterfactual": "undecided in all: with the corrupted prompt the intervals reach past .2",
-        "adder-mean": "undecided in all: with the mean the intervals reach past .2",
-    }
-)
-def test_what_a_planted_circuit_leaves_out_is_independent(kind, how):
-    """The planted circuit passes independence in at least 83 % of embeddings.
-
-    Source: expected of any circuit that is right; Shi et al. 2024, arXiv:2410.13032, for the question. Expected
-    to fail for induction with the corrupted prompt's activations: how sharply heads look depends on places, which are
-    the same in both, and moves both scores alike by three thousandths of a logit (rank correlation .98); and to stay
-    undecided for the adder, with the mean too.
-    """
-    reference = planted(f"planted-{kind}", 50, "reference") if how == "mean" else None
-    found = independent(kind, how, planted(f"planted-{kind}", 400), reference)
-    assert proportion(found["planted"].equal_to(1)) >= 0.83

@@ -105,6 +105,27 @@ def test_gradients_at_the_clean_prompt_do_not_see_backups_and_integrated_ones_do
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(
+    ("kind", "method", "seen"),
+    [
+        ("induction", "EAP", 2),  # three, by which the induction head finds its place, score 3 %
+        ("ioi", "EAP", 2),  # those from the name mover on
+        ("adder", "EAP", 6),  # both edges by which operands are found score 4 %
+        ("induction", "EAP-IG", 5),
+        ("ioi", "EAP-IG", 8),  # what the name mover reads as values scores 1 %
+        ("adder", "EAP-IG", 8),
+    ],
+)
+def test_a_threshold_on_scores_sees_all_planted_edges_of_two_kinds_by_integrated_gradients_alone(
+    kind, method, seen, seed
+):
+    """Heads that look at one place only are nearly flat at the clean prompt; alone each edge loses 45 % and more."""
+    planted_edges = known(kind, seed).edges
+    assert {"induction": 5, "ioi": 9, "adder": 8}[kind] == len(planted_edges)
+    assert sum(sizes(kind, seed, method)[edge] >= 0.05 for edge in planted_edges) == seen
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("kind", [*KINDS, "backup"])
 def test_integrated_gradients_see_a_tenth_more_of_the_planted_edges(kind, seed):
     edges = known(kind, seed).edges
