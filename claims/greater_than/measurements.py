@@ -9,8 +9,9 @@ restore most on discovery prompts, which have other nouns and centuries; to choo
 cutoff less that of one below it is used, both equally far from it.
 
 Intervals are across 16 nouns: behaviour on 320 prompts in which every start from 11 to 98 stands three or four times,
-the inside on the first 160 of them, filed as means of nouns. A gate stands before every claim about the inside of one
-network. That all heads together restore everything is no claim: whatever reaches the last position comes through them.
+the inside on the first 160 of them, or on 160 of another draw where a claim was restated, filed as means of nouns. A
+gate stands before every claim about the inside of one network. That all heads together restore everything is no claim:
+whatever reaches the last position comes through them.
 Limits: nouns, centuries and years are all words of training, which draws years evenly, so that nothing here is about
 pairs never seen; the metric saturates, as years above a start are nearly certain, so that shares restored and shares
 lost need not agree; starts fall on nouns by chance, so that where high starts decide an interval across nouns is wide
@@ -26,6 +27,7 @@ from mechlib.prompts import greater_than
 
 ASKED = greater_than()
 INSIDE = greater_than(160)
+AGAIN = greater_than(160, seed=2)  # another draw, for what was restated
 
 
 # Evidence of several files: behaviour for each prompt, the inside for each noun.
