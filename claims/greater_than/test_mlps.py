@@ -26,8 +26,8 @@ def by_way_of_mlps(model: str, prompts: PromptSet) -> Measurement:
     network = load(model)
     mlps = {"mlps": [where for name, where in layers(network).items() if name.startswith("mlp")]}
     found, lost = (measure(network, prompts, mlps) for measure in (difference_restored, difference_lost))
-    heads = lost.less("total", "mlps").array
-    return by_noun(found.with_columns({"heads": heads, "beyond heads": found["mlps"].array - heads}))
+    own, heads, whole = found["mlps"].array, lost.less("total", "mlps").array, found["total"].array
+    return by_noun(found.with_columns({"mlps": own, "heads": heads, "beyond heads": own - heads, "total": whole}))
 
 
 def mlps_less_heads(model: str, prompts: PromptSet) -> Measurement:
