@@ -21,6 +21,7 @@ from typing import Any, ParamSpec
 
 from mechlib.evidence import files
 from mechlib.evidence.code_hash import EVIDENCE, EvidenceRefused, check, source_of
+from mechlib.evidence.files import InstrumentRefused
 from mechlib.evidence.lookup import Body, EvidenceUse
 from mechlib.evidence.measuring import answer
 from mechlib.evidence.question import Question, accepted, ask, prompts_in, refuse_double_dipping
@@ -40,6 +41,8 @@ def evidence(function: Callable[P, Measurement]) -> Callable[P, Measurement]:
     float, str, Head, Heads, Selection (received as plain Heads), Circuit (without its history), PromptSet, and
     tuples of these. The function returns a Measurement, one value or one small vector for each unit; it comes back
     with `.prompts` and `.source`, its values rounded to six significant digits whether it was measured now or read.
+
+    An instrument that refuses a twin has answered: what it says is filed, and raised as InstrumentRefused ever after.
 
     Raises EvidenceRefused, naming the cure, for a function whose meaning its source does not show.
     """
@@ -77,6 +80,8 @@ def _read(body: Body, question: Question, place: Store) -> Measurement:
     reading = _answers[-1](body, question, place)
     for collected in _collectors:
         collected.append(reading)
+    if reading.refused:
+        raise InstrumentRefused(reading.refused)
     if not _is_for_choosing(question):
         note_arguments(reading.path, question.arguments)
     return reading.measurement

@@ -10,12 +10,17 @@ to six significant digits: what is judged is what is filed.
 Where units are the prompts of a set, in its order, rows hold the values alone. Names, clusters and labels of the set's
 rows stand once, in prompts/<first digits of its fingerprint>.jsonl (mechlib.evidence.prompt_files): what the statistics
 know of a prompt is no part of what was measured on it.
+
+Where an instrument refuses a twin, its refusal is the answer: the first line holds it, and there are no rows.
+
+    {"schema": 2, "question": ..., "refused": "no head: name at least one", "raised": "EmptySelection", "rows": 0, ...}
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +33,29 @@ from mechlib.measurement import Measurement
 from mechlib.prompts.promptset import PromptSet
 
 BY_PROMPT = "by prompt"  # clusters that are the prompts' own
+REFUSED, RAISED = "refused", "raised"  # in a first line: what an instrument said, and the name of the error
+
+
+class InstrumentRefused(ValueError):
+    """What an instrument said of a twin that it cannot measure, now or when it was filed."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An instrument's refusal: what it said, and the name of the error that it raised."""
+
+    said: str
+    raised: str
+
+
+def encode_refusal(provenance: dict[str, Any], refusal: Refusal) -> bytes:
+    """The bytes of a file that holds a refusal in its first line, and no rows."""
+    return sealed({"schema": SCHEMA, **provenance, REFUSED: refusal.said, RAISED: refusal.raised, "rows": 0}, ())
+
+
+def refusal_in(first: Mapping[str, Any]) -> Refusal | None:
+    """The refusal that a first line holds; None where something was measured."""
+    return Refusal(first[REFUSED], first[RAISED]) if REFUSED in first else None
 
 
 def encode(provenance: dict[str, Any], measurement: Measurement, prompts: Iterable[PromptSet] = ()) -> bytes:
@@ -101,6 +129,8 @@ def decode(
     given   sets of prompts by the name that they are filed under; others are read below the evidence in `folder`
     """
     first, body = opened(data, name)
+    if refusal_in(first):  # what nobody estimates from: `@evidence` raises what it says
+        return first, Measurement(np.ones(1), ("network",), "network", (REFUSED,), yes_no=True, of=REFUSED)
     prompts = first.get(PROMPTS)
     rows = None
     if prompts and given and prompts in given:

@@ -54,6 +54,7 @@ class EvidenceUse:
     change     what made a filed answer obsolete; "" where nothing was replaced
     replaced   the measurement that this one took the place of, where it could still be read
     provenance the first line of the file
+    refused    what an instrument said of a twin that it cannot measure; "" where there are values
     picks      what in the function finds the largest of several, each with the reason why it chooses no part
     """
 
@@ -71,6 +72,7 @@ class EvidenceUse:
     replaced: Measurement | None = field(default=None, repr=False)
     provenance: dict[str, Any] = field(default_factory=dict, repr=False)
     picks: tuple[tuple[str, str], ...] = ()
+    refused: str = ""
 
 
 @dataclass(frozen=True)
@@ -217,6 +219,7 @@ def read(found: Plan, body: Body, place: Store) -> EvidenceUse:
         older=differing,
         provenance=first,
         picks=body.picks,
+        refused=first.get(files.REFUSED, ""),
         seconds=time.perf_counter() - started,
     )
 

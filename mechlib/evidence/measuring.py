@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from mechlib import checkpoints
+from mechlib.checkpoints.checkpoint import TWINS
 from mechlib.evidence import files, sealed
 from mechlib.evidence.code_hash import EvidenceRefused
 from mechlib.evidence.lookup import Body, EvidenceUse, NoEvidence, Plan, load, plan, read
@@ -28,6 +31,7 @@ from mechlib.evidence.store import Store
 from mechlib.measurement import Measurement
 from mechlib.parts.blinding import in_plain_sight
 
+NOTHING_CHANGED = "NothingChanged"  # of mechlib.lab.hooks, which evidence does not import
 ABSOLUTE, RELATIVE, FLIPPED = 1e-4, 1e-3, 0.01
 
 
@@ -79,9 +83,9 @@ def _measure(body: Body, found: Plan, place: Store) -> EvidenceUse:
     stamp = body.stamp  # before measuring, in which time an instrument may be edited
     started = time.perf_counter()
     with measuring_now(question, place), in_plain_sight():
-        measured = body.call(**question.arguments)
+        measured = _answered(body, question)
     seconds = time.perf_counter() - started
-    if not isinstance(measured, Measurement):
+    if not isinstance(measured, (Measurement, files.Refusal)):
         kind = type(measured).__name__
         raise TypeError(f"{question.name} returned a {kind}: return a Measurement, one value a unit and never a mean")
     old = _old(path, found)
@@ -91,7 +95,10 @@ def _measure(body: Body, found: Plan, place: Store) -> EvidenceUse:
         change, old, verb = "", None, "reproduced"
     with _filing(question, place, path, "was measured and is lost"):
         said = provenance(question, file_stamp(place.folder, stamp))
-        data = files.encode(said, measured, question.sets.values())
+        if isinstance(measured, files.Refusal):
+            data = files.encode_refusal(said, measured)
+        else:
+            data = files.encode(said, measured, question.sets.values())
         if not path.is_file() or path.read_bytes() != data:
             sealed.write(path, data)
         for obsolete in found.superseded:
@@ -101,6 +108,29 @@ def _measure(body: Body, found: Plan, place: Store) -> EvidenceUse:
     place.say(f"{verb} {place.shown(path)} after {seconds:.1f} s")
     use = read(replace(found, filed=True), body, place)
     return replace(use, measured=True, reproduced=comparing, seconds=seconds, change=change, replaced=old)
+
+
+def _answered(body: Body, question: Question) -> Any:
+    """What the body returns; of a twin also what an instrument refuses, for that is an answer: it cannot be asked."""
+    try:
+        return body.call(**question.arguments)
+    except Exception as error:
+        if question.model.partition("@")[2] not in TWINS or not _is_refusal(error):
+            raise
+        return files.Refusal(str(error), type(error).__name__)
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether an instrument said so itself, in a line of its own; a model that is not there whole is none of these."""
+    of_models = type(error).__module__.startswith(checkpoints.__name__)
+    kind = (isinstance(error, ValueError) and not of_models) or type(error).__name__ == NOTHING_CHANGED
+    return kind and raised_by_mechlib(error)
+
+
+def raised_by_mechlib(error: Exception) -> bool:
+    """Whether a `raise` of this package ended in the error, and not what broke inside or outside of it."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return Path(last.filename).is_relative_to(Path(__file__).parents[1]) and (last.line or "").startswith("raise ")
 
 
 @contextmanager
@@ -130,9 +160,14 @@ def _old(path: Path, found: Plan) -> Measurement | None:
     return None
 
 
-def _reproduced(question: Question, place: Store, path: Path, new: Measurement) -> Measurement:
+def _reproduced(
+    question: Question, place: Store, path: Path, new: Measurement | files.Refusal
+) -> Measurement | files.Refusal:
     """The filed values under today's description, so that no judged number moves; NotReproduced where they differ."""
-    old = load(place, path, question)[1]
+    first, old = load(place, path, question)
+    refusal = files.refusal_in(first)
+    if refusal is not None or isinstance(new, files.Refusal):
+        return _refused_again(question, refusal, new)
     new = files.decode(files.encode({}, new, question.sets.values()), path.name, given=question.sets)[1]
     found = difference(old, new)
     if found:
@@ -140,6 +175,18 @@ def _reproduced(question: Question, place: Store, path: Path, new: Measurement) 
             f"{question.name} is not reproduced: {found}; `{question.again} --replace` files the new values"
         )
     return replace(new, values=old.values)
+
+
+def _refused_again(question: Question, old: files.Refusal | None, new: Measurement | files.Refusal) -> files.Refusal:
+    """The filed refusal: numbers in what it says may differ in the last digit."""
+    was, now = (
+        f"refused ({one.raised}: {one.said})" if isinstance(one, files.Refusal) else "measured" for one in (old, new)
+    )
+    if old is None or not isinstance(new, files.Refusal) or old.raised != new.raised:
+        raise NotReproduced(
+            f"{question.name} is not reproduced: it was {was}, and is {now}; `{question.again} --replace` files that"
+        )
+    return old
 
 
 def difference(old: Measurement, new: Measurement) -> str:

@@ -6,7 +6,6 @@ import time
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from types import CodeType
 from typing import Any, cast
 
@@ -15,6 +14,7 @@ import pytest
 from mechlib.checkpoints.checkpoint import NotPublished, UnknownModel
 from mechlib.evidence import EvidenceUse, NoEvidence, uses
 from mechlib.evidence.decorator import current
+from mechlib.evidence.measuring import raised_by_mechlib
 from mechlib.figures.show import Shown, collecting_figures, entry
 from mechlib.judging.choices import named
 from mechlib.judging.claim import Claim
@@ -129,9 +129,7 @@ def _asked_by(claim: Claim, asked_in: tuple[CodeType, int] | None) -> bool:
 def _told(error: Exception) -> tuple[str, str]:
     """The line of an error, and its traceback: none for what mechlib refuses itself, in a line with the cure."""
     line = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    ours = Path(last.filename).is_relative_to(Path(__file__).parents[1]) and (last.line or "").startswith("raise ")
-    if ours and type(error) is not AssertionError:
+    if raised_by_mechlib(error) and type(error) is not AssertionError:
         return line, ""
     frames = error.__traceback__.tb_next if error.__traceback__ else None  # without the call above
     return f"{type(error).__name__}: {line}", "".join(traceback.format_exception(type(error), error, frames))

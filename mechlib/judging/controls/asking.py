@@ -10,6 +10,7 @@ from typing import Any
 from mechlib.evidence import EvidenceUse, uses
 from mechlib.evidence.decorator import answered_by
 from mechlib.evidence.lookup import Body
+from mechlib.evidence.measuring import NOTHING_CHANGED
 from mechlib.evidence.question import Question
 from mechlib.evidence.store import Store
 from mechlib.figures.show import Shown, collecting_figures
@@ -24,8 +25,6 @@ from mechlib.parts.exchange import Exchange, Notes, exchanging, noting
 from mechlib.parts.heads import EmptySelection
 from mechlib.statistics import RatioRefused, TooFew
 from mechlib.verdicts.verdict import Inconclusive, JudgementInProgress, Refuted, judging
-
-NOTHING_CHANGED = "NothingChanged"  # of mechlib.lab.hooks, which judging does not import
 
 
 class NothingExchanged(ValueError):
