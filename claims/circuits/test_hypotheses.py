@@ -2,8 +2,8 @@
 
 A circuit is judged as a hypothesis on confirmation prompts: is it equivalent to the network (Shi et al. 2024,
 arXiv:2410.13032). That nothing outside is a backup for what is inside (Wang et al. 2022, arXiv:2211.00593) is not
-asked: without half of a circuit next to nothing is left of either, whichever half it is. Whether these tests say the
-truth where it is known is asked in tests/lab/circuits/, and where they do not in the topic of discovery. Terms,
+asked: half of a circuit takes most of it from the network too, and a backup would not show. Whether these tests say
+the truth where it is known is asked in tests/lab/circuits/, and where they do not in the topic of discovery. Terms,
 intervals and limits of the topic: `measurements.py`.
 """
 
