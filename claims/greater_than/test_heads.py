@@ -120,6 +120,12 @@ def test_the_strongest_carrier_looks_at_the_start(model):
 
 
 @pytest.mark.parametrize("model", MINIS)
+@open_question(
+    {
+        "mini-2": "0.246, from 0.186 to 0.306",
+        "mini-4": "0.306, from 0.279 to 0.333",
+    }
+)
 def test_after_the_first_layer_the_end_holds_more_than_any_word_between(model):
     """The residual stream at the last word after the first layer restores at least 0.3 of the difference, and at none
     of the three words between it and the start.
