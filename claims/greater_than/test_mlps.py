@@ -9,7 +9,7 @@ import pytest
 
 from claims.greater_than.measurements import AGAIN, ASKED, scores, written_by_kind
 from claims.models import MINIS
-from mechlib import Measurement, PromptSet, mean, ratio, requires, show
+from mechlib import Measurement, PromptSet, mean, open_question, ratio, requires, show
 from mechlib.evidence import evidence
 from mechlib.figures import by_column
 from mechlib.prompts import greater_than, on_one_side
@@ -41,6 +41,7 @@ def mlps_less_heads(model: str, prompts: PromptSet) -> Measurement:
 
 @pytest.mark.parametrize("corrupt", ["lowest", "lower"])
 @pytest.mark.parametrize("model", MINIS)
+@open_question({"mini-2-lowest": "0.344, from 0.291 to 0.396", "mini-2-lower": "0.359, from 0.299 to 0.42"})
 def test_more_of_it_comes_by_way_of_the_mlps_than_past_them(model, corrupt):
     """All MLPs, with every head as after the corrupted prompt, restore at least 30 % of the difference more than all
     heads do with every MLP as after the corrupted prompt.
