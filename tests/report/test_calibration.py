@@ -26,7 +26,7 @@ ROW = {
     "coverage": [0.951, 0.944, 0.9575], "false_at_least": [0.024, 0.0195, 0.0292], "refused_at_least": 0.0,
     "false_at_most": [0.025, 0.0204, 0.0303], "refused_at_most": 0.25, "outside": "", "why": "",
 }  # fmt: skip
-OUTSIDE = ROW | {"name": "normal & n = 8", "outside": "covers less", "why": "too few"}
+OUTSIDE = ROW | {"worlds": 1000, "name": "normal & n = 8", "outside": "covers less", "why": "too few"}
 PLANNED = {
     "branch": "mean: units", "name": "normal, n = 88", "worlds": 4000, "supported": [0.801, 0.7883, 0.8133],
     "refused": 0.0, "outside": "", "why": "",
@@ -60,7 +60,8 @@ def test_the_page_shows_each_cell_with_its_limits_and_what_was_refused(tmp_path:
     filed(tmp_path)
     text = page(tmp_path)
     for wanted in (
-        "How often is this record wrong?", "4,000 in each row", "normal &amp; n = 20", "95.1 [94.4, 95.8]",
+        "How often is this record wrong?", "4,000 in each row that does not say otherwise",
+        "normal &amp; n = 8 (of 1,000 worlds)", "normal &amp; n = 20", "95.1 [94.4, 95.8]",
         "2.5 [2.0, 3.0]", "0 / 25", "the same prompts: refused as double dipping in 200 of 200 worlds",
         "other prompts: SUPPORTED in 2.0 [0.5, 5.0] % of 200 worlds", "1 row lies outside of what is promised",
         '<span class="flag">OUTSIDE</span> covers less: too few', "80.1 [78.8, 81.3]",

@@ -52,10 +52,11 @@ def calibration(root: Path) -> Calibration | None:
         return None
     try:
         filed = json.loads(path.read_text(encoding="utf-8"))
-        cells = tuple(_cell(cell) for cell in filed["cells"])
-        power = tuple(_planned(cell) for cell in filed["power"])
+        worlds = int(filed["worlds"])
+        cells = tuple(_cell(cell) | _fewer(cell, worlds) for cell in filed["cells"])
+        power = tuple(_planned(cell) | _fewer(cell, worlds) for cell in filed["power"])
         chosen = tuple(_chosen(entry) for entry in filed["chosen"])
-        return Calibration(int(filed["worlds"]), filed["statistics"] != statistics_version(), cells, power, chosen)
+        return Calibration(worlds, filed["statistics"] != statistics_version(), cells, power, chosen)
     except (KeyError, TypeError, ValueError) as error:
         return Calibration(problem=f"{FILE} is of another form ({type(error).__name__}): run `make calibrate`")
 
@@ -77,6 +78,11 @@ def _cell(cell: dict[str, Any]) -> dict[str, str]:
 def _planned(cell: dict[str, Any]) -> dict[str, str]:
     said = {name: cell[name] for name in ("branch", "name", "outside", "why")}
     return said | {"supported": _percent(cell["supported"])}
+
+
+def _fewer(cell: dict[str, Any], worlds: int) -> dict[str, str]:
+    """How many worlds a row is of, where they are not as many as in the others."""
+    return {"worlds": "" if cell["worlds"] == worlds else f"of {cell['worlds']:,} worlds"}
 
 
 def _chosen(entry: dict[str, Any]) -> dict[str, str]:
