@@ -29,7 +29,7 @@ ROW = {
 OUTSIDE = ROW | {"worlds": 1000, "name": "normal & n = 8", "outside": "covers less", "why": "too few"}
 PLANNED = {
     "branch": "mean: units", "name": "normal, n = 88", "worlds": 4000, "supported": [0.801, 0.7883, 0.8133],
-    "refused": 0.0, "outside": "", "why": "",
+    "refused": 0.0, "outside": "", "why": "only where it is outside",
 }  # fmt: skip
 CHOSEN = [
     {"on": "the same prompts", "worlds": 200, "refused": 200, "supported": 0, "covered": 0, "limits": None},
@@ -68,6 +68,7 @@ def test_the_page_shows_each_cell_with_its_limits_and_what_was_refused(tmp_path:
     ):  # fmt: skip
         assert wanted in text
     assert "STALE" not in text
+    assert "only where it is outside" not in text
 
 
 def test_worlds_of_other_statistics_are_said_to_be_stale(tmp_path: Path) -> None:
