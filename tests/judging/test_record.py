@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mechlib.judging.registration.words import EVIDENCE_FIRST, EXPLORATORY, SEEN
 from mechlib.verdicts.controlled import UNCONTROLLED
 from tests.helpers.judged import judged
 
@@ -17,6 +18,8 @@ resource = pytest.importorskip("resource", reason="processor time of children is
 pytestmark = pytest.mark.xdist_group("record")
 ROOT = Path(__file__).resolve().parents[2]
 CLAIM = "test_three_heads_carry_twenty_logits"
+FORETOLD = re.compile(r"\b(predict(?!ions stay)\w*|foretold|foreseen|as expected)\b", re.IGNORECASE)
+NO_PREDICTION = (SEEN, EXPLORATORY, EVIDENCE_FIRST)  # words of claims whose answer somebody could have known (R35)
 
 
 @pytest.fixture
@@ -103,9 +106,28 @@ def unsound(readme: str, records: list[dict]) -> list[str]:
     for point, names in headlines(readme).items():
         found += [] if names else [f"{point}: rests on no claim"]
         for name in names:
-            those = [record for record in records if record["id"].partition("[")[0] == name]
+            those = of_claim(name, records)
             found += [] if those else [f"{point}: {name} is no claim"]
             found += [f"{point}: {one['id']} is {UNCONTROLLED}" for one in those if UNCONTROLLED in one["flags"]]
+    return found
+
+
+def of_claim(name: str, records: list[dict]) -> list[dict]:
+    return [record for record in records if record["id"].partition("[")[0] == name]
+
+
+def no_predictions(readme: str, records: list[dict]) -> list[str]:
+    """Paragraphs and points that speak of a prediction, and rest on no claim or on one that was none."""
+    found = []
+    for point in re.split(r"\n\n|(?m:^\* )", readme):
+        said = FORETOLD.search(re.sub(r"<!--.*?-->", "", point, flags=re.DOTALL))
+        if said is None:
+            continue
+        where = f"{' '.join(point.split())[:60]}: {said.group()!r}"
+        names = [name for rests in re.findall(r"<!-- rests on:(.*?)-->", point, re.DOTALL) for name in rests.split()]
+        found += [] if names else [f"{where} rests on no claim"]
+        for one in (one for name in names for one in of_claim(name, records)):
+            found += [f"{where}: {one['id']} is {one['registration']}"] if one["registration"] in NO_PREDICTION else []
     return found
 
 
@@ -126,6 +148,24 @@ def test_a_headline_that_rests_on_nothing_or_on_what_is_uncontrolled_is_found():
         found = unsound(f"## What it says today\n\n* **One.**\n{rests}\n{two}\n\n## A claim\n\n* none", records)
         assert found.pop().endswith(f"b.test_two is {UNCONTROLLED}")
         assert len(found) == bool(fault) and all(one.endswith(str(fault)) for one in found)
+
+
+def test_what_the_readme_calls_predicted_was_registered_or_claimed_before_anybody_could_know(whole):
+    assert no_predictions((ROOT / "README.md").read_text(encoding="utf-8"), whole[1]) == []
+
+
+def test_a_prediction_that_rests_on_prompts_seen_is_found():
+    words = {"a.test_one": "REGISTERED", "a.test_two": SEEN, "a.test_three": EXPLORATORY, "a.test_four": EVIDENCE_FIRST}
+    records = [{"id": f"{name}[mini-0]", "registration": word} for name, word in words.items()]
+    for name, word in words.items():
+        readme = (
+            f"# A\n\n* **One.** As predicted.\n  <!-- rests on: {name} -->\n* **Two.**\n\nRefuted predictions stay."
+        )
+        wanted = [] if word == "REGISTERED" else [f"{name}[mini-0] is {word}"]
+        assert [one.rpartition(": ")[2] for one in no_predictions(readme, records)] == wanted
+    (said,) = no_predictions("## What\n\nThis was foreseen.\n\n<!-- rests on: a.test_one -->", records)
+    assert said == "This was foreseen.: 'foreseen' rests on no claim"
+    assert no_predictions("None. <!-- rests on: a.test_two_that_was_predicted -->", records) == []
 
 
 def test_a_number_does_not_depend_on_what_is_judged_beside_it(whole, tmp_path):

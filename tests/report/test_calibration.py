@@ -17,13 +17,19 @@ from tests.helpers.sample_record import sample
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
-from calibration import Cell, cells, counted  # type: ignore[import-not-found]  # noqa: E402
+from calibration import counted  # type: ignore[import-not-found]  # noqa: E402
+from calibration_cells import NOTHING, SYMMETRIC, Cell, cells, units  # type: ignore[import-not-found]  # noqa: E402
 from nulls_chosen import SELECTIONS, chosen_and_judged  # type: ignore[import-not-found]  # noqa: E402
 
 ROW = {
     "branch": "mean: units", "name": "normal & n = 20", "promise": "93.5 to 97 %", "worlds": 4000, "refused": 0.0,
     "coverage": [0.951, 0.944, 0.9575], "false_at_least": [0.024, 0.0195, 0.0292], "refused_at_least": 0.0,
-    "false_at_most": [0.025, 0.0204, 0.0303], "refused_at_most": 0.25,
+    "false_at_most": [0.025, 0.0204, 0.0303], "refused_at_most": 0.25, "outside": "", "why": "",
+}  # fmt: skip
+OUTSIDE = ROW | {"worlds": 1000, "name": "normal & n = 8", "outside": "covers less", "why": "too few"}
+PLANNED = {
+    "branch": "mean: units", "name": "normal, n = 88", "worlds": 4000, "supported": [0.801, 0.7883, 0.8133],
+    "refused": 0.0, "outside": "", "why": "only where it is outside",
 }  # fmt: skip
 CHOSEN = [
     {"on": "the same prompts", "worlds": 200, "refused": 200, "supported": 0, "covered": 0, "limits": None},
@@ -34,7 +40,13 @@ CHOSEN = [
 def filed(root: Path, **changed: object) -> Path:
     path = root / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
-    made = {"statistics": statistics_version(), "worlds": 4000, "cells": [ROW], "chosen": CHOSEN}
+    made = {
+        "statistics": statistics_version(),
+        "worlds": 4000,
+        "cells": [ROW, OUTSIDE],
+        "power": [PLANNED],
+        "chosen": CHOSEN,
+    }
     path.write_text(json.dumps(made | changed), encoding="utf-8")
     return path
 
@@ -48,12 +60,15 @@ def test_the_page_shows_each_cell_with_its_limits_and_what_was_refused(tmp_path:
     filed(tmp_path)
     text = page(tmp_path)
     for wanted in (
-        "How often is this record wrong?", "4,000 in each row", "normal &amp; n = 20", "95.1 [94.4, 95.8]",
+        "How often is this record wrong?", "4,000 in each row that does not say otherwise",
+        "normal &amp; n = 8 (of 1,000 worlds)", "normal &amp; n = 20", "95.1 [94.4, 95.8]",
         "2.5 [2.0, 3.0]", "0 / 25", "the same prompts: refused as double dipping in 200 of 200 worlds",
-        "other prompts: SUPPORTED in 2.0 [0.5, 5.0] % of 200 worlds",
+        "other prompts: SUPPORTED in 2.0 [0.5, 5.0] % of 200 worlds", "1 row lies outside of what is promised",
+        '<span class="flag">OUTSIDE</span> covers less: too few', "80.1 [78.8, 81.3]",
     ):  # fmt: skip
         assert wanted in text
     assert "STALE" not in text
+    assert "only where it is outside" not in text
 
 
 def test_worlds_of_other_statistics_are_said_to_be_stale(tmp_path: Path) -> None:
@@ -73,8 +88,10 @@ def test_the_committed_table_is_read_and_has_every_cell() -> None:
     found = calibration(ROOT)
     assert found is not None
     assert not found.problem
-    assert found.worlds >= 1000
-    assert {(row["branch"], row["name"]) for row in found.cells} <= {(cell.branch, cell.name) for cell in cells()}
+    assert found.worlds >= 4000
+    every = [(row["branch"], row["name"]) for row in (*found.cells, *found.power)]
+    assert every == [(cell.branch, cell.name) for cell in cells()]
+    assert [row["name"] for row in (*found.cells, *found.power) if row["outside"] and not row["why"]] == []
     assert [entry["on"] for entry in found.chosen] == list(SELECTIONS)
 
 
@@ -89,7 +106,7 @@ def test_what_is_counted_is_what_happened() -> None:
     """Means that are right, then a half too high: no interval covers, and "at least" is always supported falsely."""
     values = np.linspace(-1, 1, 50)
     units = [str(row) for row in range(50)]
-    right = Cell("", "", "", lambda rng: (mean(Measurement(values, units)), 0.0))
+    right = Cell("", "", SYMMETRIC, lambda rng: (mean(Measurement(values, units)), 0.0))
     wrong = replace(right, world=lambda rng: (mean(Measurement(values + 0.5, units)), 0.0))
     few = replace(right, world=lambda rng: (mean(Measurement(values[:3], units[:3])), 0.0))
     assert counted(right, 3)["coverage"][0] == 1
@@ -98,6 +115,23 @@ def test_what_is_counted_is_what_happened() -> None:
     assert (counted(few, 3)["refused"], counted(few, 3)["coverage"]) == (1, None)
     with pytest.raises(TooFew):
         few.world(np.random.default_rng())
+
+
+def test_what_is_outside_of_a_promise_is_told_from_what_chance_does() -> None:
+    values, unit = np.linspace(-1, 1, 50), [str(row) for row in range(50)]
+    wrong = Cell("", "", SYMMETRIC, lambda rng: (mean(Measurement(values + rng.choice([-0.5, 0, 0], 1), unit)), 0.0))
+    assert counted(wrong, 6)["outside"] == ""  # four of six cover, which one in twenty might be
+    assert counted(wrong, 60)["outside"] == "covers less, false “at most”"
+    assert counted(replace(wrong, promise=NOTHING), 60)["outside"] == ""
+
+
+def test_a_planned_sample_is_held_against_a_bound_as_far_off_as_it_is_planned_for() -> None:
+    """(1.96 + .84) standard errors are supported in four of five worlds, one in one of five."""
+    cell = Cell("", "", NOTHING, units("normal", 50), distance=2.8 / np.sqrt(50))
+    assert counted(cell, 300)["supported"][1] < 0.8 < counted(cell, 300)["supported"][2]
+    assert counted(cell, 300)["outside"] == ""
+    assert counted(replace(cell, distance=1 / np.sqrt(50)), 300)["outside"] == "fewer"
+    assert counted(replace(cell, distance=6 / np.sqrt(50)), 300)["outside"] == "more"
 
 
 @pytest.mark.parametrize("how", SELECTIONS)

@@ -26,6 +26,7 @@ from mechlib.judging.claim import Claim
 from mechlib.judging.collection import CLAIM, id_of
 from mechlib.judging.registration.claimed import identity
 from mechlib.judging.registration.commits import head
+from mechlib.judging.registration.designs import DesignRefused, check_design, rows_known
 from mechlib.judging.registration.seeds import seeds_of
 from mechlib.judging.registration.unmeasured import Unmeasured, absorbing
 from mechlib.measurement import Measurement
@@ -166,13 +167,21 @@ def ask(claim: Claim, arguments: dict[str, Any], store: Store) -> Asked:
         except (NoEvidence, IncompleteModel):
             missing = True  # the weights are elsewhere
         (asked.missing if missing else asked.filed).append(question)
-        return EvidenceUse(question.function, question.model, "", "", cast(Measurement, Unmeasured()))
+        unknown = Unmeasured(rows_known(body, question, place))
+        return EvidenceUse(question.function, question.model, "", "", cast(Measurement, unknown))
 
-    with using(store), judging(claim.chained, gates_open=True), answered_by(note), absorbing(claim.function):
+    with (
+        using(store),
+        judging(claim.chained, gates_open=True),
+        answered_by(note),
+        absorbing(claim.function, check_design),
+    ):
         try:
             claim.function(**arguments)
         except (NoEvidence, NotPublished) as error:
             raise NotRegistered(f"what it chooses by cannot be measured here: {error}") from None
+        except DesignRefused as refusal:
+            raise NotRegistered(str(refusal)) from None
         except Exception as error:
             if not asked.filed and not asked.missing:
                 raise NotRegistered(f"it ends with {type(error).__name__}: {error}") from None

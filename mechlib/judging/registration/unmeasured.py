@@ -8,13 +8,16 @@ without numbers (a loop over heads that are yet to be chosen) ends the call ther
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FunctionType, GeneratorType, ModuleType
 from typing import Any
 
 from mechlib.evidence.code_hash import EVIDENCE
 from mechlib.judging.registration.claimed import nested
+from mechlib.prompts.promptset import PromptSet
+
+Check = Callable[[str, Sequence[Any], Mapping[str, Any]], None]
 
 
 class Unknown(Exception):
@@ -22,12 +25,18 @@ class Unknown(Exception):
 
 
 class Unmeasured:
-    """In the place of a Measurement, an estimate, a verdict or a selection that is not known yet."""
+    """In the place of a Measurement, an estimate, a verdict or a selection that is not known yet.
+
+    known_rows  the prompts that its rows will be; None where that is not certain
+    """
+
+    def __init__(self, known_rows: PromptSet | None = None) -> None:
+        self.known_rows = known_rows
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return self
+        return Unmeasured() if name == "stratum" else self  # only that takes rows away
 
     def _same(self, *_: object, **__: object) -> Unmeasured:
         return self
@@ -45,15 +54,18 @@ class Unmeasured:
 
 
 @contextmanager
-def absorbing(function: FunctionType) -> Iterator[None]:
-    """Inside, what a claim and its helpers call of mechlib gives Unmeasured where it is given that."""
+def absorbing(function: FunctionType, check: Check) -> Iterator[None]:
+    """Inside, what a claim and its helpers call of mechlib gives Unmeasured where it is given that.
+
+    check  is told the name and the arguments of each such call, and raises where it can only fail
+    """
     changed: list[tuple[dict[str, Any], str, Any]] = []
     try:
         for namespace in _namespaces(function):
             for name, value in list(namespace.items()):
                 if _is_instrument(value):
                     changed.append((namespace, name, value))
-                    namespace[name] = _absorbing(value)
+                    namespace[name] = _absorbing(value, check)
         yield
     finally:
         for namespace, name, value in changed:
@@ -71,11 +83,12 @@ def _is_instrument(value: object) -> bool:
     return known and module.startswith("mechlib.") and not hasattr(value, EVIDENCE)
 
 
-def _absorbing(instrument: Callable[..., Any]) -> Callable[..., Any]:
+def _absorbing(instrument: Callable[..., Any], check: Check) -> Callable[..., Any]:
     @functools.wraps(instrument)
     def called(*given: Any, **named: Any) -> Any:
         given = tuple(list(one) if isinstance(one, GeneratorType) else one for one in given)
         if any(map(_is_unknown, (*given, *named.values()))):
+            check(getattr(instrument, "__name__", ""), given, named)
             return Unmeasured()
         return instrument(*given, **named)
 

@@ -18,14 +18,22 @@ class Calibration:
     """Rows of the table, as texts.
 
     stale    whether the statistics are others by now than those that were simulated
+    cells    ways to draw units, the truth on the bound; `outside` what of it exact limits place outside of the promise
+    power    planned samples: how often they support what is there
     problem  why the file could not be read; "" where it could
     """
 
     worlds: int = 0
     stale: bool = False
     cells: tuple[dict[str, str], ...] = ()
+    power: tuple[dict[str, str], ...] = ()
     chosen: tuple[dict[str, str], ...] = ()
     problem: str = ""
+
+    @property
+    def outside(self) -> int:
+        """How many cells lie outside of what is promised of them."""
+        return sum(bool(cell["outside"]) for cell in self.cells)
 
 
 def statistics_version() -> str:
@@ -44,9 +52,11 @@ def calibration(root: Path) -> Calibration | None:
         return None
     try:
         filed = json.loads(path.read_text(encoding="utf-8"))
-        cells = tuple(_cell(cell) for cell in filed["cells"])
+        worlds = int(filed["worlds"])
+        cells = tuple(_cell(cell) | _fewer(cell, worlds) for cell in filed["cells"])
+        power = tuple(_planned(cell) | _fewer(cell, worlds) for cell in filed["power"])
         chosen = tuple(_chosen(entry) for entry in filed["chosen"])
-        return Calibration(int(filed["worlds"]), filed["statistics"] != statistics_version(), cells, chosen)
+        return Calibration(worlds, filed["statistics"] != statistics_version(), cells, power, chosen)
     except (KeyError, TypeError, ValueError) as error:
         return Calibration(problem=f"{FILE} is of another form ({type(error).__name__}): run `make calibrate`")
 
@@ -60,7 +70,19 @@ def _cell(cell: dict[str, Any]) -> dict[str, str]:
         "at_least": _percent(cell["false_at_least"]),
         "at_most": _percent(cell["false_at_most"]),
         "refused": f"{100 * cell['refused_at_least']:.0f} / {100 * cell['refused_at_most']:.0f}",
+        "outside": cell["outside"],
+        "why": cell["why"],
     }
+
+
+def _planned(cell: dict[str, Any]) -> dict[str, str]:
+    said = {name: cell[name] for name in ("branch", "name", "outside", "why")}
+    return said | {"supported": _percent(cell["supported"])}
+
+
+def _fewer(cell: dict[str, Any], worlds: int) -> dict[str, str]:
+    """How many worlds a row is of, where they are not as many as in the others."""
+    return {"worlds": "" if cell["worlds"] == worlds else f"of {cell['worlds']:,} worlds"}
 
 
 def _chosen(entry: dict[str, Any]) -> dict[str, str]:

@@ -104,14 +104,15 @@ def test_an_evidence_function_that_is_edited_after_a_void_is_shown_with_the_void
 
 
 def test_a_control_that_is_removed_after_a_void_is_shown_with_the_void(committed):
-    """What is claimed is all that is handed to the estimate, a control included."""
-    held = "\n\ndef held(measured, control=None):\n    return mean(measured)\n"
-    asserted = 'held(scored(model, letters(), 0.8)["value"], control=scored("mini-1", letters(), 0.8)["first"])'
-    committed.registered(ONE.replace('mean(scored(model, letters(), 0.8)["value"])', asserted) + held)
-    committed.measured()
-    record = again(committed, ', control=scored("mini-1", letters(), 0.8)["first"]', "")
-    assert record["registration"] == "EXPLORATORY"
-    assert record["history"][-1] == "not as registered: the compared expression changed"
+    measured, other = (f'scored(model, letters(), 0.8)["{column}"]' for column in ("value", "first"))
+    committed.registered(ONE.replace(f"mean({measured})", f"mean({measured}, control={other})"))
+    assert committed.measured()[ID]["verdict"] == "VOID"  # of the other the same is true
+    record = again(committed, f", control={other}", "")
+    assert (record["verdict"], record["registration"]) == ("SUPPORTED", "EXPLORATORY")
+    assert record["history"] == [
+        "the compared expression changed after evidence (it was VOID at >= 0.50)",
+        "not as registered: the compared expression changed",
+    ]
 
 
 def test_a_mark_that_was_announced_and_is_taken_away_is_shown(committed):
