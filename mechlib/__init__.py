@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from mechlib.parts.random_sets import random_sets as random_sets
     from mechlib.prompts.promptset import Prompt as Prompt
     from mechlib.prompts.promptset import PromptSet as PromptSet
+    from mechlib.prompts.shuffled import shuffled_answers as shuffled_answers
+    from mechlib.prompts.shuffled import shuffled_distractors as shuffled_distractors
     from mechlib.prompts.shuffled import shuffled_pairs as shuffled_pairs
     from mechlib.statistics import TooFew as TooFew
     from mechlib.statistics import above as above

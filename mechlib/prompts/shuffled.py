@@ -1,8 +1,9 @@
-"""Prompts with the corrupted text of another: what a claim about pairs, not about any two texts, is compared with."""
+"""Prompts with the corrupted text, or the answer, of another: what a claim about this pair, this answer, is held against."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 from mechlib.prompts.promptset import Prompt, PromptSet
 
@@ -32,3 +33,53 @@ def _paired(row: Prompt, others: list[Prompt], cluster: str) -> Prompt:
             return replace(row, corrupted=other.corrupted, distractor=other.distractor)
     where = f"of cluster {cluster!r}" if cluster else "of the set"
     raise ValueError(f"no other corrupted text {where} fits {row.clean!r}: every one is right with the same answer")
+
+
+def shuffled_answers(prompts: PromptSet, seed: int = 0) -> PromptSet:
+    """The same texts and distractors, each with the answer of another row of its cluster.
+
+    No row gets its own answer, its distractor or a word of its text. Within a cluster answers only change places: what
+    is written towards words whatever the text says is written towards these as much, on average, as towards the right
+    ones. `seed` says by how many rows they are shifted first.
+
+    Raises ValueError where a row has no answer, or no exchange gives it another one.
+    """
+    return _shuffled(prompts, "answer", seed)
+
+
+def shuffled_distractors(prompts: PromptSet, seed: int = 0) -> PromptSet:
+    """The same texts and answers, each with the distractor of another row of its cluster: see `shuffled_answers`."""
+    return _shuffled(prompts, "distractor", seed)
+
+
+def _shuffled(prompts: PromptSet, which: Literal["answer", "distractor"], seed: int) -> PromptSet:
+    given: dict[int, str] = {}
+    for cluster in dict.fromkeys(row.cluster for row in prompts):
+        own = [number for number, row in enumerate(prompts) if row.cluster == cluster]
+        shift = 1 + seed % max(1, len(own) - 1)
+        words = [getattr(prompts.rows[number], which) for number in own]
+        given |= {number: words[(place + shift) % len(own)] for place, number in enumerate(own)}
+        for number in own:
+            if not _fits(prompts.rows[number], given[number]):
+                _exchange(prompts, given, number, own, which)
+    rows = tuple(
+        replace(row, answer=given[number]) if which == "answer" else replace(row, distractor=given[number])
+        for number, row in enumerate(prompts)
+    )
+    return replace(prompts, rows=rows, settings=(*prompts.settings, (f"{which}s shuffled", seed)))
+
+
+def _exchange(prompts: PromptSet, given: dict[int, str], number: int, own: list[int], which: str) -> None:
+    """Gives a row the word of the first other one where both then have one that fits."""
+    row = prompts.rows[number]
+    for other in own:
+        if _fits(row, given[other]) and _fits(prompts.rows[other], given[number]):
+            given[number], given[other] = given[other], given[number]
+            return
+    where = f"of cluster {row.cluster!r}" if row.cluster else "of the set"
+    raise ValueError(f"no other {which} {where} fits {row.clean!r}: give more prompts, with more than one {which}")
+
+
+def _fits(row: Prompt, word: str) -> bool:
+    """Whether a word is neither right nor wrong in this row, and not said in it."""
+    return word not in ("", row.answer, row.distractor) and word not in row.clean.split()

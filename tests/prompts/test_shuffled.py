@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from mechlib.prompts import addition, ioi
-from mechlib.prompts.shuffled import shuffled_pairs
+from mechlib.prompts import addition, induction, ioi
+from mechlib.prompts.shuffled import shuffled_answers, shuffled_distractors, shuffled_pairs
 
 
 @pytest.mark.parametrize("prompts", [ioi(64), addition(60)], ids=["ioi", "addition"])
@@ -34,3 +34,45 @@ def test_where_no_pair_can_be_made_it_is_refused():
         shuffled_pairs(replace(addition(4), rows=tuple(replace(row, corrupted="") for row in rows)))
     with pytest.raises(ValueError, match="no other corrupted text"):
         shuffled_pairs(addition(4).take(1))
+
+
+SETS = pytest.mark.parametrize("prompts", [ioi(), ioi(160), addition(300), induction(200)], ids=repr)
+WORDS = pytest.mark.parametrize(
+    ("shuffled", "which"), [(shuffled_answers, "answer"), (shuffled_distractors, "distractor")]
+)
+
+
+@SETS
+@WORDS
+def test_each_text_gets_a_word_that_is_neither_right_nor_wrong_nor_said_in_it(prompts, shuffled, which):
+    found = shuffled(prompts)
+    for before, after in zip(prompts, found, strict=True):
+        word = getattr(after, which)
+        assert word not in (before.answer, before.distractor)
+        assert word not in before.clean.split()
+        assert replace(after, **{which: getattr(before, which)}) == before
+    assert found.fingerprint != prompts.fingerprint
+    assert repr(found) != repr(prompts)
+
+
+@SETS
+@WORDS
+def test_what_is_written_whatever_the_text_says_is_not_told_from_it(prompts, shuffled, which):
+    """Within a cluster words only change places: the mean over rows of any value of the words alone is the same."""
+    before, after = (Counter((row.cluster, getattr(row, which)) for row in one) for one in (prompts, shuffled(prompts)))
+    assert before == after
+
+
+def test_another_seed_gives_other_answers():
+    first, second = shuffled_answers(addition(60)), shuffled_answers(addition(60), seed=1)
+    assert sum(one.answer != other.answer for one, other in zip(first, second, strict=True)) > 50
+
+
+def test_where_no_other_answer_is_to_be_had_it_is_refused():
+    rows = tuple(replace(row, answer="seven") for row in addition(4))
+    with pytest.raises(ValueError, match="no other answer of the set fits"):
+        shuffled_answers(replace(addition(4), rows=rows))
+    with pytest.raises(ValueError, match="no other answer of cluster"):
+        shuffled_answers(ioi(4))
+    with pytest.raises(ValueError, match="no other distractor"):
+        shuffled_distractors(replace(addition(4), rows=tuple(replace(row, distractor="") for row in addition(4))))

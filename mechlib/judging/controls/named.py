@@ -64,6 +64,22 @@ def parts_of(notes: Notes, graph: Graph, sources: Collection[str]) -> tuple[Part
     return (*found, *_of_circuits(circuits), *others)
 
 
+def held_against_all(notes: Notes, source: str, members: Collection[str], graph: Graph) -> frozenset[str]:
+    """The columns of a difference, both sides, where it holds one part against every other of its kind; else none.
+
+    Of the evidence at `source` the claim takes one part that goes by its layer and, apart from it, all others that go
+    by that name, which are the `members` of the comparison; others may stand among these, and nothing else is taken.
+    """
+    takes = sorted({taken for one, _, taken in notes.taken if one == source}, key=len)
+    if len(takes) != 2 or len(takes[0]) != 1:
+        return frozenset()
+    (own,), others = takes
+    match = _NUMBERED.fullmatch(own)
+    kind = {f"{match[1]} {layer}" for layer in range(graph.n_layers)} if match else set()
+    whole = {own} < kind <= {own, *others} and own not in others and set(members) == set(others)
+    return frozenset({own, *others}) if whole else frozenset()
+
+
 def _of_heads(names: frozenset[str], graph: Graph) -> Part:
     own = heads(" ".join(names))
     kind: Kind = "layer" if len(own) == graph.n_heads > 1 and len({head.layer for head in own}) == 1 else "heads"

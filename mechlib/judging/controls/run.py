@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from mechlib.judging.controls.asking import Asked, NothingExchanged, asked
 from mechlib.judging.controls.exchanges import Matched, first_sets, graph_of, matched
 from mechlib.judging.controls.files import ControlFile, ControlRow, load
 from mechlib.judging.controls.measuring import NotTheSame, checked_anew, measured
-from mechlib.judging.controls.named import parts_of
+from mechlib.judging.controls.named import held_against_all, parts_of
 from mechlib.judging.controls.outcome import (
     ONE_IN_TWENTY,
     margin,
@@ -24,6 +25,7 @@ from mechlib.judging.controls.outcome import (
     word_of,
 )
 from mechlib.judging.controls.question import ControlQuestion, control_question, skipped_by
+from mechlib.parts.graphs import Graph
 from mechlib.verdicts.controls import Control
 from mechlib.verdicts.presence import claims_presence
 from mechlib.verdicts.verdict import Verdict
@@ -62,7 +64,10 @@ def run_controls(claim: Claim, arguments: dict[str, Any], first: Attempt, place:
         for part in parts
     ]
     askable = tuple(one for one in ways if smallest(len(one.exchanges)) <= ONE_IN_TWENTY)
-    controls = [_no_set(one) for one in ways if one not in askable]
+    compared = _against_every_other(claim, verdict, found, graph)
+    controls = [
+        _every_other(one) if compared.issuperset(one.part.names) else _no_set(one) for one in ways if one not in askable
+    ]
     if askable:
         controls += _judged(control_question(claim, arguments, askable, parts, graph, found, place), verdict, place)
     return tuple(controls)
@@ -72,6 +77,20 @@ def _holds_a_null(found: Asked) -> bool:
     units = {use.measurement.unit for use in found.read if use.path in found.sources}
     taken = {name for source, _, names in found.notes.taken if source in found.sources for name in names}
     return bool(units & NULLS or taken & NULL_COLUMNS)
+
+
+def _against_every_other(claim: Claim, verdict: Verdict, found: Asked, graph: Graph) -> frozenset[str]:
+    """What the assert compares, where it is one part with every other of its kind; nothing is left to exchange then."""
+    calls = [node.func for node in ast.walk(claim.comparison) if isinstance(node, ast.Call)]
+    sources = verdict.estimate.to_dict()["sources"]
+    if verdict.kind != "every" or len(sources) != 1 or "difference" not in map(ast.unparse, calls):
+        return frozenset()
+    return held_against_all(found.notes, sources[0], [member.estimate.name for member in verdict.members], graph)
+
+
+def _every_other(one: Matched) -> Control:
+    said = "the estimate holds it against every other of its kind"
+    return Control("every other of its kind", str(one.part), word="by kind", message=said)
 
 
 def _no_set(one: Matched) -> Control:

@@ -156,6 +156,76 @@ def test_a_layer_of_four_has_no_control(controls):
     assert not list(controls.folder.glob("controls/**/*.jsonl"))
 
 
+LAYERED = (
+    EVIDENCE
+    + """
+
+@evidence
+def without(model: str, prompts: PromptSet) -> Measurement:
+    '''What is left without each MLP: the first is needed most. The heads of all later layers stand beside them.'''
+    import numpy as np
+    columns = [*(f"mlp {layer}" for layer in range(4)), "later heads", "intact"]
+    values = np.array([[.1, .7, .8, .9, .6, 1.0]] * len(prompts)) + np.linspace(-.01, .01, len(prompts))[:, None]
+    return Measurement(values, [row.fingerprint for row in prompts], columns=columns)
+
+
+@evidence
+def again(model: str, prompts: PromptSet) -> Measurement:
+    '''Another measurement of one column.'''
+    import numpy as np
+    return Measurement(np.linspace(0, .1, len(prompts)), [row.fingerprint for row in prompts], columns=["mlp 0"])
+"""
+)
+OTHERS = "['mlp 1', 'mlp 2', 'mlp 3']"
+
+
+@pytest.mark.parametrize("others", [OTHERS, "['mlp 3', 'later heads', 'mlp 2', 'mlp 1']"])
+def test_a_part_that_is_held_against_every_other_of_its_kind_leaves_nothing_to_exchange(controls, others):
+    body = f"left = without(model, ioi(160))\n    assert every(difference(left[{others}], left['mlp 0'])) >= 0.3"
+    found = controls(body, evidence=LAYERED)
+    assert {(one.word, one.kind) for one in found} == {("by kind", "every other of its kind")}
+    assert len(found) == (3 if "later heads" in others else 2)
+    assert "mlp 0" in {one.part for one in found}
+
+
+@pytest.mark.parametrize(
+    "compared",
+    [
+        "every(difference(left[['mlp 1', 'mlp 2']], left['mlp 0'])) >= 0.3",  # of three others two
+        "some(difference(left[['mlp 1', 'mlp 2', 'mlp 3']], left['mlp 0'])) >= 0.3",  # one of them suffices
+        "every(difference(left['intact'], left[['mlp 0', 'mlp 1', 'mlp 2', 'mlp 3']])) >= 0.05",  # all in one take
+        "difference(left['mlp 1'], left['mlp 0']) >= 0.3",
+        "difference(left['intact'], left['mlp 0']) >= 0.3",
+    ],
+)
+def test_a_part_that_is_held_against_some_or_taken_with_all_others_has_no_set(controls, compared):
+    found = controls(f"left = without(model, ioi(160))\n    assert {compared}", evidence=LAYERED)
+    assert "no set" in {one.word for one in found}
+    assert "by kind" not in {one.word for one in found}
+
+
+@pytest.mark.parametrize(
+    "compared",
+    [
+        f"every(mean(left[{OTHERS}])) >= 0.3",  # the part is taken, and not compared
+        f"every(difference(left[{OTHERS}], left['intact'].less('intact', 'intact'))) >= 0.3",
+        f"every(difference(left[{OTHERS}], again(model, ioi(160)))) >= 0.3",  # something else is subtracted
+    ],
+)
+def test_a_part_that_is_taken_beside_the_comparison_is_not_held_against_the_others(controls, compared):
+    body = f"left = without(model, ioi(160))\n    beside = left['mlp 0']\n    assert {compared}"
+    assert "by kind" not in {one.word for one in controls(body, evidence=LAYERED)}
+
+
+def test_what_is_made_of_all_others_is_not_every_other(controls):
+    body = (
+        f"left = without(model, ioi(160))\n    rest = left[{OTHERS}]\n"
+        "    made = rest.with_columns({'low': rest.values.mean(axis=1) - .1, 'high': rest.values.mean(axis=1)})\n"
+        "    assert every(difference(made, left['mlp 0'])) >= 0.3"
+    )
+    assert "by kind" not in {one.word for one in controls(body, evidence=LAYERED)}
+
+
 DEEP = """
 from mechlib import *
 from mechlib.evidence import evidence
