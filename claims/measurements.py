@@ -71,6 +71,18 @@ def written(model: str, prompts: PromptSet) -> Measurement:
 
 
 @evidence
+def written_by_mlps(model: str, prompts: PromptSet, others: PromptSet) -> Measurement:
+    """What all MLPs write towards the answer, not the distractor ("mlps"), and in the same texts towards the answer
+    and not the distractor of `others` ("mlps, others"); "total" is the logit difference."""
+    from mechlib.lab import direct_logit_attribution, load
+
+    network = load(model)
+    own, theirs = (direct_logit_attribution(network, asked) for asked in (prompts, others))
+    sums = {"mlps": own.added_up(own.mlp_columns).array, "mlps, others": theirs.added_up(own.mlp_columns).array}
+    return own.with_columns({**sums, "total": own["total"].array})
+
+
+@evidence
 def pattern(model: str, heads: Heads, prompts: PromptSet) -> Measurement:
     """Attention of one head on the first of the prompts: queries by keys."""
     from mechlib.lab import attention_pattern, load

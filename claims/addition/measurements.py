@@ -19,8 +19,9 @@ numbers are words need no carry between tokens; ablation at every position also 
 last word.
 
 What was asked first was asked of the first 400 of 700 confirmation pairs where it is about the inside. Claims that
-were restated are asked of the other 300, with other fillers and replacements (`unasked`), and name what they are held
-against: heads of the same layer, trained pairs, a linear read-out.
+were restated are asked of the other 300, with other fillers and replacements (`unasked`), or with fillers and
+replacements of another draw, and name what they are held against: heads of the same layer, trained pairs, a linear
+read-out, another pair's sum.
 
 To be read in this order: test_behaviour, test_wrong_answers, test_patching, test_ablation, test_attribution,
 test_embeddings, test_pretrained.

@@ -17,7 +17,6 @@ from mechlib import (
     difference,
     every,
     mean,
-    open_question,
     proportion,
     requires,
     show,
@@ -48,16 +47,6 @@ def right_without_layers(model: str, prompts: PromptSet, reference: PromptSet) -
 
     network = load(model)
     return under_ablation(network, prompts, layers(network), "mean", reference)
-
-
-@evidence
-def right_without_mlps(model: str, how: str, prompts: PromptSet, reference: PromptSet) -> Measurement:
-    """1 where the answer is right with one MLP ablated, else 0."""
-    from mechlib.lab import components, load, under_ablation
-
-    network = load(model)
-    mlps = {name: where for name, where in components(network).items() if name.startswith("mlp")}
-    return under_ablation(network, prompts, mlps, how, reference)
 
 
 @evidence
@@ -99,25 +88,6 @@ def test_three_carriers_cost_more_than_other_triples_of_their_layers(model):
     requires(proportion(right(model, addition())) >= 0.9)
     lost = lost_beside_their_layers(model, carriers(model, 3), unasked(), REFERENCE)
     assert mean(lost.less("together", "other")) >= 1
-
-
-@pytest.mark.parametrize("how", ["zero", "mean", "resample"])
-@pytest.mark.parametrize("model", MINIS)
-@open_question(
-    {
-        "mini-4-mean": "37 points at the least, with the bound inside the simultaneous interval",
-        "mini-0-zero": "37 points at the least, with the bound inside the simultaneous interval",
-        "mini-4-zero": "37 points at the least, with the bound inside the simultaneous interval",
-    }
-)
-def test_every_mlp_is_needed(model, how):
-    """Ablating any one of the four MLPs costs at least 30 points of accuracy.
-
-    Source: mini-pilot on discovery pairs: 53 points at the least.
-    """
-    requires(proportion(right(model, addition())) >= 0.9)
-    answers = right_without_mlps(model, how, addition(200), REFERENCE)
-    assert every(difference(answers["intact"], answers[answers.mlp_columns])) >= 0.3
 
 
 @pytest.mark.parametrize("model", MINIS)

@@ -19,6 +19,8 @@ these networks do the task is a test of theirs (tests/lab/models).
 To be read in this order: test_attention, test_weights, test_effects, test_pretrained.
 """
 
+from dataclasses import replace
+
 from mechlib import Heads, Measurement, PromptSet, Selection, above, all_heads, strongest
 from mechlib.evidence import evidence
 from mechlib.prompts import induction
@@ -28,6 +30,17 @@ LATER = "its carriers look one word later than the textbook says, and it finds t
 SPREAD = (
     "no three heads carry it: ten of layers 1 and 2 share the work, and its carriers look one and three words later"
 )
+
+
+# Sequences with another word in the place of the answer.
+
+
+def behind_the_answer(prompts: PromptSet) -> PromptSet:
+    """The same sequences, each with the word behind B as its answer, which is said as often as B."""
+    texts = [row.clean.split() for row in prompts]
+    words = [text[text.index(text[-1]) + 2] for text in texts]
+    rows = tuple(replace(row, answer=word) for row, word in zip(prompts, words, strict=True))
+    return replace(prompts, rows=rows, settings=(*prompts.settings, ("answer", "the word behind B")))
 
 
 # Evidence of several files: one value, or one for each head, for each sequence.

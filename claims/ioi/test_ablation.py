@@ -7,11 +7,12 @@ sentences of the same template in another lexicon. Terms, intervals and limits o
 import pytest
 
 from claims.ioi.measurements import carriers, name_movers
-from claims.measurements import logits_without, right
+from claims.measurements import logits_without, right, written_by_mlps
 from claims.models import MINIS
 from mechlib import (
     Measurement,
     PromptSet,
+    difference,
     every,
     mean,
     open_question,
@@ -20,6 +21,7 @@ from mechlib import (
     refuted,
     requires,
     show,
+    shuffled_distractors,
 )
 from mechlib.evidence import evidence
 from mechlib.figures import by_column
@@ -36,16 +38,6 @@ def logits_without_mlps(model: str, prompts: PromptSet, reference: PromptSet) ->
     network = load(model)
     mlps = {name: where for name, where in components(network).items() if name.startswith("mlp")}
     return under_ablation(network, prompts, mlps, "mean", reference, metric="logit difference")
-
-
-@evidence
-def written_by_layer(model: str, prompts: PromptSet) -> Measurement:
-    """What all heads ("heads") and each MLP write towards IO rather than S; "total" is logit(IO) - logit(S)."""
-    from mechlib.lab import direct_logit_attribution, load
-
-    found = direct_logit_attribution(load(model), prompts)
-    kept = {name: found[name].array for name in (*found.mlp_columns, "embeddings", "biases", "total")}
-    return found.with_columns({"heads": found[found.head_columns].values.sum(axis=1), **kept})
 
 
 # Ablation, singly and jointly.
@@ -136,26 +128,32 @@ def test_without_its_name_movers_the_network_loses_next_to_nothing(model):
 
 
 @pytest.mark.parametrize("model", MINIS)
-def test_the_first_mlp_is_needed(model):
-    """Mean-ablating the first MLP costs at least 2 logits.
+def test_the_first_mlp_is_needed_most(model):
+    """Mean-ablating the first MLP costs at least one logit more than mean-ablating any other MLP does.
 
-    Source: mini-pilot on discovery prompts: 4.1 logits; no other MLP costs 2.
+    Restated from "the first MLP is needed", beside which no other stood.
+    Source: mini-pilot on discovery prompts: 4.2 logits, and 0.8 to 0.9 by the others.
     """
     requires(proportion(right(model, ioi())) >= 0.9)
-    found = logits_without_mlps(model, ioi(), ioi(split="reference"))
-    show(by_column, found, "logit(IO) - logit(S) with one MLP mean-ablated")
-    assert mean(found.less("intact", "mlp 0")) >= 2
+    left = logits_without_mlps(model, ioi(seed=3), ioi(split="reference"))
+    show(by_column, left, "logit(IO) - logit(S) with one MLP mean-ablated")
+    others = [name for name in left.mlp_columns if name != "mlp 0"]
+    assert every(difference(left[others], left["mlp 0"])) >= 1
 
 
 # What the MLPs write.
 
 
 @pytest.mark.parametrize("model", MINIS)
-def test_the_mlps_write_two_logits(model):
-    """MLPs together write at least 2 logits towards IO rather than S directly into the output.
+def test_the_mlps_write_two_logits_against_the_giver(model):
+    """MLPs together write at least 2 logits towards IO rather than S directly into the output, and not towards IO rather
+    than a name that is not in the sentence: what they write is against S.
 
-    Source: mini-pilot on discovery prompts: 5.5 of 8.5 logits.
+    Restated from "two logits towards IO": in mini-pilot three quarters of it are written towards any name but S.
+    Source: mini-pilot on discovery prompts: 5.2 logits, and 1.4 towards IO rather than other names.
     """
     requires(proportion(right(model, ioi())) >= 0.9)
-    parts = written_by_layer(model, ioi())
-    assert mean(parts.added_up(parts.mlp_columns)) >= 2
+    sentences = ioi(seed=3)
+    found = written_by_mlps(model, sentences, shuffled_distractors(sentences))
+    show(by_column, found, "What MLPs write towards IO rather than S, and rather than another name, in logits")
+    assert mean(found["mlps"], control=found["mlps, others"]) >= 2
