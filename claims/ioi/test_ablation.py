@@ -146,8 +146,8 @@ def test_the_first_mlp_is_needed_most(model):
 
 @pytest.mark.parametrize("model", MINIS)
 def test_the_mlps_write_two_logits_against_the_giver(model):
-    """MLPs together write at least 2 logits towards IO rather than S directly into the output, and not towards IO rather
-    than a name that is not in the sentence: what they write is against S.
+    """MLPs together write at least 2 logits towards IO rather than S directly into the output, and not towards IO
+    rather than a name that is not in the sentence: what they write is against S.
 
     Restated from "two logits towards IO": in mini-pilot three quarters of it are written towards any name but S.
     Source: mini-pilot on discovery prompts: 5.2 logits, and 1.4 towards IO rather than other names.

@@ -1,4 +1,4 @@
-"""Prompts with the corrupted text, or the answer, of another: what a claim about this pair, this answer, is held against."""
+"""Prompts with another row's corrupted text, answer or distractor: what a claim about their own is compared with."""
 
 from __future__ import annotations
 
