@@ -33,7 +33,8 @@ from mechlib.verdicts.verdict import Verdict
 if TYPE_CHECKING:
     from mechlib.judging.judge import Attempt
 
-# Units of evidence that is a null itself, and columns that hold the mean of one, or what is beyond it.
+# Units of evidence that is a null itself, and columns that hold the mean of one, or what is beyond it: of one part, or
+# of each of several, "beyond direction, mlp 0".
 NULLS = {"set of heads", "random circuit", "circuit with exchanged heads"}
 NULL_COLUMNS = {"random", "other", "beyond direction", "beyond heads"}
 
@@ -75,7 +76,7 @@ def run_controls(claim: Claim, arguments: dict[str, Any], first: Attempt, place:
 
 def _holds_a_null(found: Asked) -> bool:
     units = {use.measurement.unit for use in found.read if use.path in found.sources}
-    taken = {name for source, _, names in found.notes.taken if source in found.sources for name in names}
+    taken = {name.split(", ")[0] for source, _, names in found.notes.taken if source in found.sources for name in names}
     return bool(units & NULLS or taken & NULL_COLUMNS)
 
 

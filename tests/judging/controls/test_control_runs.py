@@ -320,7 +320,7 @@ def null(model: str, heads: Heads, prompts: PromptSet) -> Measurement:
     assert only(controls(body, evidence=held.replace("set of heads", "prompt"))).word != "by kind"
 
 
-@pytest.mark.parametrize("column", ["random", "other", "beyond direction"])
+@pytest.mark.parametrize("column", ["random", "other", "beyond direction", "beyond direction, mlp 0"])
 def test_a_column_that_holds_the_mean_of_other_parts_is_a_null(controls, column):
     held = (
         EVIDENCE
