@@ -11,7 +11,8 @@ from mechlib.prompts.promptset import Prompt, PromptSet
 def shuffled_pairs(prompts: PromptSet, seed: int = 0) -> PromptSet:
     """The same clean texts and answers, each with the corrupted text and the distractor of another row of its cluster.
 
-    Rows of a cluster share a template, so that texts stay aligned. `seed` says by how many rows the texts are shifted.
+    Texts stay aligned by the word: those of one template differ in how many fillers they begin with, and the corrupted
+    text is given as many as the clean one has, by its own first words. `seed` says by how many rows they are shifted.
 
     Raises ValueError where a row has no corrupted text, or nothing else of its cluster could be right after it.
     """
@@ -29,10 +30,18 @@ def _paired(row: Prompt, others: list[Prompt], cluster: str) -> Prompt:
     for other in others:
         if not other.corrupted or not other.distractor:
             raise ValueError(f"{other.clean!r} has no corrupted text or no distractor: there is no pair to shuffle")
-        if other.corrupted not in (row.corrupted, row.clean) and other.distractor != row.answer:
-            return replace(row, corrupted=other.corrupted, distractor=other.distractor)
+        corrupted = _as_long(other.corrupted, row.clean)
+        if corrupted not in (row.corrupted, row.clean) and other.distractor != row.answer:
+            return replace(row, corrupted=corrupted, distractor=other.distractor)
     where = f"of cluster {cluster!r}" if cluster else "of the set"
     raise ValueError(f"no other corrupted text {where} fits {row.clean!r}: every one is right with the same answer")
+
+
+def _as_long(text: str, like: str) -> str:
+    """A text with its front cut, or filled with the front of the other, to as many words."""
+    words, own = text.split(), like.split()
+    more = len(own) - len(words)
+    return text if not more else " ".join([*own[:more], *words] if more > 0 else words[-more:])
 
 
 def shuffled_answers(prompts: PromptSet, seed: int = 0) -> PromptSet:

@@ -2,24 +2,38 @@
 
 from collections import Counter
 from dataclasses import replace
+from itertools import dropwhile
 
 import pytest
 
-from mechlib.prompts import addition, induction, ioi
+from mechlib.prompts import addition, induction, ioi, world
 from mechlib.prompts.shuffled import shuffled_answers, shuffled_distractors, shuffled_pairs
+
+
+def ending(text: str) -> str:
+    """A text without the fillers that it begins with."""
+    return " ".join(dropwhile(world.FILLERS.__contains__, text.split()))
 
 
 @pytest.mark.parametrize("prompts", [ioi(64), addition(60)], ids=["ioi", "addition"])
 def test_each_text_gets_the_corrupted_text_of_another_row_of_its_cluster(prompts):
     found = shuffled_pairs(prompts)
-    theirs = {(row.cluster, row.corrupted, row.distractor) for row in prompts}
+    theirs = {(row.cluster, ending(row.corrupted), row.distractor) for row in prompts}
     for before, after in zip(prompts, found, strict=True):
         assert (after.clean, after.answer, after.cluster) == (before.clean, before.answer, before.cluster)
         assert after.corrupted not in (before.corrupted, before.clean)
         assert after.distractor != after.answer
-        assert (after.cluster, after.corrupted, after.distractor) in theirs
+        assert (after.cluster, ending(after.corrupted), after.distractor) in theirs
     assert found.fingerprint != prompts.fingerprint
     assert repr(found) != repr(prompts)
+
+
+@pytest.mark.parametrize("prompts", [ioi(), addition(300)], ids=["ioi", "addition"])
+def test_shuffled_pairs_are_aligned_by_the_word_up_to_their_fillers(prompts):
+    for row in shuffled_pairs(prompts):
+        clean, corrupted = row.clean.split(), row.corrupted.split()
+        assert len(clean) == len(corrupted)
+        assert len(ending(row.clean).split()) == len(ending(row.corrupted).split())
 
 
 def test_another_seed_pairs_otherwise():
