@@ -22,6 +22,7 @@ from mechlib import (
     requires,
     show,
     shuffled_distractors,
+    void,
 )
 from mechlib.evidence import evidence
 from mechlib.figures import by_column
@@ -128,6 +129,13 @@ def test_without_its_name_movers_the_network_loses_next_to_nothing(model):
 
 
 @pytest.mark.parametrize("model", MINIS)
+@open_question(
+    {
+        "mini-0": "3.5 logits more than the last MLP, and 20 names too skewed (-1.4) for the bound",
+        "mini-1": "3.5 logits more than the last MLP, and 16 templates too skewed (-0.8) for the bound",
+        "mini-2": "1.06 logits more than the last MLP, from 0.505 to 1.62",
+    }
+)
 def test_the_first_mlp_is_needed_most(model):
     """Mean-ablating the first MLP costs at least one logit more than mean-ablating any other MLP does.
 
@@ -145,6 +153,7 @@ def test_the_first_mlp_is_needed_most(model):
 
 
 @pytest.mark.parametrize("model", MINIS)
+@void({"mini-2": "2.6 of 6.4 logits are written towards IO rather than other names as well"})
 def test_the_mlps_write_two_logits_against_the_giver(model):
     """MLPs together write at least 2 logits towards IO rather than S directly into the output, and not towards IO
     rather than a name that is not in the sentence: what they write is against S.
