@@ -128,7 +128,7 @@ def test_several_heads_are_exchanged_together_for_sets_of_their_layers(controls)
     body = "assert mean(together(model, chosen(model, 2), ioi(160))) >= 0.5"
     found = only(controls(body))
     assert (found.word, found.part, found.sets, found.on_the_side) == ("passed", "1.3 2.5", 39, 0)
-    assert found.in_layer is None
+    assert found.in_layer == (0, 39)  # all of them are of its layers
     assert {round(value, 2) for value in found.values} == {0.03}  # one of layer 1 and one of layer 2
     assert only(controls(body.replace("ioi(160)", "ioi(160), 0.9"))).word == "void"
 
