@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FunctionType
 from typing import Any, ParamSpec
@@ -28,7 +29,7 @@ from mechlib.evidence.question import Question, accepted, ask, prompts_in, refus
 from mechlib.evidence.scratch import scratch_store
 from mechlib.evidence.store import Store
 from mechlib.measurement import Measurement
-from mechlib.parts.exchange import note_arguments, the_exchange
+from mechlib.parts.exchange import Exchange, note_arguments, the_exchange
 from mechlib.parts.picks import refuse_picking
 
 P = ParamSpec("P")
@@ -70,7 +71,7 @@ def evidence(function: Callable[P, Measurement]) -> Callable[P, Measurement]:
             return _read(body, question, place)
         arguments = {name: exchange.argument(value, name) for name, value in arguments.items()}
         question = ask(body.topic, function.__name__, body.meaning, arguments, place.models, place.known)
-        return _read(body, question, place).exchanged(exchange)
+        return exchanged(_read(body, question, place), exchange)
 
     setattr(filed, EVIDENCE, body)
     return filed
@@ -162,3 +163,36 @@ def read(path: Path) -> Measurement:
 def provenance(path: Path) -> dict[str, Any]:
     """The first line of an evidence file, checked by its own hash. Raises DamagedEvidence, FileNotFoundError."""
     return files.load(path)[0]
+
+
+# --- with parts exchanged: edges go by both of their ends ------------------------------------------------------------
+
+ARROW = "->"
+_INPUTS = ("q", "k", "v")
+
+
+class NoCounterpart(ValueError):
+    """An edge that has no other in its place: the model has none between the parts that were exchanged."""
+
+
+def exchanged(measured: Measurement, exchange: Exchange) -> Measurement:
+    """The same columns, those that bear an exchanged name, or an edge from or to it, with the other part's values.
+
+    Raises NoCounterpart where the edge that would stand in an edge's place is not among the columns.
+    """
+    edges = {column: edge(column, exchange.names) for column in measured.columns if ARROW in column}
+    moved = {column: other for column, other in edges.items() if other != column}
+    for column, other in moved.items():
+        if other not in measured.columns:
+            raise NoCounterpart(f"there is no {other} to stand in the place of {column}")
+    exchange.used.update(moved)
+    return measured.exchanged(replace(exchange, names={**exchange.names, **moved}) if moved else exchange)
+
+
+def edge(name: str, names: Mapping[str, str]) -> str:
+    """The edge with its ends exchanged: of {"0.2": "0.1"} "0.2->1.4.k" becomes "0.1->1.4.k"."""
+    source, _, reader = name.partition(ARROW)
+    node, dot, read = reader.rpartition(".")
+    if read not in _INPUTS:
+        node, dot, read = reader, "", ""
+    return f"{names.get(source, source)}{ARROW}{names.get(node, node)}{dot}{read}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mechlib.evidence import EvidenceUse, uses
-from mechlib.evidence.decorator import answered_by
+from mechlib.evidence.decorator import NoCounterpart, answered_by
 from mechlib.evidence.lookup import Body
 from mechlib.evidence.measuring import NOTHING_CHANGED
 from mechlib.evidence.question import Question
@@ -76,7 +76,7 @@ def row(claim: Claim, arguments: dict[str, Any], number: int, part: Part, other:
         found = asked(claim, arguments, exchange)
     except (RatioRefused, EmptySelection) as error:
         return ControlRow(number, other, why=f"silent: {error}")
-    except TooFew as error:
+    except (TooFew, NoCounterpart) as error:
         return ControlRow(number, other, why=f"no estimate: {error}")
     except Exception as error:
         if type(error).__name__ != NOTHING_CHANGED:
