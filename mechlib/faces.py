@@ -88,6 +88,7 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
         "mechlib.lab.studies.position_embeddings": (
             "input_changed", "readers", "under_other_embeddings", "under_other_positions",
         ),
+        "mechlib.lab.studies.position_paths": ("input_changed_by_path",),
         "mechlib.lab.studies.right_wrong": (
             "activation_norms", "answers_exchanged", "right_against_wrong", "wrong_against_wrong",
         ),

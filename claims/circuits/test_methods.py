@@ -74,7 +74,7 @@ def test_integrated_gradients_choose_better_edges(model, task):
     assert difference(better["20"], plain["20"]) > 0
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", ("ioi", "induction"))
 @pytest.mark.parametrize("model", MINIS)
 @open_question(
     {
@@ -87,9 +87,11 @@ def test_integrated_gradients_choose_better_edges(model, task):
 def test_other_prompts_would_choose_the_same_ten_nodes(model, task):
     """Of the ten strongest heads and MLPs at least eight stay in nearly all bootstrap samples of the prompts.
 
-    That is a Jaccard index of at least .66, for eight shared of twelve in either choice.
+    That is a Jaccard index of at least .66, for eight shared of twelve in either choice. Not asked of addition: its ten
+    are of the first layer's eight heads and the four MLPs, and any two tens of twelve share eight. (Random tens of the
+    layers and kinds that the ten of the other two are of come to .20 to .60.)
 
-    Source: mini-pilot on discovery prompts: the lower ends are .82, .82 and .67 (Jaccard).
+    Source: mini-pilot on discovery prompts: the lower ends are .82 and .67 (Jaccard).
     """
     requires(proportion(right(model, CONFIRMATION[task])) >= 0.8)
     assert overlap(effect_of_nodes_by_prompt(model, DISCOVERY[task]), k=10) >= 0.66

@@ -18,7 +18,7 @@
                    shares_of_each_digit, sums_by_interpolation, periods_of_numbers, spectrum; right_against_wrong,
                    wrong_against_wrong, answers_exchanged, activation_norms; year_scores, difference_restored,
                    difference_lost, difference_without, attention_to_start, by_noun; readers,
-                   under_other_positions, input_changed, under_other_embeddings
+                   under_other_positions, input_changed, input_changed_by_path, under_other_embeddings
 
 A measurement imports them inside itself, `from mechlib.lab import load, restored_by_patching`: torch is loaded only
 where something is measured.
@@ -109,6 +109,7 @@ if TYPE_CHECKING:
     from mechlib.lab.studies.position_embeddings import readers as readers
     from mechlib.lab.studies.position_embeddings import under_other_embeddings as under_other_embeddings
     from mechlib.lab.studies.position_embeddings import under_other_positions as under_other_positions
+    from mechlib.lab.studies.position_paths import input_changed_by_path as input_changed_by_path
     from mechlib.lab.studies.right_wrong import activation_norms as activation_norms
     from mechlib.lab.studies.right_wrong import answers_exchanged as answers_exchanged
     from mechlib.lab.studies.right_wrong import right_against_wrong as right_against_wrong
