@@ -1,8 +1,8 @@
 """Indirect objects: the paths from heads to the logits, with and without the MLPs on the way.
 
-Path patching: the logits alone see all heads' corrupted output, directly. What is lost then goes past the MLPs. All else
-goes by way of them, by construction: where MLPs on the way are computed anew as well, that is the corrupted run. Terms,
-intervals and limits of the topic: `measurements.py`.
+Path patching: the logits alone see all heads' corrupted output, directly. What is lost then goes past the MLPs. All
+else goes by way of them, by construction: where MLPs on the way are computed anew as well, that is the corrupted run.
+Terms, intervals and limits of the topic: `measurements.py`.
 """
 
 import pytest
@@ -35,7 +35,8 @@ def by_way_of_mlps(model: str, prompts: PromptSet) -> Measurement:
 def test_at_least_a_logit_more_goes_by_way_of_the_mlps_than_past_them(model):
     """Of what heads say of the giver at least one logit more reaches the logits by way of MLPs than past them.
 
-    Restated from two claims, of a share that goes past them and of logits that do not: each is the total less the other.
+    Restated from two claims, on a share that goes past them and on logits that do not: either is the total less the
+    other.
     Source: mini-pilot on discovery prompts: 10 of 16 logits, and 6.
     """
     requires(proportion(right(model, ioi())) >= 0.9)

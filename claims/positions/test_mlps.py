@@ -55,9 +55,9 @@ def test_other_positions_cost_the_mlps_no_more_than_other_embeddings(model, task
 def test_another_word_costs_the_mlps_nothing_either(model, task):
     """With another word's embedding on the direct path to the MLPs, between -5 and 5 % of the logit difference is lost.
 
-    So that positions cost the MLPs nothing says little about positions: they read what heads wrote. Beside it stand the
-    planted model, an eighth of whose answer is an MLP's that reads one of the two embeddings, and the same at the inputs
-    of attention.
+    So that positions cost the MLPs nothing says little about positions: they read what heads wrote. Beside it stand
+    the planted model, an eighth of whose answer is an MLP's that reads embeddings of positions, and the same at the
+    inputs of attention.
     Source: mini-pilot on discovery prompts: -.5 to 0 %, where attention loses 95 % and more.
     """
     requires(proportion(answered(model, task), across=ACROSS.get(task)) >= 0.8)

@@ -1,8 +1,8 @@
-"""Position embeddings by path: how much of what a reader sees is position, directly, and by way of what stands before it.
+"""Position embeddings by path: how much of what an MLP sees is position, directly and by way of heads before it.
 
-`mechlib.lab.input_changed` moves the edge from the position embedding to one reader alone. Here the same other positions
-are put in at the embedding as well, where everything sees them: then what earlier heads and MLPs tell a reader of
-positions changes too.
+`mechlib.lab.input_changed` moves the edge from the position embedding to one reader alone. Here the same other
+positions are put in at the embedding as well, where everything sees them: then what earlier heads and MLPs tell a
+reader of positions changes too.
 """
 
 from __future__ import annotations
