@@ -148,13 +148,12 @@ def test_after_the_first_layer_the_end_holds_more_than_any_word_between(model):
 def test_after_the_third_layer_the_start_is_read_no_more(model):
     """The residual stream where the start stands restores between -5 and 5 % of the difference after the third layer.
 
-    Beside it stand the same place after the second, and the last word after the first.
     Source: mini-pilot on discovery prompts: .5 %.
     """
     requires(mean(scores(model, ASKED)["difference"], across="nouns") >= 0.8)
-    there = restored_by_stream(model, -5, INSIDE)
-    seen = (there["after layer 1"], restored_by_stream(model, -1, INSIDE)["after layer 0"])
-    assert -0.05 <= ratio(there["after layer 2"], there["total"], across="nouns", beside=seen) <= 0.05
+    after, whole = (restored_by_stream(model, -5, INSIDE)[name] for name in ("after layer 2", "total"))
+    seen = restored_by_stream(model, -1, INSIDE)["after layer 0"]
+    assert -0.05 <= ratio(after, whole, across="nouns", beside=seen) <= 0.05
 
 
 @pytest.mark.parametrize("how", ["zero", "mean", "resample"])

@@ -8,7 +8,7 @@ import pytest
 
 from claims.models import MINIS
 from claims.positions.measurements import ACROSS, FRESH, TASKS, answered, cost_of_other_embeddings
-from mechlib import Measurement, PromptSet, every, mean, open_question, proportion, ratio, requires, show
+from mechlib import Measurement, PromptSet, every, mean, open_question, proportion, ratio, requires, show, void
 from mechlib.evidence import evidence
 from mechlib.figures import by_column
 from mechlib.prompts import induction
@@ -82,6 +82,7 @@ def test_on_the_direct_path_hardly_anything_that_an_mlp_reads_is_position(model)
 
 
 @pytest.mark.parametrize("model", MINIS)
+@void({"mini-*": "with permuted weights .63 to .76 more: heads pass positions on, whatever they learned"})
 def test_heads_tell_the_mlps_positions(model):
     """With other positions at the embedding each MLP's normed input changes by at least 20 % of its length more than
     on the direct path alone.

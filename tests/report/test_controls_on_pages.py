@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from mechlib.report.content.claim_views import far_beside
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.content.summary import BY
 from mechlib.report.outputs.appendix import appendix
@@ -126,3 +127,34 @@ def test_a_claim_that_is_uncontrolled_does_not_count_as_held_across_trainings():
         "test_mixed": ("4 of 5", "in some"),
     }
     assert recipe.words == [UNCONTROLLED]
+
+
+def beside(*values: float, seen: int, bounds=ABSENCE, model: str = "mini-0") -> Record:
+    control = Control("beside=", "", len(values), seen, word="passed", values=values)
+    return made("far", model, "SUPPORTED", bounds, "shown", [control])
+
+
+@pytest.mark.parametrize(
+    ("values", "seen", "bounds", "far"),
+    [
+        ((0.9,), 1, ABSENCE, 18),
+        ((0.12,), 1, ABSENCE, None),  # 2.4 bounds
+        ((0.12, 0.9), 2, ABSENCE, None),  # the nearest speaks
+        ((0.06, 0.9), 1, ABSENCE, 18),  # whose interval is not beyond the bound shows nothing
+        ((-0.9,), 1, ABSENCE, None),  # on the claimed side
+        ((-0.5,), 1, ((">=", -0.05), ("<=", 0.05)), 10),
+    ],
+)
+def test_an_effect_beside_an_absence_is_far_from_three_bounds_on(values, seen, bounds, far):
+    found = far_beside(beside(*values, seen=seen, bounds=bounds))
+    assert found is None if far is None else found == pytest.approx(far)
+
+
+def test_how_many_bounds_away_is_said_on_the_pages_and_in_the_terminal_and_only_where_it_is_far():
+    near, far = beside(0.12, seen=1), [beside(0.9, seen=1), beside(0.5, seen=1, model="mini-1")]
+    said, silent = (RecordBook(records, Path("/nonexistent")) for records in (far, [near]))
+    assert "| beside= is 18 bounds away |" in report_md(said) and "beside= is 18 bounds away" in appendix(said)
+    table = verdict_table(said, width=120).splitlines()
+    begin = table.index("supported, beside= is more than 3 bounds away:")
+    assert table[begin + 1] == "  far (mini-0, mini-1): beside= is 10 to 18 bounds away"
+    assert all("bounds away" not in text for text in (report_md(silent), verdict_table(silent, width=120)))

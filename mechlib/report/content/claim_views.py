@@ -15,6 +15,7 @@ from mechlib.figures.svg.elements import Scale, number, scale_for
 from mechlib.figures.svg.intervals import Mark, axis, box_plot, interval_panel, strip_plot
 from mechlib.report.content.claim_rows import ClaimRow
 from mechlib.report.content.summary import SIGNS
+from mechlib.statistics.deciding import NEAR
 from mechlib.statistics.estimate import Estimate
 from mechlib.verdicts.record import Comparison, EstimateEntry, Record
 
@@ -123,9 +124,31 @@ def twin_texts(record: Record) -> list[tuple[str, str, str]]:
     return texts
 
 
+def far_beside(record: Record) -> float | None:
+    """How many bounds away the nearest effect is that a supported absence names beside it; None where within NEAR.
+
+    Of several effects that lie beyond the bound the nearest may have an interval that does not: as many as were not
+    seen are left out, nearest first.
+    """
+    named = [control for control in record.controls if control.kind == "beside=" and control.word == "passed"]
+    if record.verdict != "SUPPORTED" or not named or record.comparison is None:
+        return None
+    bounds = [(sign, bound) for sign, bound in record.comparison.bounds if bound]
+    away = [
+        max((abs(value / bound) for sign, bound in bounds if (value > bound) == (sign[0] == "<")), default=0.0)
+        for value in named[0].values
+    ]
+    beyond = sorted(size for size in away if size > 1)
+    nearest = beyond[max(0, len(beyond) - named[0].on_the_side) :]
+    return nearest[0] if nearest and nearest[0] > NEAR else None
+
+
 def control_text(record: Record) -> str:
-    """The column "controlled by": "twins", "matched parts: 0 of 39", "UNCONTROLLED: no set"; "" for none needed."""
-    found = record.controlled
+    """The column "controlled by": "twins", "matched parts: 0 of 39", "beside= is 18 bounds away", "UNCONTROLLED: no
+    set"; "" for none needed."""
+    found, far = record.controlled, far_beside(record)
+    if far is not None:
+        return f"beside= is {far:.0f} bounds away"
     counted = f"{found.on_the_side} of {found.sets}" if found.sets and found.kind != "twins" else ""
     word = found.word if found.word not in ("passed", "by kind", "none", found.by) else ""
     said = ", ".join(part for part in (word if found.by != "void" else "", counted) if part)

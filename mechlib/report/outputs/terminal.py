@@ -8,9 +8,11 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from mechlib.report.content.claim_views import far_beside
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.content.summary import plural
 from mechlib.report.outputs.results import FormerResults, difference
+from mechlib.statistics.deciding import NEAR
 from mechlib.verdicts.record import WORDS, Record
 from mechlib.verdicts.register import ANSWERS
 from mechlib.verdicts.words import AFTER_LOOKING, BY_HAND
@@ -43,6 +45,7 @@ def verdict_table(
     lines = _as_table(book, cells, room) if book.records and room >= 26 else _as_list(book, width)
     lines += _titled("changed after evidence (*):", _histories(book), width)
     lines += _titled(f"supported, UNCONTROLLED ({NO_CONTROL}):", _without_control(book), width)
+    lines += _titled(f"supported, beside= is more than {NEAR} bounds away:", _far(book), width)
     lines += _titled("not asked:", list(_unasked(book)), width)
     lines += ["", *textwrap.wrap(book.headline, width)]
     changes = difference(former, book, whole=not partial) if former is not None else []
@@ -70,6 +73,17 @@ def _without_control(book: RecordBook) -> list[str]:
             if record.uncontrolled:
                 said.setdefault((row.name, record.controlled.why), []).append(record.model)
     return [f"{name}{_counted(models)}{why}" for (name, why), models in said.items()]
+
+
+def _far(book: RecordBook) -> list[str]:
+    """One line for each absence whose effect beside it is far larger than its bound, on which models, and how far."""
+    said = []
+    for row in book.rows:
+        found = {record.model: far for record in row.records if (far := far_beside(record)) is not None}
+        least, most = (f"{end(found.values(), default=0):.0f}" for end in (min, max))
+        away = least if least == most else f"{least} to {most}"
+        said += [f"{row.name}{_counted([*found])}beside= is {away} bounds away"] * bool(found)
+    return said
 
 
 def _histories(book: RecordBook) -> list[str]:
