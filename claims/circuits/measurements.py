@@ -11,9 +11,8 @@ answers the corrupted prompt (that of nodes still has the clean words).
 Circuits are chosen on discovery prompts of indirect objects, two-digit addition and induction: edges by EAP-IG
 (Hanna et al. 2024, arXiv:2403.17806; corrupted to clean in five steps), or by EAP where that is said, nodes by the same
 scores or by greedy pruning with exact effects. They are judged on confirmation prompts, as hypotheses: is the circuit
-equivalent to the network (Shi et al. 2024, arXiv:2410.13032), is what it leaves out more than the corrupted run, and
-does it do more than the same circuit with its heads exchanged for others of their layers, which keeps size, layers and
-paths.
+equivalent to the network (Shi et al. 2024, arXiv:2410.13032), and does it do more than the same circuit with its heads
+exchanged for others of their layers, which keeps size, layers and paths.
 Edges that lie on no path from input to logits are dropped before anything runs: of a hundred edges 86 to 96 are left,
 of two hundred 182 to 199, of fifty 34 to 50.
 

@@ -18,10 +18,10 @@ What another position costs is compared with what a random direction of that len
 what another word's embedding does: MLPs lose nothing by any of them, and attention loses much by all. The shift has the
 same length at every reader. How much of an input it is, is asked as well, for it explains this: what the first layer's
 heads write is some fifty times longer than the embeddings, so that behind them positions are one or two hundredths of
-what the norm lets pass, and words are too. By way of those heads MLPs are told positions nonetheless: with others at
-the embedding, where all see them, much of what an MLP reads changes, as it does with permuted weights. Limits: these are networks of four layers with
-words as tokens; and fillers leave nothing for positions to say about the answers, so that a use that does not help
-would not be seen in this metric.
+what the norm lets pass, and words are too. By way of those heads MLPs are told positions nonetheless, as they are with
+permuted weights: with others at the embedding, where all see them, much of what an MLP reads changes. Limits: these are
+networks of four layers with words as tokens; and fillers leave nothing for positions to say about the answers, so that
+a use that does not help would not be seen in this metric.
 
 To be read in this order: test_mlps, test_attention.
 """
