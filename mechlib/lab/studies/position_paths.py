@@ -34,7 +34,12 @@ def input_changed_by_path(model: Model, prompts: PromptSet, seed: int = 0, unit:
     for batch in made:
         shift = _shift(model, batch, _longest(made), "resample", seed)
         own = run(model, batch.tokens, keep=hooks)[1]
-        moved = run(model, batch.tokens, {"blocks.0.hook_resid_pre": lambda x, by=shift: x + by}, keep=hooks)[1]
+        moved = run(
+            model,
+            batch.tokens,
+            {"blocks.0.hook_resid_pre": lambda x, by=shift: x + by},  # type: ignore[misc]  # `by` is of its type
+            keep=hooks,
+        )[1]
         found = []
         for hook in hooks:
             seen = _normed(own[hook][:, 1:])
