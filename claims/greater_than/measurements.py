@@ -9,9 +9,11 @@ restore most on discovery prompts, which have other nouns and centuries; to choo
 cutoff less that of one below it is used, both equally far from it.
 
 Intervals are across 16 nouns: behaviour on 320 prompts in which every start from 11 to 98 stands three or four times,
-the inside on the first 160 of them, or on 160 of another draw where a claim was restated, filed as means of nouns. A
-gate stands before every claim about the inside of one network. That all heads together restore everything is no claim:
-whatever reaches the last position comes through them.
+or on 640 of another draw, the inside on the first 160 of the 320, or on 160 of another draw where a claim was
+restated, filed as means of nouns. The difference asks for no cutoff: what always says 99 scores 1, more than any of
+these networks. So behaviour is claimed of the years next to the start, and beside the network's own answers to other
+starts. A gate stands before every claim about the inside of one network. That all heads together restore everything is
+no claim: whatever reaches the last position comes through them.
 Limits: nouns, centuries and years are all words of training, which draws years evenly, so that nothing here is about
 pairs never seen; the metric saturates, as years above a start are nearly certain, so that shares restored and shares
 lost need not agree; starts fall on nouns by chance, so that where high starts decide an interval across nouns is wide
@@ -21,13 +23,35 @@ where its weights are.
 To be read in this order: test_behaviour, test_mlps, test_heads, test_pretrained.
 """
 
-from mechlib import Heads, Measurement, PromptSet, Selection, strongest
+from dataclasses import replace
+from typing import Literal
+
+from mechlib import Heads, Measurement, Prompt, PromptSet, Selection, strongest
 from mechlib.evidence import evidence
 from mechlib.prompts import greater_than
 
 ASKED = greater_than()
 INSIDE = greater_than(160)
 AGAIN = greater_than(160, seed=2)  # another draw, for what was restated
+
+
+# The same sentences with another start, where each is still read by its own: what is right there needs no start.
+
+
+def begun(prompts: PromptSet, when: Literal["late", "otherwise"]) -> PromptSet:
+    """The same sentences begun in 98, the last year that leaves one, or in the year of the next prompt.
+
+    Where there is such a sentence already, it is the year before, or the next prompt's but one.
+    """
+    starts = [int(row.label("year")) for row in prompts]
+    rows: dict[str, Prompt] = {}
+    for number, row in enumerate(prompts):
+        words, following = row.clean.split(), [*starts[number + 1 :], *starts[:number]]
+        years = range(98, 9, -1) if when == "late" else [year for year in following if year != starts[number]]
+        texts = (" ".join([*words[:-5], str(year), *words[-4:]]) for year in years)
+        text = next(text for text in texts if text not in rows)
+        rows[text] = replace(row, clean=text)
+    return replace(prompts, rows=tuple(rows.values()), settings=(*prompts.settings, ("begun", when)))
 
 
 # Evidence of several files: behaviour for each prompt, the inside for each noun.
