@@ -74,6 +74,13 @@ def test_the_cutoff_lies_at_this_start(model):
 
 
 @pytest.mark.parametrize("model", MINIS)
+@open_question(
+    {
+        "mini-1": "0.061, from 0.046 to 0.075, and 16 nouns too skewed (-0.8) for the bound",
+        "mini-2": "0.0226, from 0.0143 to 0.0310, and 15 nouns too skewed (-1.1) for the bound",
+        "mini-3": "0.0156, from 0.0096 to 0.0215",
+    }
+)
 def test_the_cutoff_lies_at_this_start_in_every_decade(model):
     """In each of nine decades of starts, from 11 to 98, the five years after the start lead the five before it by at
     least .01 more than after another start, be it 98 or the next prompt's.
@@ -102,6 +109,7 @@ def test_the_cutoff_is_sharp(model):
 
 
 @pytest.mark.parametrize("model", MINIS)
+@open_question({"mini-2": "0.140, from 0.088 to 0.193", "mini-4": "0.154, from 0.086 to 0.221"})
 def test_the_cutoff_is_sharper_than_after_another_start_where_few_years_are_left(model):
     """For starts of 90 and more the year after the start leads the year before it by .1 or more beyond what it does
     after another start, be it 98 or the next prompt's.
