@@ -1,22 +1,35 @@
-"""Two-digit addition: what these networks answer, and where that ends.
+"""Two-digit addition: what these networks answer, in training's words and outside of them.
 
-The baseline of the topic: what a network writes when left to write, and its most likely next word, on pairs of operands
-that were never trained, in any order, wording or operation. Outside of training, in another wording, with larger
-operands or behind solved examples, no bound of the inside is borrowed. Terms, intervals and limits of the topic:
-`measurements.py`.
+That they add pairs of operands that were never trained, in each wording of training, and subtract, is a test of theirs
+(tests/lab/models). Here stands what it is worth beside what needs no adding, and what becomes of it outside of
+training: in words out of order, with larger operands, behind a solved example. No bound of the inside is borrowed
+there. Terms, intervals and limits of the topic: `measurements.py`.
 """
+
+from dataclasses import replace
+from random import Random
 
 import pytest
 
-from claims.addition.measurements import WORDINGS, unasked, written_out
+from claims.addition.measurements import unasked
 from claims.measurements import right
 from claims.models import MINIS
-from mechlib import Measurement, PromptSet, difference, every, open_question, proportion, refuted, show
+from mechlib import Measurement, PromptSet, difference, every, open_question, proportion, show
 from mechlib.evidence import evidence
-from mechlib.figures import matrix, rates_by_column
-from mechlib.prompts import addition, subtraction
+from mechlib.figures import rates_by_column
+from mechlib.prompts import addition, world
 
-UNTRAINED_WORDING = "Answer : {a} + {b} ?"
+OUT_OF_ORDER = ("? {a} + {b} : Answer", "? {a} - {b} : Answer")
+
+
+def behind_fillers(prompts: PromptSet) -> PromptSet:
+    """The same questions behind as many fillers as there are words of solved examples, drawn for each by its text."""
+    rows = []
+    for row in prompts:
+        words, draw = row.clean.split(), Random(row.clean)
+        lead = len(words) - words[::-1].index("What") - 1
+        rows.append(replace(row, clean=" ".join([*draw.choices(world.FILLERS, k=lead), *words[lead:]]), corrupted=""))
+    return replace(prompts, rows=tuple(rows), settings=(*prompts.settings, ("instead of examples", "fillers")))
 
 
 # Evidence: one value for each pair of operands.
@@ -36,29 +49,6 @@ def beside_interpolation(model: str, prompts: PromptSet) -> Measurement:
 
 
 # The baseline.
-
-
-@pytest.mark.parametrize("model", MINIS)
-def test_the_sum_is_what_is_written(model):
-    """Left to write four words, the network writes the sum as its first number, for at least 95 % of pairs.
-
-    Source: as above; generation is greedy and the first integer is parsed, as for models that write around a number.
-    """
-    both = written_out(model, addition())
-    show(rates_by_column, both, "The first number written, and the most likely next word")
-    assert proportion(both["right"]) >= 0.95
-
-
-@pytest.mark.parametrize("model", MINIS)
-@open_question({"mini-3": "0.983, from 0.95 to 0.997"})
-def test_addition_works_in_every_wording(model):
-    """In each of the three wordings of training at least 95 % of sums are right.
-
-    Source: the goal of training, which named the plain wording; mini-pilot has 98 % in each on discovery pairs.
-    """
-    answers = {wording: right(model, addition(wording=wording)) for wording in WORDINGS}
-    show(matrix, {(wording, "share right"): found for wording, found in answers.items()}, "Accuracy by wording")
-    assert every(proportion(found) for found in answers.values()) >= 0.95
 
 
 @pytest.mark.parametrize("model", MINIS)
@@ -82,24 +72,16 @@ def test_addition_works_for_small_and_large_sums(model):
 
 
 @pytest.mark.parametrize("model", MINIS)
-@refuted({"mini-2": "2 of 400: it does not take these words for a question"})
-@open_question({"mini-4": "0.87, from 0.797 to 0.924"})
-def test_addition_works_in_a_wording_that_was_never_trained(model):
-    """Asked as `Answer : 23 + 54 ?`, in words that it knows but an order that it never saw, 80 % of sums are right.
+def test_two_numbers_are_added_behind_words_out_of_order(model):
+    """Asked in words that are no question, `? 23 + 54 : Answer`, 80 % of sums are right, and not where a minus stands
+    in the place of the plus.
 
-    Outside of training: no bound of the trained wordings is borrowed.
-    Source: mini-pilot on discovery pairs: 91 %.
+    Restated from "addition works in a wording that was never trained", `Answer : 23 + 54 ?`: in mini-pilot any order of
+    these words does, so that the sentence was not about a wording.
+    Source: mini-pilot on discovery pairs: 96 %, and 91 % as `Answer : 23 + 54 ?`; under 5 % of sums behind a minus.
     """
-    assert proportion(right(model, addition(400, wording=UNTRAINED_WORDING))) >= 0.8
-
-
-@pytest.mark.parametrize("model", MINIS)
-def test_subtraction_is_right(model):
-    """At least 95 % of differences are right where subtrahend and difference are a pair that was never trained.
-
-    Source: mini-pilot on discovery pairs: 99 %.
-    """
-    assert proportion(right(model, subtraction())) >= 0.95
+    plus, minus = (right(model, addition(400, wording=wording)) for wording in OUT_OF_ORDER)
+    assert proportion(plus, control=minus) >= 0.8
 
 
 # What the training pairs give away, and where training ends. Asked when the sentences above had been judged.
@@ -152,20 +134,24 @@ def test_a_linear_read_out_of_the_embeddings_adds_as_well(model):
 @pytest.mark.parametrize("model", MINIS)
 def test_beyond_the_operands_of_training_sums_are_lost(model):
     """With one operand from 100 to 120, whose tokens are known but which was never added, at least 80 points fewer sums
-    are right.
+    from 100 to 149 are right than with two operands up to 99.
 
-    Restated from "fewer than 10 % are right", which a network that does not add satisfies.
-    Source: mini-pilot on discovery pairs: 98 %, and none of 305 beyond.
+    Sums are as large on either side. Restated from "fewer than 10 % are right", which a network that does not add
+    satisfies.
+    Source: mini-pilot on discovery pairs: all of these sums, and none of 305 beyond.
     """
-    assert difference(right(model, addition()), right(model, addition(400, operands="100 to 120"))) >= 0.8
+    within, beyond = (right(model, pairs).by("sum") for pairs in (addition(), addition(400, operands="100 to 120")))
+    assert difference(within.stratum("100 to 149"), beyond.stratum("100 to 149")) >= 0.8
 
 
 @pytest.mark.parametrize("model", MINIS)
-def test_behind_two_solved_examples_sums_are_lost(model):
-    """Behind two solved examples, a longer prompt than any trained sum, at least 80 points fewer sums are right.
+def test_behind_a_solved_example_sums_are_lost(model):
+    """Behind one solved example at least 80 points fewer sums are right than behind as many words that say nothing.
 
-    Restated from "fewer than 10 % are right". The wording is there for larger models; these networks know one question
-    at a time.
-    Source: mini-pilot on discovery pairs: 98 %, and 2 of 310 behind examples.
+    Restated from "behind two solved examples, a longer prompt than any trained sum", where a quarter of what was lost
+    was lost by the length.
+    Source: mini-pilot on discovery pairs: 2 % behind an example, 98 % behind ten other words; behind two examples, and
+    twenty other words, 1 and 68 %.
     """
-    assert difference(right(model, addition()), right(model, addition(400, shots=2))) >= 0.8
+    solved = addition(400, shots=1, seed=1)
+    assert difference(right(model, behind_fillers(solved)), right(model, solved)) >= 0.8
