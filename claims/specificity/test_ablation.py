@@ -186,6 +186,8 @@ def test_each_task_needs_its_own_three_heads(model):
 def test_the_heads_of_one_task_do_not_matter_for_another(model, heads_of, task):
     """Without the carriers of one task (named first) another (named second) loses -5 to 5 % of its logit difference.
 
+    That sets no heads apart: without three other heads of the second layer addition loses as little in five to ten of
+    14 sets tried (in three trainings), and without three of the third in all but one of 42.
     Source: written down before training. In mini-pilot, on discovery prompts, only induction's carriers come near (4
     and -16 %, zero ablation): those of the other two are in the first layer, so most of these are expected to be
     refuted.
