@@ -14,7 +14,7 @@ import pytest
 from claims.addition.measurements import unasked
 from claims.measurements import right
 from claims.models import MINIS
-from mechlib import Measurement, PromptSet, difference, every, open_question, proportion, show
+from mechlib import Measurement, PromptSet, difference, every, open_question, proportion, refuted, show
 from mechlib.evidence import evidence
 from mechlib.figures import rates_by_column
 from mechlib.prompts import addition, world
@@ -72,6 +72,8 @@ def test_addition_works_for_small_and_large_sums(model):
 
 
 @pytest.mark.parametrize("model", MINIS)
+@refuted({"mini-0": "0.100, from 0.056 to 0.161", "mini-2": "0.177, from 0.134 to 0.229"})
+@open_question({"mini-1": "0.825, from 0.734 to 0.895"})
 def test_two_numbers_are_added_behind_words_out_of_order(model):
     """Asked in words that are no question, `? 23 + 54 : Answer`, 80 % of sums are right, and not where a minus stands
     in the place of the plus.
