@@ -14,11 +14,12 @@ import pytest
 from claims.addition.measurements import unasked
 from claims.measurements import right
 from claims.models import MINIS
-from mechlib import Measurement, PromptSet, difference, every, open_question, proportion, refuted, show
+from mechlib import Measurement, PromptSet, difference, every, open_question, proportion, refuted, show, void
 from mechlib.evidence import evidence
 from mechlib.figures import rates_by_column
 from mechlib.prompts import addition, world
 
+UNTRAINED_WORDING = "Answer : {a} + {b} ?"
 OUT_OF_ORDER = ("? {a} + {b} : Answer", "? {a} - {b} : Answer")
 
 
@@ -72,14 +73,28 @@ def test_addition_works_for_small_and_large_sums(model):
 
 
 @pytest.mark.parametrize("model", MINIS)
+@refuted({"mini-2": "2 of 400: it does not take these words for a question"})
+@open_question({"mini-4": "0.87, from 0.797 to 0.924"})
+@void({"mini-1": "82 % are right where the words are out of order", "mini-3": "94 % are, where they are out of order"})
+def test_addition_works_in_a_wording_that_was_never_trained(model):
+    """Asked as `Answer : 23 + 54 ?`, in words that it knows but an order that it never saw, 80 % of sums are right, and
+    not with the same words out of order.
+
+    Outside of training: no bound of the trained wordings is borrowed.
+    Source: mini-pilot on discovery pairs: 91 %, and 96 % out of order.
+    """
+    asked, out_of_order = (right(model, addition(400, wording=one)) for one in (UNTRAINED_WORDING, OUT_OF_ORDER[0]))
+    assert proportion(asked, control=out_of_order) >= 0.8
+
+
+@pytest.mark.parametrize("model", MINIS)
 @refuted({"mini-0": "0.100, from 0.056 to 0.161", "mini-2": "0.177, from 0.134 to 0.229"})
 @open_question({"mini-1": "0.825, from 0.734 to 0.895"})
 def test_two_numbers_are_added_behind_words_out_of_order(model):
     """Asked in words that are no question, `? 23 + 54 : Answer`, 80 % of sums are right, and not where a minus stands
     in the place of the plus.
 
-    Restated from "addition works in a wording that was never trained", `Answer : 23 + 54 ?`: in mini-pilot any order of
-    these words does, so that the sentence was not about a wording.
+    Where that is so, a wording that was never trained says nothing of wordings: any order of its words would do.
     Source: mini-pilot on discovery pairs: 96 %, and 91 % as `Answer : 23 + 54 ?`; under 5 % of sums behind a minus.
     """
     plus, minus = (right(model, addition(400, wording=wording)) for wording in OUT_OF_ORDER)
