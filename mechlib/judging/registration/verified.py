@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mechlib.evidence import prompt_files
 from mechlib.judging.registration.commits import Commits, NoHistory, commits
+from mechlib.judging.registration.seeds import registered_seed
 from mechlib.judging.registration.words import EXPLORATORY, registrations
 from mechlib.verdicts.lines import lines_of, read_line
 from mechlib.verdicts.record import Record
@@ -150,12 +151,21 @@ def _gone(line: str, commit: str) -> str:
 
 
 def _unfounded_seeds(order: Commits) -> Iterator[str]:
-    """Registrations whose seed is not that of what they say, or of a commit that does not come before them."""
+    """Registrations whose seed is not that of what they say, or of a commit that does not come before them.
+
+    A rebase moves the commit before. It says nothing of a claim in whose topic no prompts are drawn by the seed.
+    """
     kept = Register(order.root / REGISTER, writable=False)
-    for lines in kept.registrations.values():
+    for claim, lines in kept.registrations.items():
+        asked = _draws_by_its_seed(order.root, claim.partition(".")[0])
         for line in lines:
             commit = order.lines.get(line.line())
             drawn = line.seed == seed_of(line.claim, line.identity.question, line.parent)
-            founded = commit is None or not line.parent or order.precedes(line.parent, commit)
+            founded = not asked or commit is None or not line.parent or order.precedes(line.parent, commit)
             if not line.amended and not (drawn and founded):
                 yield f"{line.claim} is registered with a seed that is not of its line and a commit before: {line.seed}"
+
+
+def _draws_by_its_seed(root: Path, topic: str) -> bool:
+    files = (*(root / "claims").glob("*.py"), *(root / "claims" / topic).glob("*.py"))
+    return any(registered_seed.__name__ in path.read_text(encoding="utf-8") for path in files)

@@ -126,6 +126,16 @@ def test_a_seed_hangs_on_the_commit_that_the_claim_stands_on_and_on_what_it_comp
     assert first != second != third != first  # another commit, another question
 
 
+@pytest.mark.parametrize(("claim", "named"), [(DRAWN, 1), (ONE, 0)])
+def test_a_rebase_that_moves_the_commit_before_is_named_where_prompts_are_drawn_by_the_seed(committed, claim, named):
+    committed.registered(claim)
+    committed.measured()
+    committed.git("filter-branch", "-f", "--msg-filter", "sed s/^/moved:/", "HEAD")
+    committed.git("update-ref", "-d", committed.git("for-each-ref", "--format=%(refname)", "refs/original").strip())
+    said = [line for line in committed.verify() if "a commit before" in line]
+    assert len(said) == named
+
+
 def test_a_seed_that_was_chosen_by_hand_is_named(committed):
     committed.write(DRAWN)
     committed.run("--register")
