@@ -21,6 +21,7 @@ from mechlib import (
     requires,
     show,
     singly_and_jointly,
+    void,
 )
 from mechlib.evidence import evidence
 from mechlib.figures import by_column
@@ -93,6 +94,24 @@ def lost_beside_their_layers(model: str, heads: Heads, prompts: PromptSet, refer
 
 @pytest.mark.parametrize("how", ["zero", "mean", "resample"])
 @pytest.mark.parametrize("model", MINIS)
+@void(
+    {
+        "mini-0-zero": "9 of 39 others in its place do as well",
+        "mini-0-mean": "9 of 39 others in its place do as well",
+        "mini-0-resample": "10 of 39 others in its place do as well",
+        "mini-1-zero": "5 of 39 others in its place do as well",
+        "mini-1-mean": "7 of 39 others in its place do as well",
+        "mini-1-resample": "9 of 39 others in its place do as well",
+        "mini-2-zero": "10 of 39 others in its place do as well",
+        "mini-2-mean": "10 of 39 others in its place do as well",
+        "mini-2-resample": "10 of 39 others in its place do as well",
+        "mini-3-mean": "5 of 39 others in its place do as well",
+        "mini-3-resample": "8 of 39 others in its place do as well",
+        "mini-4-zero": "6 of 39 others in its place do as well",
+        "mini-4-mean": "8 of 39 others in its place do as well",
+        "mini-4-resample": "9 of 39 others in its place do as well",
+    }
+)
 def test_without_three_heads_half_of_the_answers_are_lost(model, how):
     """Ablating the three strongest carriers costs at least 50 points of accuracy.
 

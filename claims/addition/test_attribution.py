@@ -21,6 +21,7 @@ from mechlib import (
     requires,
     show,
     shuffled_answers,
+    void,
 )
 from mechlib.evidence import evidence
 from mechlib.figures import attention_pattern, by_column
@@ -58,6 +59,14 @@ def test_the_mlps_write_half_of_the_logit_difference_and_towards_this_sum_alone(
 
 
 @pytest.mark.parametrize("model", MINIS)
+@void(
+    {
+        "mini-0": "27 of 27 others in its place do as well",
+        "mini-1": "17 of 27 others in its place do as well",
+        "mini-2": "27 of 27 others in its place do as well",
+        "mini-4": "16 of 27 others in its place do as well",
+    }
+)
 def test_the_carriers_look_at_the_operands(model):
     """The six carriers attend from the last position to the two operands with 70 % of their attention, on average.
 
@@ -71,6 +80,15 @@ def test_the_carriers_look_at_the_operands(model):
 
 
 @pytest.mark.parametrize("model", MINIS)
+@void(
+    {
+        "mini-0": "27 of 27 others in its place do as well",
+        "mini-1": "27 of 27 others in its place do as well",
+        "mini-2": "27 of 27 others in its place do as well",
+        "mini-3": "39 of 39 others in its place do as well",
+        "mini-4": "27 of 27 others in its place do as well",
+    }
+)
 def test_the_carriers_look_at_both_operands(model):
     """Each operand gets at least 25 % of the six carriers' attention from the last position, on average.
 

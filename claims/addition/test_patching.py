@@ -23,6 +23,7 @@ from mechlib import (
     ratio,
     requires,
     show,
+    void,
 )
 from mechlib.evidence import evidence
 from mechlib.figures import rates_by_column
@@ -70,6 +71,18 @@ def restored_beside_their_layers(model: str, heads: Heads, prompts: PromptSet) -
 
 @pytest.mark.parametrize("operand", ["first", "second"])
 @pytest.mark.parametrize("model", MINIS)
+@void(
+    {
+        "mini-4-second": "21 of 27 others in its place do as well",
+        "mini-0-first": "21 of 27 others in its place do as well",
+        "mini-0-second": "21 of 27 others in its place do as well",
+        "mini-1-first": "16 of 27 others in its place do as well",
+        "mini-1-second": "18 of 27 others in its place do as well",
+        "mini-2-first": "24 of 27 others in its place do as well",
+        "mini-2-second": "24 of 27 others in its place do as well",
+        "mini-4-first": "20 of 27 others in its place do as well",
+    }
+)
 def test_six_heads_restore_three_fifths_of_the_logit_difference(model, operand):
     """The six heads that restore most on discovery pairs, patched together, restore at least 60 %, for either operand.
 
@@ -81,6 +94,18 @@ def test_six_heads_restore_three_fifths_of_the_logit_difference(model, operand):
 
 @pytest.mark.parametrize("operand", ["first", "second"])
 @pytest.mark.parametrize("model", MINIS)
+@void(
+    {
+        "mini-0-first": "7 of 27 others in its place do as well",
+        "mini-0-second": "7 of 27 others in its place do as well",
+        "mini-1-first": "6 of 27 others in its place do as well",
+        "mini-1-second": "8 of 27 others in its place do as well",
+        "mini-2-first": "8 of 27 others in its place do as well",
+        "mini-2-second": "8 of 27 others in its place do as well",
+        "mini-4-first": "4 of 27 others in its place do as well",
+        "mini-4-second": "10 of 27 others in its place do as well",
+    }
+)
 def test_six_heads_flip_two_fifths_of_the_answers(model, operand):
     """The six carriers, patched together, bring the clean sum on top in at least 40 % of corrupted prompts.
 
@@ -95,6 +120,18 @@ def test_six_heads_flip_two_fifths_of_the_answers(model, operand):
 
 @pytest.mark.parametrize("operand", ["first", "second"])
 @pytest.mark.parametrize("model", MINIS)
+@void(
+    {
+        "mini-0-first": "23 of 27 others in its place do as well",
+        "mini-0-second": "21 of 27 others in its place do as well",
+        "mini-1-first": "19 of 27 others in its place do as well",
+        "mini-1-second": "17 of 27 others in its place do as well",
+        "mini-2-first": "23 of 27 others in its place do as well",
+        "mini-2-second": "24 of 27 others in its place do as well",
+        "mini-4-first": "20 of 27 others in its place do as well",
+        "mini-4-second": "20 of 27 others in its place do as well",
+    }
+)
 def test_the_carriers_restore_three_fifths_of_pairs_not_asked_before(model, operand):
     """The six carriers, patched together, restore at least 60 % of the logit difference on 300 further pairs.
 
@@ -151,6 +188,15 @@ def test_the_first_layers_heads_flip_answers_and_later_ones_do_not(model):
 
 
 @pytest.mark.parametrize("model", MINIS)
+@void(
+    {
+        "mini-0": "27 of 27 others in its place do as well",
+        "mini-1": "25 of 27 others in its place do as well",
+        "mini-2": "27 of 27 others in its place do as well",
+        "mini-3": "5 of 39 others in its place do as well",
+        "mini-4": "24 of 27 others in its place do as well",
+    }
+)
 def test_the_carriers_carry_in_every_wording(model):
     """The six heads chosen in the plain wording restore at least half of the logit difference in each other wording.
 
@@ -163,6 +209,20 @@ def test_the_carriers_carry_in_every_wording(model):
 
 @pytest.mark.parametrize("operand", ["first", "second"])
 @pytest.mark.parametrize("model", MINIS)
+@void(
+    {
+        "mini-0-first": "27 of 27 others in its place do as well",
+        "mini-0-second": "27 of 27 others in its place do as well",
+        "mini-1-first": "24 of 27 others in its place do as well",
+        "mini-1-second": "26 of 27 others in its place do as well",
+        "mini-2-first": "27 of 27 others in its place do as well",
+        "mini-2-second": "27 of 27 others in its place do as well",
+        "mini-3-first": "12 of 39 others in its place do as well",
+        "mini-3-second": "10 of 39 others in its place do as well",
+        "mini-4-first": "27 of 27 others in its place do as well",
+        "mini-4-second": "27 of 27 others in its place do as well",
+    }
+)
 def test_the_carriers_of_addition_carry_subtraction(model, operand):
     """The six heads chosen on addition restore at least 40 % of the logit difference in subtraction.
 

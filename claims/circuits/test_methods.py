@@ -21,6 +21,7 @@ from mechlib import (
     refuted,
     requires,
     show,
+    void,
 )
 from mechlib.evidence import evidence
 from mechlib.figures import by_column, curve
@@ -58,6 +59,13 @@ def attribution_missed(model: str, prompts: PromptSet) -> Measurement:
 @refuted({"mini-3-ioi": "both choose the same twenty edges"})
 @open_question(
     {"mini-2-ioi": "alike, within a tenth of a logit", "mini-3-induction": "alike, within a twentieth of a logit"}
+)
+@void(
+    {
+        "mini-3-addition": "20 of 20 others in its place do as well",
+        "mini-4-ioi": "10 of 20 others in its place do as well",
+        "mini-4-addition": "19 of 20 others in its place do as well",
+    }
 )
 def test_integrated_gradients_choose_better_edges(model, task):
     """Twenty edges chosen by EAP-IG keep more of the logit difference than twenty chosen by EAP.

@@ -54,6 +54,20 @@ def test_a_hundred_edges_do_nine_tenths_of_the_task(model, task):
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("model", MINIS)
+@void(
+    {
+        "mini-0-ioi": "7 of 20 others in its place do as well",
+        "mini-0-addition": "12 of 20 others in its place do as well",
+        "mini-1-ioi": "4 of 20 others in its place do as well",
+        "mini-1-addition": "13 of 20 others in its place do as well",
+        "mini-2-ioi": "6 of 20 others in its place do as well",
+        "mini-2-addition": "15 of 20 others in its place do as well",
+        "mini-3-ioi": "6 of 20 others in its place do as well",
+        "mini-3-addition": "13 of 20 others in its place do as well",
+        "mini-4-ioi": "4 of 20 others in its place do as well",
+        "mini-4-addition": "17 of 20 others in its place do as well",
+    }
+)
 def test_ten_heads_and_mlps_carry_five_logits(model, task):
     """The ten strongest of 36 heads and MLPs keep at least 5 logits more than none of them.
 

@@ -46,6 +46,12 @@ def logits_without_mlps(model: str, prompts: PromptSet, reference: PromptSet) ->
 
 @pytest.mark.parametrize("how", ["zero", "mean", "resample"])
 @pytest.mark.parametrize("model", MINIS)
+@void(
+    {
+        "mini-1-mean": "6 of 39 others in its place do as well",
+        "mini-1-resample": "6 of 39 others in its place do as well",
+    }
+)
 def test_without_the_carriers_a_fifth_of_the_logit_difference_is_lost(model, how):
     """Ablating the three carriers together costs at least 20 % of the logit difference.
 
