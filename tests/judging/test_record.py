@@ -80,9 +80,6 @@ def test_every_supported_claim_passed_a_control_or_says_that_it_is_uncontrolled(
     assert [record["id"] for record in whole[1] if UNCONTROLLED in record["flags"]] == uncontrolled
 
 
-@pytest.mark.xfail(
-    strict=True, reason="control runs are built and not measured yet: claims about parts say UNCONTROLLED"
-)
 def test_at_most_one_supported_claim_in_twenty_is_uncontrolled(whole):
     supported = [record for record in whole[1] if record["verdict"] == "SUPPORTED"]
     assert sum(UNCONTROLLED in record["flags"] for record in supported) <= len(supported) / 20
