@@ -203,4 +203,4 @@ def test_the_words_of_this_record_are_what_the_commits_of_its_claims_show(whole_
         "test_every_planted_edge_loses_much_when_removed_alone",
         "test_no_number_makes_up_a_tenth_of_the_wrong_answers",
     }
-    assert sum(record.registration == "CLAIM FIRST" for record in records) > 500
+    assert sum(record.registration == "CLAIM FIRST" for record in records) > 400
