@@ -39,12 +39,13 @@ def run(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def test_a_mini_under_another_name_gets_its_own_verdicts(record):
     shutil.copytree(ROOT / "fixtures" / "mini-3", record / "renamed")
     (record / "renamed" / "card.json").unlink()
-    asked = "induction and (some_head_looks or looks_there_too or carriers_look_at or mlps_write_five)"
+    asked = "induction and (some_head_looks or looks_there_too or carriers_look_at or mlps_write_most)"
     done = run(record, "--model=renamed", "-k", asked)
     assert done.returncode == 0, done.stdout + done.stderr
     latest = Register(ROOT / "artifacts" / "register.jsonl", writable=False).latest
     found = {row["id"].replace("renamed", "mini-3"): row["verdict"] for row in records(record).values()}
-    filed = {id_: latest[id_].verdict for id_ in found if id_ in latest}
+    # An audit exchanges no parts: what is VOID because others stand for them is SUPPORTED there.
+    filed = {id_: latest[id_].verdict.replace("VOID", "SUPPORTED") for id_ in found if id_ in latest}
     assert len(filed) >= 4 and len(set(filed.values())) >= 2
     assert {id_: found[id_] for id_ in filed} == filed
     # Evidence too is what the record's is: the key has hashes and no name.
@@ -70,7 +71,7 @@ def test_from_a_directory_to_an_audit_as_the_readme_has_it(record):
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"audit of my_model: up to \d+ measurements, 0 filed already; about \d+ s by", done.stdout)
     assert re.search(
-        r"my_model +REFUTED +0\.\d+ \[.*\] n=\d+.* >= 0\.95\n +mini-0 to mini-4: 5 of 5 SUPPORTED", done.stdout
+        r"my_model +REFUTED +-?0\.\d+ \[.*\] n=\d+.* >= 4\.00\n +mini-0 to mini-4: 5 of 5 SUPPORTED", done.stdout
     )
     assert "my_model: " in done.stdout and " ERROR" not in done.stdout and "Traceback" not in done.stdout
     assert all(len(line) <= 100 for line in done.stdout.split("- audit -")[1].splitlines())
