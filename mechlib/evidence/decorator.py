@@ -30,6 +30,7 @@ from mechlib.evidence.scratch import scratch_store
 from mechlib.evidence.store import Store
 from mechlib.measurement import Measurement
 from mechlib.parts.exchange import Exchange, note_arguments, the_exchange
+from mechlib.parts.graphs import Edge
 from mechlib.parts.picks import refuse_picking
 
 P = ParamSpec("P")
@@ -167,9 +168,6 @@ def provenance(path: Path) -> dict[str, Any]:
 
 # --- with parts exchanged: edges go by both of their ends ------------------------------------------------------------
 
-ARROW = "->"
-_INPUTS = ("q", "k", "v")
-
 
 class NoCounterpart(ValueError):
     """An edge that has no other in its place: the model has none between the parts that were exchanged."""
@@ -180,7 +178,7 @@ def exchanged(measured: Measurement, exchange: Exchange) -> Measurement:
 
     Raises NoCounterpart where the edge that would stand in an edge's place is not among the columns.
     """
-    edges = {column: edge(column, exchange.names) for column in measured.columns if ARROW in column}
+    edges = {column: edge(column, exchange.names) for column in measured.columns if "->" in column}
     moved = {column: other for column, other in edges.items() if other != column}
     for column, other in moved.items():
         if other not in measured.columns:
@@ -191,8 +189,5 @@ def exchanged(measured: Measurement, exchange: Exchange) -> Measurement:
 
 def edge(name: str, names: Mapping[str, str]) -> str:
     """The edge with its ends exchanged: of {"0.2": "0.1"} "0.2->1.4.k" becomes "0.1->1.4.k"."""
-    source, _, reader = name.partition(ARROW)
-    node, dot, read = reader.rpartition(".")
-    if read not in _INPUTS:
-        node, dot, read = reader, "", ""
-    return f"{names.get(source, source)}{ARROW}{names.get(node, node)}{dot}{read}"
+    source, target, port = Edge.parse(name)
+    return str(Edge(names.get(source, source), names.get(target, target), port))
