@@ -45,6 +45,6 @@ def run_circuit(net: Network, tokens: Tensor, base: Mapping[str, Tensor] | None,
             weight = net.input_weights(block, input)[head]
             inputs[input] = F.linear(block.ln1(seen(node, input)), weight, None if bias is None else bias[head])
         q, k, v = (one.unsqueeze(2) for one in inputs.values())
-        z = net.attend(net.rotated(q, positions), net.rotated(k, positions), v)
+        z = net.attend(net.rotated(block, "q", q, positions), net.rotated(block, "k", k, positions), v)
         made[place] = z[:, :, 0] @ block.W_O[head]
     return seen(LOGITS)[:, -1].float()

@@ -16,6 +16,7 @@ from tokenizers import Regex, Tokenizer, decoders, pre_tokenizers, trainers
 from tokenizers.models import BPE, WordLevel
 from transformers import (
     AutoModelForCausalLM,
+    Gemma3TextConfig,
     GPT2Config,
     GPTNeoXConfig,
     LlamaConfig,
@@ -27,15 +28,27 @@ from transformers import (
 
 from mechlib.prompts.promptset import Prompt, PromptSet, Split
 
-FAMILIES = ("gpt2", "neox", "llama", "qwen2")
+FAMILIES = ("gpt2", "neox", "llama", "qwen2", "gemma3")
 REFUSED = (ValueError, TypeCheckError)  # a wrong word: by our check, or by the annotation where shapes are checked
 
 WORDS = ("<bos>", "<pad>", "<unk>", *(f"w{n}" for n in range(37)))
 BOS_ID, VOCABULARY, CONTEXT = 0, len(WORDS), 32
+GEMMA = {
+    "num_key_value_heads": 2, "head_dim": 16, "query_pre_attn_scalar": 5, "pad_token_id": 1,
+    "sliding_window": CONTEXT, "layer_types": ["sliding_attention", "full_attention"],
+    "rope_parameters": {
+        "sliding_attention": {"rope_type": "default", "rope_theta": 1e2},
+        "full_attention": {"rope_type": "linear", "factor": 2.0, "rope_theta": 1e4},
+    },
+}  # fmt: skip
 
 
 def configuration(family: str, vocabulary: int = VOCABULARY) -> PretrainedConfig:
-    """Two layers, 32 wide, 4 heads (Llama and Qwen2 with 2 key/value heads), learned or rotary positions."""
+    """Two layers, 32 wide, 4 heads (in Llama, Qwen2 and Gemma 3 with 2 key/value heads), learned or rotary positions.
+
+    Gemma 3 is as odd as it can be: heads that are wider than their part of the stream, an attention scale of its own,
+    and in each layer other rotary positions.
+    """
     ids = {"vocab_size": vocabulary, "bos_token_id": BOS_ID, "eos_token_id": BOS_ID}
     if family == "gpt2":
         return GPT2Config(n_layer=2, n_head=4, n_embd=32, n_positions=CONTEXT, **ids)
@@ -47,6 +60,8 @@ def configuration(family: str, vocabulary: int = VOCABULARY) -> PretrainedConfig
         return LlamaConfig(**shape, num_key_value_heads=2, **ids)
     if family == "qwen2":
         return Qwen2Config(**shape, num_key_value_heads=2, tie_word_embeddings=True, **ids)
+    if family == "gemma3":
+        return Gemma3TextConfig(**shape, **GEMMA, **ids)
     raise ValueError(f"no tiny {family}")
 
 

@@ -6,7 +6,8 @@ frozen, and MLPs too: the direct path along the residual stream. With `through_m
 as Wang et al. do. Behind the receivers everything is computed anew, receivers of later layers included: they see the
 replaced output of a sender, and the outputs of earlier receivers as these have changed.
 
-Exact: norms and attention of the receivers are computed from the stream that they then see.
+Exact: norms and attention of the receivers are computed from the stream that they then see, and so is a norm between a
+layer's heads and the stream (Gemma 3): with senders of one layer, of what all heads of the layer then write.
 
 Sources: Wang et al. 2022, arXiv:2211.00593, appendix B; Goldowsky-Dill et al. 2023, arXiv:2304.05969.
 """
@@ -173,8 +174,8 @@ class _Runs:
         shift = self._moved(INPUT) * (INPUT in senders)
         for layer, block in enumerate(net.blocks):
             found |= {name: shift for name in receivers if name.startswith(f"{layer}.")}
-            heads = [f"{layer}.{head}" for head in range(net.n_heads)]
-            after = sum((self._moved(head) for head in heads if head in senders), start=shift)
+            heads = [head for head in range(net.n_heads) if f"{layer}.{head}" in senders]
+            after = shift + self._moved_heads(layer, heads) if heads else shift
             seen, mlp = shift if net.parallel else after, f"mlp {layer}"
             if mlp in receivers:
                 found[mlp] = seen
@@ -205,8 +206,9 @@ class _Runs:
         q, k, _ = queries_keys_values(net, layer, self.own.streams[layer], {f"{receiver}.{input}": shift})
         start = 0 if self.past is None else self.past[layer].keys.shape[1]
         positions = torch.arange(start, start + q.shape[1], device=q.device)
-        q = net.rotated(q[:, -1:, head : head + 1], positions[-1:])
-        k = net.rotated(repeated_by_head(net, k)[:, :, head : head + 1], positions)
+        block = net.blocks[layer]
+        q = net.rotated(block, "q", q[:, -1:, head : head + 1], positions[-1:])
+        k = net.rotated(block, "k", repeated_by_head(net, k)[:, :, head : head + 1], positions)
         if self.past is not None:
             group = head * net.n_groups // net.n_heads
             k = torch.cat([self.past[layer].keys[:, :, group : group + 1], k], dim=1)
@@ -221,13 +223,18 @@ class _Runs:
         return False
 
     def _moved(self, node: str) -> Shift:
-        """The output of a node in the other run less its output in this one, at the last `length` positions."""
-        name, head = _activation(node)
-        return (
-            self._less(name)
-            if head is None
-            else self._less(name)[:, :, head] @ self.net.blocks[layer_of(node)].W_O[head]
-        )
+        """The output of the input or an MLP in the other run less its output in this one, at the last `length`
+        positions."""
+        return self._less(_activation(node)[0])
+
+    def _moved_heads(self, layer: int, heads: Sequence[int]) -> Shift:
+        """What a layer's attention writes with these heads as in the other run, less what it writes in this one."""
+        block, name = self.net.blocks[layer], f"blocks.{layer}.attn.hook_z"
+        moved = torch.stack([self._less(name)[:, :, head] @ block.W_O[head] for head in heads]).sum(0)
+        if block.ln1_post.kind == "none":
+            return moved
+        own = self.own[name][:, -self.length :].flatten(-2) @ block.W_O.flatten(0, 1)
+        return block.ln1_post(own + moved) - block.ln1_post(own)
 
     def _less(self, name: str) -> Tensor:
         return self.other[name][:, -self.length :] - self.own[name][:, -self.length :]

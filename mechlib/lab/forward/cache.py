@@ -107,7 +107,8 @@ def attend_with_cache(
              `stream`: each row of `before` then serves as many successive rows of `stream`
     """
     linear, length, past = linear_maps(net)[layer], stream.shape[1], 0 if before is None else before.keys.shape[1]
-    x = net.blocks[layer].ln1(stream)
+    block = net.blocks[layer]
+    x = block.ln1(stream)
     if queries == length:
         joint = linear.qkv(x).unflatten(-1, (-1, net.d_head))
         q, k, v = joint.split((net.n_heads, net.n_groups, net.n_groups), dim=-2)
@@ -115,7 +116,7 @@ def attend_with_cache(
         q = linear.q(x[:, -queries:]).unflatten(-1, (-1, net.d_head))
         k, v = linear.kv(x).unflatten(-1, (-1, net.d_head)).chunk(2, dim=-2)
     positions = torch.arange(past, past + length, device=stream.device)
-    q, k = net.rotated(q, positions[-queries:]), net.rotated(k, positions)
+    q, k = net.rotated(block, "q", q, positions[-queries:]), net.rotated(block, "k", k, positions)
     z = net.attend(q, k, v) if before is None or not past else _with_past(q, k, v, before)
     return z, KVCache(k, v)
 

@@ -91,8 +91,7 @@ class ResumedRuns:
         wrote = _spread(cached.mlps[layer][:, source], len(sites))
         for number, own in enumerate(sites):
             if heads := list(own.get(z) or ()):
-                moved = self._new(z)[:, source][:, :, heads] - cached.z[layer][:, source][:, :, heads]
-                middle[:, number] += moved.flatten(-2) @ block.W_O[heads].flatten(0, 1)
+                middle[:, number] += self._moved(layer, heads, source)
         again = [number for number, own in enumerate(sites) if z in own and mlp not in own and post not in own]
         if again and not net.parallel:
             wrote[:, again] = linear_maps(net)[layer].mlp(block.ln2(middle[:, again]))
@@ -102,6 +101,16 @@ class ResumedRuns:
         after[:, :, at] = middle.add_(wrote)
         self._replace(post, after, sites)
         return after
+
+    def _moved(self, layer: int, heads: list[int], source: Index) -> Float[Tensor, "batch pos d_model"]:
+        """What a layer's attention writes with the z of these heads replaced, less what it writes in the cached run."""
+        block, name, old = self.net.blocks[layer], f"blocks.{layer}.attn.hook_z", self.cached.z[layer][:, source]
+        new = self._new(name)[:, source][:, :, heads]
+        if block.ln1_post.kind == "none":
+            return (new - old[:, :, heads]).flatten(-2) @ block.W_O[heads].flatten(0, 1)
+        z = old.clone()
+        z[:, :, heads] = new
+        return self.net.written(block, z) - self.net.written(block, old)
 
     def _replace(self, name: str, activation: Float[Tensor, "batch sites pos *rest"], sites: Sequence[Places]) -> None:
         """Replace this activation, in place, for each set that names it."""
