@@ -73,11 +73,12 @@ def random_model(family: str, seed: int = 0, vocabulary: int = VOCABULARY) -> Pr
 
 def randomised(model: PreTrainedModel) -> PreTrainedModel:
     """The model with every parameter drawn anew, biases and norms included, in evaluation mode."""
+    gain = 0 if model.config.model_type == "gemma3_text" else 1  # Gemma 3 stores gains less one
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             noise = torch.randn_like(parameter)
             norm = parameter.ndim == 1 and name.endswith("weight")
-            parameter.copy_(1 + 0.2 * noise if norm else 0.25 * noise)
+            parameter.copy_(gain + 0.2 * noise if norm else 0.25 * noise)
     return model.eval()
 
 

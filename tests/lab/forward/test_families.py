@@ -227,7 +227,8 @@ def test_heads_write_what_the_layer_writes_less_its_bias(model):
     net, tokens, hook = network(model), words(), "blocks.0.attn.hook_z"
     z, block = forward(net, tokens, keep=[hook])[1][hook], net.blocks[0]
     bias = 0 if block.b_O is None else block.b_O
-    assert torch.allclose(net.written_by_head(block, z).sum(2) + bias, net.written(block, z), atol=1e-5)
+    whole = block.ln1_post(net.written_by_head(block, z).sum(2) + bias)
+    assert torch.allclose(whole, net.written(block, z), atol=1e-5)
 
 
 def test_the_forward_pass_is_differentiable(model):
