@@ -23,7 +23,7 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
         "mechlib.parts.circuits": ("Circuit", "circuit", "circuit_of"),
         "mechlib.parts.exchanged_heads": ("exchanged_heads",),
         "mechlib.parts.graphs": ("Graph",),
-        "mechlib.parts.heads": ("Head", "Heads", "Selection", "all_heads", "heads", "singly_and_jointly"),
+        "mechlib.parts.heads": ("Group", "Head", "Heads", "Selection", "all_heads", "heads", "singly_and_jointly"),
         "mechlib.parts.matched_sets": ("matched_sets",),
         "mechlib.parts.random_circuits": ("random_knockouts",),
         "mechlib.parts.random_sets": ("random_sets",),
@@ -73,7 +73,7 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
         "mechlib.lab.interventions.patching": (
             "flipped_by_patching", "lost_by_patching", "restored_by_patching", "restored_by_random_sets",
         ),
-        "mechlib.lab.interventions.sites": ("components", "layers", "residual"),
+        "mechlib.lab.interventions.sites": ("components", "groups", "heads_of", "layers", "residual"),
         "mechlib.lab.metrics": ("answer_log_prob", "correct", "logit_diff", "loss_per_token"),
         "mechlib.lab.models.loading": ("checkpoint_of", "describe", "load"),
         "mechlib.lab.models.native": ("save",),

@@ -5,7 +5,7 @@
     metrics        logit_diff, answer_log_prob, correct, loss_per_token
     interventions  patched, zero_ablated, mean_ablated, resample_ablated, activations: a changed model, inside `with`
     sweeps         restored_by_patching, lost_by_patching, flipped_by_patching; under_ablation, loss_under_ablation;
-                   restored_by_random_sets, under_ablation_of_random_sets; of components, layers, residual;
+                   restored_by_random_sets, under_ablation_of_random_sets; of components, groups, layers, residual;
                    random_direction, as long as a given one
     attribution    direct_logit_attribution, logit_lens, attention_to, attention_by_offset, attention_pattern,
                    attribution_patching, attribution_error, node_scores, edge_scores, copy_scores, attention_and_written
@@ -81,6 +81,8 @@ if TYPE_CHECKING:
     from mechlib.lab.interventions.patching import restored_by_patching as restored_by_patching
     from mechlib.lab.interventions.patching import restored_by_random_sets as restored_by_random_sets
     from mechlib.lab.interventions.sites import components as components
+    from mechlib.lab.interventions.sites import groups as groups
+    from mechlib.lab.interventions.sites import heads_of as heads_of
     from mechlib.lab.interventions.sites import layers as layers
     from mechlib.lab.interventions.sites import residual as residual
     from mechlib.lab.metrics import answer_log_prob as answer_log_prob

@@ -14,6 +14,7 @@ Sources: Wang et al. 2022, arXiv:2211.00593, appendix B; Goldowsky-Dill et al. 2
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, TypeAlias
 
@@ -39,6 +40,7 @@ from mechlib.prompts.promptset import PromptSet
 
 Shift: TypeAlias = Float[Tensor, "batch pos d_model"]
 Senders: TypeAlias = frozenset[str]  # nodes: "0.3", "mlp 1", "input"
+_GROUP = re.compile(r"(\d+)\.kv(\d+)\.([kv])")
 
 
 def lost_by_path_patching(
@@ -53,7 +55,8 @@ def lost_by_path_patching(
 
     senders       a column for each: heads, MLPs (`Site("mlp", 1)`), the embeddings (`Site("resid_pre", 0)`), or sets of
                   them, replaced together, as in `mechlib.lab.interventions.patching`
-    receivers     who sees it, all at once: "logits", "mlp 2", "1.0.q", "1.0.k" or "1.0.v"
+    receivers     who sees it, all at once: "logits", "mlp 2", "1.0.q", "1.0.k" or "1.0.v", or all heads that share keys
+                  and values, "1.kv0.k" or "1.kv0.v"
     through_mlps  whether MLPs on the way are computed anew; else the path is direct
 
     In logits; the last column, "total", is metric(clean) - metric(corrupted). Raises ValueError where a sender writes
@@ -135,6 +138,7 @@ def _patched(
     net, every, made, values, moved = network(model), named(senders), batches(model, prompts), [], False
     if not receivers:
         raise ValueError("no receivers: name at least one, as in ('logits',) or ('1.0.k',)")
+    said, receivers = ", ".join(receivers), _by_head(net, receivers)
     check_readers(net, receivers)
     sent = [_senders(model, net, where, receivers) for where in every.values()]
     for batch in made:
@@ -149,7 +153,7 @@ def _patched(
     _check_moved(moved, every)
     what = "lost" if patched_run == CLEAN else "restored"
     way = "MLPs on the way computed anew" if through_mlps else "direct"
-    of = f"logit difference {what} by patching paths to {', '.join(receivers)} ({way}), in logits"
+    of = f"logit difference {what} by patching paths to {said} ({way}), in logits"
     return per_prompt(prompts, made, values, (*every, TOTAL), of, unit)
 
 
@@ -252,6 +256,20 @@ def _activation(node: str) -> tuple[str, int | None]:
 def node_of(reader: str) -> str:
     """The node that a reader belongs to: "0.3" of "0.3.q"."""
     return reader[:-2] if reader.endswith((".q", ".k", ".v")) else reader
+
+
+def _by_head(net: Network, receivers: Sequence[str]) -> tuple[str, ...]:
+    """The receivers, with those of a key/value group as those of each of its heads."""
+    if isinstance(receivers, str):
+        check_readers(net, receivers)  # refuses a text
+    found: list[str] = []
+    for name in receivers:
+        if (match := _GROUP.fullmatch(name)) is None or int(match[2]) >= net.n_groups:
+            found.append(name)
+        else:
+            several, group = net.n_heads // net.n_groups, int(match[2])
+            found += [f"{match[1]}.{several * group + number}.{match[3]}" for number in range(several)]
+    return tuple(found)
 
 
 def _senders(model: Model, net: Network, where: Where, receivers: Sequence[str]) -> Senders:

@@ -80,7 +80,7 @@ def forward(
 def queries_keys_values(
     net: Network, layer: int, stream: Float[Tensor, "batch pos d_model"], shifts: Mapping[str, Tensor]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries, keys and values of a layer, as `Network.split` has them, where each reader sees the stream with its own shift.
+    """Queries, keys and values of a layer, as `Network.split` has them; each reader sees the stream with its own shift.
 
     Shapes [batch pos head_index d_head] for queries; keys and values have as many heads as the model has groups, or one
     for each head where some head of a group sees a shift of its own.

@@ -53,6 +53,8 @@ class Recording:
             return self.z[layer]
         if part == "hook_mlp_out":
             return self.mlps[layer]
+        if part in ("attn.hook_k", "attn.hook_v"):
+            raise ValueError("no gradients by key/value group: patch groups exactly, or take the edges into its heads")
         return self.streams[layer + (part == "hook_resid_post")]
 
 

@@ -21,6 +21,7 @@ from mechlib.lab.forward.linear import linear_maps
 from mechlib.lab.interventions.sites import Places
 
 Index: TypeAlias = slice | list[int]
+BEFORE = ("hook_resid_pre", "attn.hook_k", "attn.hook_v")  # what attention of the layer itself reads
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +64,13 @@ class ResumedRuns:
         net, block, queries = self.net, self.net.blocks[layer], self._queries(layer)
         linear = linear_maps(net)[layer]
         self._replace(f"blocks.{layer}.hook_resid_pre", stream, sites)
-        before = self.cached.kv_cache[layer].until(self.cached.first)
-        flat, _ = attend_with_cache(net, layer, stream.flatten(0, 1), queries, before)
+        before, shape = self.cached.kv_cache[layer].until(self.cached.first), stream.shape[:2]
+
+        def replace(k: Tensor, v: Tensor) -> None:
+            self._replace(f"blocks.{layer}.attn.hook_k", k.unflatten(0, shape), sites)
+            self._replace(f"blocks.{layer}.attn.hook_v", v.unflatten(0, shape), sites)
+
+        flat, _ = attend_with_cache(net, layer, stream.flatten(0, 1), queries, before, replace)
         z = flat.unflatten(0, stream.shape[:2])
         self._replace(f"blocks.{layer}.attn.hook_z", z, sites)
         stream = stream[:, :, -queries:]
@@ -142,7 +148,7 @@ class ResumedRuns:
 
 def entry_layer(own: Places) -> tuple[int, int]:
     """Where a set of places first makes a difference: (layer, 0) before the layer's attention, (layer, 1) behind it."""
-    return min((layer, int(part != "hook_resid_pre")) for layer, part in map(layer_and_part, own))
+    return min((layer, int(part not in BEFORE)) for layer, part in map(layer_and_part, own))
 
 
 def _cat(one: Tensor | None, other: Tensor) -> Tensor:

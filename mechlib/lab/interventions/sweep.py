@@ -121,10 +121,11 @@ class _Sweep:
     def part(self, batch: Batch, source: Source, together: int, bar: Any) -> Swept:
         """The sweep of as many prompts as fit the memory, `together` sets side by side."""
         first, began, at = self.span(batch.tokens, source)
-        base, other = run_with_cache(self.net, batch.tokens, first), None
+        groups = any(name.endswith(("hook_k", "hook_v")) for name in self.names)
+        base, other = run_with_cache(self.net, batch.tokens, first, groups=groups), None
         new: Mapping[str, Tensor] | None = None
         if isinstance(source, Tensor):
-            other = run_with_cache(self.net, source, first, began, base)
+            other = run_with_cache(self.net, source, first, began, base, groups=groups)
             new = {name: other[name] for name in self.names}
         elif source is not None:
             new = {name: source[name][:, first:] for name in self.names}
