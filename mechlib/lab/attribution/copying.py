@@ -128,8 +128,8 @@ def _moved(model: Model, batch: Batch, head: Head, to: Word) -> Float[Tensor, "b
     attention = kept[f"{block}hook_pattern"][rows, head.head, -1, position]
     output = kept[f"{block}hook_z"][:, -1, head.head] @ model.blocks[head.layer].attn.W_O[head.head]
     output = through_norm_behind_attention(model, head.layer, output)
-    for name in behind:
-        output = output / kept[name][:, -1]
+    for hook in behind:
+        output = output / kept[hook][:, -1]
 
     def towards_name(part: Float[Tensor, "batch d_model"]) -> Float[Tensor, " batch"]:
         normed = through_final_norm(model, part)
