@@ -28,7 +28,8 @@ from transformers import (
 
 from mechlib.prompts.promptset import Prompt, PromptSet, Split
 
-FAMILIES = ("gpt2", "neox", "llama", "qwen2", "gemma3")
+PLAIN = ("gpt2", "neox", "llama", "qwen2")  # what blocks write is added to the stream as it is
+FAMILIES = (*PLAIN, "gemma3")
 REFUSED = (ValueError, TypeCheckError)  # a wrong word: by our check, or by the annotation where shapes are checked
 
 WORDS = ("<bos>", "<pad>", "<unk>", *(f"w{n}" for n in range(37)))

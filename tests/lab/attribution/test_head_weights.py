@@ -16,7 +16,7 @@ from mechlib.lab.attribution.head_weights import composition, copying, matching,
 from mechlib.lab.forward.families import Norm, UnsupportedModel, network
 from mechlib.lab.models.loading import Model, load
 from mechlib.parts.heads import EmptySelection, Head, all_heads, heads
-from tests.helpers.tiny import BOS_ID, CONTEXT, FAMILIES, REFUSED, VOCABULARY, random_model, word_tokenizer
+from tests.helpers.tiny import BOS_ID, CONTEXT, FAMILIES, PLAIN, REFUSED, VOCABULARY, random_model, word_tokenizer
 
 EVERY = [str(head) for head in all_heads(2, 4)]
 SCORES = ("on top", "rank", "eigenvalues")
@@ -29,7 +29,7 @@ def saved(made: PreTrainedModel, path: Path, folded: bool = False) -> Model:
     return load(str(path), folded=folded)
 
 
-@pytest.fixture(scope="module", params=[(family, folded) for family in FAMILIES for folded in (False, True)], ids=str)
+@pytest.fixture(scope="module", params=[(family, folded) for family in PLAIN for folded in (False, True)], ids=str)
 def case(request, tmp_path_factory):
     family, folded = request.param
     made = random_model(family)

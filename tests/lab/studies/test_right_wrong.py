@@ -23,8 +23,8 @@ from mechlib.prompts.addition import partners
 from mechlib.prompts.promptset import Prompt, PromptSet
 from tests.helpers.tiny import (
     BOS_ID,
-    FAMILIES,
     PIECES,
+    PLAIN,
     WORDS,
     digit_directory,
     digit_model,
@@ -36,7 +36,7 @@ from tests.helpers.tiny import (
 )
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(scope="module", params=PLAIN)
 def both(request, tmp_path_factory):
     """Our model, and Hugging Face's."""
     path = directory(tmp_path_factory.mktemp("right") / request.param, request.param)
