@@ -23,6 +23,7 @@ pytestmark = pytest.mark.pretrained
 CLEAN = "When Mary and John went to the store, John gave a drink to"
 CORRUPTED = "When Mary and John went to the store, Mary gave a drink to"
 PROMPTS = PromptSet("one", "discovery", (Prompt(CLEAN, "Mary", CORRUPTED, "John", glue=" "),))
+BOS = {"smollm2-135m": "<|endoftext|>", "gemma3-270m": "<bos>", "qwen2.5-coder-0.5b": "none"}
 HEADS = {"smollm2-135m": Head(23, 3), "gemma3-270m": Head(11, 2), "qwen2.5-coder-0.5b": Head(16, 8)}
 WITHIN = 1e-4  # of the spread of the logits
 
@@ -32,11 +33,18 @@ def folder() -> Path:
     return Path(os.environ.get("MECHLIB_PRETRAINED") or (Path(cache) / "pretrained" if cache else "/nowhere"))
 
 
+@pytest.fixture(scope="module")
+def monkeypatch_module():
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
 @pytest.fixture(scope="module", params=HEADS)
-def model(request):
+def model(request, monkeypatch_module):
     path = folder() / request.param
     if not (path / "config.json").is_file():
         pytest.skip(f"{request.param} is not on this machine: mechlib fetch {request.param}")
+    monkeypatch_module.setenv("MECHLIB_BOS", BOS[request.param])
     theirs = AutoModelForCausalLM.from_pretrained(path, attn_implementation="eager").eval()
     return load(str(path)), theirs, request.param
 
