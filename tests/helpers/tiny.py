@@ -35,7 +35,7 @@ REFUSED = (ValueError, TypeCheckError)  # a wrong word: by our check, or by the 
 WORDS = ("<bos>", "<pad>", "<unk>", *(f"w{n}" for n in range(37)))
 BOS_ID, VOCABULARY, CONTEXT = 0, len(WORDS), 32
 GEMMA = {
-    "num_key_value_heads": 2, "head_dim": 16, "query_pre_attn_scalar": 5, "pad_token_id": 1,
+    "num_key_value_heads": 2, "head_dim": 8, "query_pre_attn_scalar": 5, "pad_token_id": 1,
     "sliding_window": CONTEXT, "layer_types": ["sliding_attention", "full_attention"],
     "rope_parameters": {
         "sliding_attention": {"rope_type": "default", "rope_theta": 1e2},
@@ -47,8 +47,7 @@ GEMMA = {
 def configuration(family: str, vocabulary: int = VOCABULARY) -> PretrainedConfig:
     """Two layers, 32 wide, 4 heads (in Llama, Qwen2 and Gemma 3 with 2 key/value heads), learned or rotary positions.
 
-    Gemma 3 is as odd as it can be: heads that are wider than their part of the stream, an attention scale of its own,
-    and in each layer other rotary positions.
+    Gemma 3 is as odd as it can be: an attention scale of its own, and in each layer other rotary positions.
     """
     ids = {"vocab_size": vocabulary, "bos_token_id": BOS_ID, "eos_token_id": BOS_ID}
     if family == "gpt2":

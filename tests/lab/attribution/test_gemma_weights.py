@@ -9,7 +9,7 @@ from mechlib.lab.models.loading import load
 from mechlib.parts.heads import all_heads
 from tests.helpers.tiny import BOS_ID, VOCABULARY, WORDS, directory, pairs, random_model
 
-WIDTH = 16
+WIDTH = 8
 
 
 @pytest.fixture(scope="module")
