@@ -54,7 +54,7 @@ VARIANTS = {
     "qwen3": Qwen3Config(num_key_value_heads=2, head_dim=16, **SHAPE),
     "qwen3 biases": Qwen3Config(num_key_value_heads=1, head_dim=8, attention_bias=True, **SHAPE),
     "gemma3 one group": Gemma3TextConfig(num_key_value_heads=1, head_dim=8, query_pre_attn_scalar=8, **PHI3),
-    "gemma3 untied": Gemma3TextConfig(num_key_value_heads=4, head_dim=16, tie_word_embeddings=False, **PHI3),
+    "gemma3 wide heads": Gemma3TextConfig(num_key_value_heads=4, head_dim=16, **PHI3),
     "phi3 groups": Phi3Config(num_key_value_heads=2, sliding_window=CONTEXT, tie_word_embeddings=True, **PHI3),
     "phi3 rotary in part": Phi3Config(rope_parameters=PARTIAL, num_key_value_heads=1, **PHI3),
     "qwen2 untied": Qwen2Config(num_key_value_heads=4, tie_word_embeddings=False, **SHAPE),
