@@ -35,8 +35,9 @@ REFUSED = (ValueError, TypeCheckError)  # a wrong word: by our check, or by the 
 WORDS = ("<bos>", "<pad>", "<unk>", *(f"w{n}" for n in range(37)))
 BOS_ID, VOCABULARY, CONTEXT = 0, len(WORDS), 32
 GEMMA = {
-    "num_key_value_heads": 2, "head_dim": 8, "query_pre_attn_scalar": 5, "pad_token_id": 1, "tie_word_embeddings": False,
-    "sliding_window": CONTEXT, "layer_types": ["sliding_attention", "full_attention"],
+    "num_key_value_heads": 2, "head_dim": 8, "query_pre_attn_scalar": 5, "pad_token_id": 1,
+    "tie_word_embeddings": False, "sliding_window": CONTEXT,
+    "layer_types": ["sliding_attention", "full_attention"],
     "rope_parameters": {
         "sliding_attention": {"rope_type": "default", "rope_theta": 1e2},
         "full_attention": {"rope_type": "linear", "factor": 2.0, "rope_theta": 1e4},
