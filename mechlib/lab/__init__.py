@@ -6,7 +6,7 @@
     interventions  patched, zero_ablated, mean_ablated, resample_ablated, activations: a changed model, inside `with`
     sweeps         restored_by_patching, lost_by_patching, flipped_by_patching; under_ablation, loss_under_ablation;
                    restored_by_random_sets, under_ablation_of_random_sets; of components, groups, layers, residual;
-                   random_direction, as long as a given one
+                   heads_of a group; random_direction, as long as a given one
     attribution    direct_logit_attribution, logit_lens, attention_to, attention_by_offset, attention_pattern,
                    attribution_patching, attribution_error, node_scores, edge_scores, copy_scores, attention_and_written
     paths          lost_by_path_patching, restored_by_path_patching, attention_after_path_patching

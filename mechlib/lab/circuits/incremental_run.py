@@ -180,13 +180,15 @@ class IncrementalRun:
         for source in live:
             if not any(source in heads for _, heads in normed):
                 along += made.moved.get(source, self.moved[source])[:, where]
+        seen = total + along
         for layer, heads in normed:
-            written = self.before[heads.start : heads.stop, :, where].sum(0)
-            for source in heads:
+            base, along = torch.zeros_like(total), torch.zeros_like(total)
+            for source in heads:  # as in `_total`: what is undone leaves nothing, which a norm would blow up
+                base += self.before[source][:, where]
                 if source in live:
-                    written += made.moved.get(source, self.moved[source])[:, where]
-            along += self.net.blocks[layer].ln1_post(written)
-        return total + along
+                    along += made.moved.get(source, self.moved[source])[:, where]
+            seen = seen + self.net.blocks[layer].ln1_post(base + along)
+        return seen
 
     def _total(self, n: int, node: str) -> Float[Tensor, "batch pos d_model"]:
         """The outputs of the first `n` nodes in the base, added up, and the attention biases that `node` reads; heads
