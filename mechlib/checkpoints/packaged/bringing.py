@@ -43,7 +43,7 @@ def check_licence(model: Checkpoint, accepted: bool) -> None:
     if packaged.terms and not accepted:
         raise CannotFetch(
             f"{model.parent} comes under the {packaged.licence}, {packaged.terms}, which bind who uses it: read them, "
-            f"then run `mechlib fetch {model.parent} --accept-licence`"
+            "then run the same command with --accept-licence"
         )
 
 
