@@ -121,7 +121,7 @@ WORDS: Final = _split(
     toe tomato tomb tongue tool tooth torch towel tower town toy track trail train tram trap tray tree triangle tribe
     trophy truck trumpet trunk tube tunnel turkey turtle umbrella uncle union urban valley valve van vapor vault veil
     velvet vessel vest village vine vinegar violet violin voice volcano wagon wall wallet watch water wave wax weapon
-    weed well whale wheat wheel whistle widow wind window wine wing winter wire witch wolf woman wood wool worm wrist
+    weed whale wheat wheel whistle widow wind window wine wing winter wire witch wolf woman wood wool worm wrist
     writer yard yarn yellow yogurt zinc zone
     """,
     discovery=315,
