@@ -4,8 +4,8 @@
     units  The war lasted from the year 1764 to the year 176 -> 7, not 2
 
 A year is above the start where its tens are, or where they are the same and its units are above; so the probability of
-all years above follows from both (`mechlib.lab.digit_scores`). Tens that are the start's are not wrong: a start ends
-in 0 to 8, and a year above it has them. Nouns and centuries belong to one split each, by their digests.
+all years above follows from both (`mechlib.lab.difference_by_digits`). Tens that are the start's are not wrong: a start
+ends in 0 to 8, and a year above it has them. Nouns and centuries belong to one split each, by their digests.
 """
 
 from __future__ import annotations
