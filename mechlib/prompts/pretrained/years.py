@@ -67,35 +67,36 @@ def by_digit(n: int | None, split: Split, corrupt: str, seed: int, digit: Digit)
     if not draws.whole(n):
         raise ValueError(f"{n!r} prompts of greater_than were asked for: ask for at least one, and for a whole number")
     lower = draws.generator(f"greater_than lower {digit}", split, seed)
-    rows = tuple(_prompt(one, split, corrupt, lower) for one in islice(_sentences(split, seed, digit), n))
+    rows = tuple(_prompt(one, split, corrupt, lower) for one in _sentences(n, split, seed, digit))
     cut = (*one_token(rows, "noun"), *dict.fromkeys((f"{row.label('century')}{row.label('year')}", 4) for row in rows))
     said = {"corrupt": corrupt if split != "reference" else "", "style": "pretrained", "digit": digit}
     settings = tuple((key, value) for key, value in said.items() if value)
     return PromptSet("greater_than", split, rows, (*settings, ("seed", seed)), cut=cut)
 
 
-def _sentences(split: Split, seed: int, digit: Digit) -> Iterator[_Sentence]:
+def _sentences(n: int, split: Split, seed: int, digit: Digit) -> Iterator[_Sentence]:
     """The same for both digits: every noun in turn, with centuries and starts in rounds of their own, none twice.
 
-    ValueError, when one more is asked for, where there are no others.
+    Of the discovery lexicon one half of centuries with starts is for discovery, the other for reference.
     """
     own: Lexicon = "confirmation" if split == "confirmation" else "discovery"
     stream = draws.generator("greater_than pretrained", split, seed)
     reach = draws.generator(f"greater_than reach {digit}", split, seed)
     nouns, centuries = draws.rounds(stream, lexicon.NOUNS[own]), draws.rounds(stream, lexicon.CENTURIES[own])
-    starts = draws.rounds(stream, STARTS)
-    found: set[tuple[str, str, int]] = set()
-    for noun in nouns:
+    starts, found = draws.rounds(stream, STARTS), set[tuple[str, str, int]]()
+    for noun in islice(nouns, n):
         for _ in range(draws.PATIENCE):
-            one = (noun, next(centuries), next(starts))
-            if one not in found:
+            century, start = next(centuries), next(starts)
+            mine = split == "confirmation" or (int(century) + start) % 2 == (split == "reference")
+            if mine and (noun, century, start) not in found:
                 break
         else:
             raise ValueError(
-                f"greater_than has {len(found)} distinct prompts: repeats would shrink the interval for free"
+                f"greater_than has {len(found)} distinct prompts, {n} asked for: repeats would shrink the interval for "
+                "free"
             )
-        found.add(one)
-        yield _Sentence(*one, digit, reach.random())
+        found.add((noun, century, start))
+        yield _Sentence(noun, century, start, digit, reach.random())
 
 
 def _prompt(sentence: _Sentence, split: Split, corrupt: str, lower: random.Random) -> Prompt:
