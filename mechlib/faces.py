@@ -80,8 +80,8 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
         "mechlib.lab.models.tokens": ("tokens",),
         "mechlib.lab.studies.generation": ("generated", "numbers_generated", "numbers_given"),
         "mechlib.lab.studies.greater_than": (
-            "attention_to_start", "by_noun", "difference_lost", "difference_restored", "difference_without",
-            "year_scores",
+            "attention_to_start", "by_noun", "difference_by_digits", "difference_lost", "difference_restored",
+            "difference_without", "year_scores",
         ),
         "mechlib.lab.studies.interpolation": ("sums_by_interpolation",),
         "mechlib.lab.studies.numbers": ("attention_to_operand", "number_structure", "shares_of_each_digit"),

@@ -17,7 +17,7 @@
     studies        generated, numbers_generated, numbers_given; attention_to_operand, number_structure,
                    shares_of_each_digit, sums_by_interpolation, periods_of_numbers, spectrum; right_against_wrong,
                    wrong_against_wrong, answers_exchanged, activation_norms; year_scores, difference_restored,
-                   difference_lost, difference_without, attention_to_start, by_noun; readers,
+                   difference_lost, difference_without, attention_to_start, by_noun; difference_by_digits; readers,
                    under_other_positions, input_changed, input_changed_by_path, under_other_embeddings
 
 A measurement imports them inside itself, `from mechlib.lab import load, restored_by_patching`: torch is loaded only
@@ -99,6 +99,7 @@ if TYPE_CHECKING:
     from mechlib.lab.studies.generation import numbers_given as numbers_given
     from mechlib.lab.studies.greater_than import attention_to_start as attention_to_start
     from mechlib.lab.studies.greater_than import by_noun as by_noun
+    from mechlib.lab.studies.greater_than import difference_by_digits as difference_by_digits
     from mechlib.lab.studies.greater_than import difference_lost as difference_lost
     from mechlib.lab.studies.greater_than import difference_restored as difference_restored
     from mechlib.lab.studies.greater_than import difference_without as difference_without
