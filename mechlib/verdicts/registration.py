@@ -126,7 +126,9 @@ def differences(lines: Sequence[Registration], today: Identity) -> list[str]:
     for old, new in pairwise(lines):
         why = f": {new.amended} (it was {new.was or 'not judged'})" if new.amended else ""
         verb = "amended" if new.amended else "registered again"
-        said.append(f"{verb} with {_changes(old.identity, new.identity) or 'other prompts'}{why}")
+        changed = _changes(old.identity, new.identity)
+        if changed or old.prompts != new.prompts or old.identity.reported == new.identity.reported:
+            said.append(f"{verb} with {changed or 'other prompts'}{why}")
     if lines and (changed := _changes(lines[-1].identity, today)):
         said.append(f"not as registered: {changed}")
     return said

@@ -53,8 +53,9 @@ class Cell:
 
     @property
     def cautions(self) -> list[str]:
-        """What the order of commits says against it, in the order of the records: "exploratory"."""
-        return list(dict.fromkeys(one.registration.lower() for one in self.records if one.registration in _CAUTIONS))
+        """What the order of commits says against it, and whether something of it changed after evidence was seen."""
+        said = [one.registration.lower() for one in self.records if one.registration in _CAUTIONS]
+        return list(dict.fromkeys([*said, *("changed" for one in self.records if one.history)]))
 
 
 def stage(record: Record) -> Stage:
