@@ -1,7 +1,8 @@
 """How an effect is spread over the heads of a model: at which depth it lies, and how few heads hold how much of it.
 
-It compares models of other sizes, by relative depth and by shares. The numbers describe, and decide nothing: an
-absolute mean of noise is above zero, so that many idle heads make an effect look more spread than it is.
+It compares models of other sizes, by relative depth and by shares. The numbers describe, and decide nothing. The
+absolute mean of noise is above zero, and hundreds of idle heads would make any effect look spread: so a mean counts as
+none where its interval, simultaneous over the columns, holds zero. What is too weak to be seen is missing, then.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import NormalDist
 
 import numpy as np
 
@@ -18,7 +20,7 @@ from mechlib.measurement import Measurement
 
 @dataclass(frozen=True)
 class Concentration:
-    """Shares of the effect: of each head's and MLP's absolute mean over units, as parts of their sum.
+    """Shares of the effect: of each head's and MLP's absolute mean over units, beyond noise, as parts of their sum.
 
     heads   by layer, what its heads hold together; `mlps` the same of its MLP, zeros where none was measured
     ranked  each head's share of what all heads hold, from the strongest on: sums to 1, or to 0 without any effect
@@ -77,8 +79,8 @@ class Concentration:
             return f"none of {n} heads has an effect", f"MLPs {100 * mlps:.0f} %" if mlps else ""
         beside = f"; MLPs {100 * mlps:.0f} %" if mlps else ""
         return (
-            f"{self.effective:.1f} effective of {n} heads, half in {self.for_half}",
-            f"Gini {self.gini:.2f}; mean depth {self.mean_depth:.2f}{beside}",
+            f"{self.effective:.1f} effective of {sum(map(bool, self.ranked))} seen in {n} heads",
+            f"half in {self.for_half}; Gini {self.gini:.2f}; depth {self.mean_depth:.2f}{beside}",
         )
 
 
@@ -89,7 +91,7 @@ def concentration(measurement: Measurement) -> Concentration:
     if not names:
         some = ", ".join(measurement.columns[:4])
         raise ValueError(f"no column is a head ({some}): columns named layer.head have a depth")
-    means = dict(zip(measurement.columns, np.abs(measurement.values.mean(axis=0)), strict=True))
+    means = dict(zip(measurement.columns, _beyond_noise(measurement.values), strict=True))
     mlps = {int(name[4:]): float(means[name]) for name in measurement.mlp_columns if name[4:].isdecimal()}
     of_heads = [(int(name.split(".")[0]), float(means[name])) for name in names]
     layers = 1 + max([layer for layer, _ in of_heads] + list(mlps))
@@ -103,3 +105,13 @@ def concentration(measurement: Measurement) -> Concentration:
         tuple(mlps.get(layer, 0.0) / (total or 1.0) for layer in range(layers)),
         tuple(sorted((effect / (all_heads or 1.0) for _, effect in of_heads), reverse=True)),
     )
+
+
+def _beyond_noise(values: np.ndarray) -> np.ndarray:
+    """Absolute means by column, 0 where a normal interval after Bonferroni holds it; units count as independent."""
+    n, columns = values.shape
+    means: np.ndarray = np.abs(values.mean(axis=0))
+    if n < 2:
+        return means
+    critical = NormalDist().inv_cdf(1 - 0.025 / columns)
+    return np.where(means > critical * values.std(axis=0, ddof=1) / math.sqrt(n), means, 0.0)

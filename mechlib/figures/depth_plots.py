@@ -23,9 +23,10 @@ MOST_HEADS = 1000  # where the axis of ranks ends, for all models with fewer hea
 def depth_and_concentration(measurement: Measurement, axes: Axes | None = None, ends: Ends | None = None) -> Figure:
     """Shares of an effect by relative depth, and below them what the strongest heads hold, by their number.
 
-    An effect is a head's absolute mean over units. Bars are layers, from the first (0) to the last (1), hollow ones on
-    top of them MLPs (columns "mlp 0", ...); the dashed line is the heads' mean depth. The curve is of heads alone, its
-    dotted line their effective number, 1 / sum of squared shares (`mechlib.figures.concentration`).
+    An effect is a head's absolute mean over units, where it is told from zero. Bars are layers, from the first (0) to
+    the last (1), hollow ones on top of them MLPs (columns "mlp 0", ...); the dashed line is the heads' mean depth. The
+    curve is of heads alone, its dotted line their effective number, 1 / sum of squared shares
+    (`mechlib.figures.concentration`).
     """
     found = concentration(measurement)
     _, highest = ends or extent("depth_and_concentration", [measurement])
@@ -42,6 +43,8 @@ def depth_and_concentration(measurement: Measurement, axes: Axes | None = None, 
     ranks = range(1, 1 + len(found.ranked))
     below.plot(ranks, found.cumulated, color=POSITIVE, linewidth=1.2, marker="o", markersize=1.8)
     below.set(xscale="log", xlim=(0.9, max(MOST_HEADS, len(ranks))), ylim=(0, 1.05), xlabel="strongest heads")
+    below.set_xticks([1, 10, 100, 1000], ["1", "10", "100", "1000"])
+    below.minorticks_off()
     for inset in (above, below):
         inset.tick_params(labelsize=6)
         inset.xaxis.label.set_size(6.5)

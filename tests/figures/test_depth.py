@@ -18,7 +18,7 @@ from mechlib.measurement import Measurement
 
 def measured(effects: dict[str, float], n: int = 6) -> Measurement:
     """Units around these means, which are what is drawn."""
-    noise = np.random.default_rng(0).normal(0, 1, (n, len(effects)))
+    noise = np.random.default_rng(0).normal(0, 1e-3, (n, len(effects)))
     values = np.array(list(effects.values())) + noise - noise.mean(axis=0)
     return Measurement(values, tuple(f"u{i}" for i in range(n)), columns=tuple(effects), of="logits")
 
@@ -60,7 +60,7 @@ def test_mlps_share_in_the_whole_and_not_among_heads_and_other_columns_count_now
     assert found.mlps == pytest.approx((0, 0, 0.5)) and found.heads == pytest.approx((0, 0.25, 0.25))
     assert found.ranked[:3] == pytest.approx((0.5, 0.5, 0)) and sum(found.ranked) == pytest.approx(1)
     assert found.layers == pytest.approx((0, 0.25, 0.75)) and found.mean_depth == pytest.approx(0.75)
-    assert found.said == ("2.0 effective of 6 heads, half in 1", "Gini 0.67; mean depth 0.75; MLPs 50 %")
+    assert found.said == ("2.0 effective of 2 seen in 6 heads", "half in 1; Gini 0.67; depth 0.75; MLPs 50 %")
 
 
 def test_the_depth_of_the_last_layer_is_one_in_models_of_any_size() -> None:
@@ -68,6 +68,16 @@ def test_the_depth_of_the_last_layer_is_one_in_models_of_any_size() -> None:
         found = concentration(measured(heads(layers, 3, {f"{layers - 1}.1": 1.0})))
         assert found.mean_depth == pytest.approx(1) and found.depths[0] == 0
     assert concentration(measured({"0.0": 1.0, "0.1": 1.0})).mean_depth == 0
+
+
+def test_hundreds_of_idle_heads_do_not_make_an_effect_look_spread() -> None:
+    effects = heads(30, 9, {"23.3": 2.0})
+    noise = np.random.default_rng(1).normal(0, 0.5, (60, len(effects)))
+    data = Measurement(noise + np.array(list(effects.values())), tuple(map(str, range(60))), columns=tuple(effects))
+    found, idle = concentration(data), np.abs(data.without(["23.3"]).values.mean(axis=0)).sum() / 2
+    assert idle > 5, "taken together noise is more than five times the effect"
+    assert found.effective == pytest.approx(1, abs=0.3) and found.mean_depth == pytest.approx(23 / 29, abs=0.1)
+    assert sum(share > 0 for share in found.ranked) <= 2
 
 
 def test_nothing_measured_of_heads_is_refused_and_no_effect_is_said() -> None:
