@@ -47,6 +47,6 @@ def depth_and_concentration(measurement: Measurement, axes: Axes | None = None, 
     below.minorticks_off()
     for inset in (above, below):
         inset.tick_params(labelsize=6)
-        inset.xaxis.label.set_size(6.5)
+        inset.xaxis.label.set_fontsize(6.5)
     axes.text(0, 0, "\n".join(found.said), transform=axes.transAxes, fontsize=6, color=MUTED, va="top")
     return figure

@@ -228,7 +228,7 @@ def test_what_cannot_be_asked_has_a_row_with_its_reason_or_fills_the_empty_cells
 
 
 @pytest.mark.parametrize(
-    "text", ["[[sentence]", "sentence = 3", '[[sentence]]\nsentence = "A."', '[[sentense]]\na = "b"']
+    "text", ["[[sentence]", "sentence = 3", '[[sentence]]\nsentence = "A."', '[[other]]\na = "b"']
 )
 def test_a_list_of_another_form_is_named_on_the_page_with_the_cure(made: Made, text: str) -> None:
     on(made, SMOLLM, 5)
