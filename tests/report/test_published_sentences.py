@@ -183,6 +183,16 @@ def test_primary_sentences_stand_first_and_what_nobody_asks_last(book: RecordBoo
     assert ranks == [(True, True), (True, True), (False, True), (False, True), (False, False), (False, False)]
 
 
+def test_a_primary_sentence_stands_before_a_secondary_one_that_is_read_first(made: Made) -> None:
+    for made.line, (name, primary) in enumerate([("first", False), ("second", True)]):
+        paper = Reported(3.56, WANG, primary=primary)
+        made.say(name, f"The {name}.", SMOLLM, estimate(about(5)) >= 2, reported=paper)
+    assert [one.text for one in published(RecordBook(made.records, made.root)).sentences] == [
+        "The second.",
+        "The first.",
+    ]
+
+
 def test_a_sentence_whose_claims_came_out_apart_is_undecided(made: Made) -> None:
     one = Reported(3.56, WANG, sentence="Both.")
     made.say("first", "The first.", SMOLLM, estimate(about(5)) >= 2, reported=one)
@@ -227,9 +237,7 @@ def test_what_cannot_be_asked_has_a_row_with_its_reason_or_fills_the_empty_cells
     assert set(second.cells) == {SMOLLM, GEMMA}
 
 
-@pytest.mark.parametrize(
-    "text", ["[[sentence]", "sentence = 3", '[[sentence]]\nsentence = "A."', '[[other]]\na = "b"']
-)
+@pytest.mark.parametrize("text", ["[[sentence]", "sentence = 3", '[[sentence]]\nsentence = "A."', '[[other]]\na = "b"'])
 def test_a_list_of_another_form_is_named_on_the_page_with_the_cure(made: Made, text: str) -> None:
     on(made, SMOLLM, 5)
     (made.root / "claims").mkdir()
