@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
+from matplotlib.patches import Rectangle
 
 from mechlib.figures import plots
 from mechlib.figures.concentration import concentration
@@ -123,5 +124,8 @@ def test_panels_of_one_row_share_the_height_of_their_bars() -> None:
     figure = plots.small_multiples(plots.depth_and_concentration, {"a": data[0], "b": data[1]})
     limits = [axes.child_axes[0].get_ylim()[1] for axes in figure.axes]
     assert limits == pytest.approx([1.05 * 0.9] * 2)
-    bars = [sorted(patch.get_height() for patch in axes.child_axes[0].patches)[-1] for axes in figure.axes]
+    bars = [
+        max(patch.get_height() for patch in axes.child_axes[0].patches if isinstance(patch, Rectangle))
+        for axes in figure.axes
+    ]
     assert bars == pytest.approx([0.5, 0.9])
