@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mechlib.figures.show import show as show
     from mechlib.judging.marks import open_question as open_question
     from mechlib.judging.marks import refuted as refuted
+    from mechlib.judging.marks import reported as reported
     from mechlib.judging.marks import void as void
     from mechlib.judging.registration.seeds import registered_seed as registered_seed
     from mechlib.measurement import Measurement as Measurement

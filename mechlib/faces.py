@@ -17,7 +17,7 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
         "mechlib.checkpoints.checkpoint": ("published",),
         "mechlib.evidence.decorator": ("exploring",),
         "mechlib.figures.show": ("show",),
-        "mechlib.judging.marks": ("open_question", "refuted", "void"),
+        "mechlib.judging.marks": ("open_question", "refuted", "reported", "void"),
         "mechlib.judging.registration.seeds": ("registered_seed",),
         "mechlib.measurement": ("Measurement",),
         "mechlib.parts.circuits": ("Circuit", "circuit", "circuit_of"),
