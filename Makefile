@@ -29,7 +29,7 @@ RECORD_NEEDS := $(MEASURING)
 FROZEN :=
 endif
 
-.PHONY: help install record test lint check reproduce mutate lock bench calibrate clean
+.PHONY: help install record test lint check reproduce pretrained mutate lock bench calibrate clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -56,12 +56,19 @@ check: lint test ## lint, test, and whether the record is what the filed evidenc
 	@cmp -s REPORT.md $(VENV)/REPORT.before || { echo "REPORT.md was not what the evidence says; it is now: read it, then commit it" >&2; exit 1; }
 	$(VENV)/bin/mechlib verify --records artifacts/report/records.jsonl
 
-# Without the Hub's models: their weights may be in the cache of this machine, but they are not part of the record's promise.
+# Without models that are fetched: their weights may be in a cache of this machine, but they are not part of the record's promise.
 # All that a claim says of its model is measured; of what controls it (twins, exchanged parts) one file in SAMPLE, others
 # at each commit. SAMPLE=1 measures all of it, which takes twice as long.
 SAMPLE ?= 4
 reproduce: $(MEASURING) ## measure the shipped models again and compare with the record; SAMPLE=1 with all of their twins
-	$(ONE_THREAD) HF_HUB_CACHE=$(CURDIR)/$(VENV)/no-hub $(PYTEST) --fresh --sample $(SAMPLE) -n $(WORKERS) --dist worksteal
+	$(ONE_THREAD) HF_HUB_CACHE=$(CURDIR)/$(VENV)/no-hub MECHLIB_CACHE=$(CURDIR)/$(VENV)/no-hub \
+	$(PYTEST) --fresh --sample $(SAMPLE) -n $(WORKERS) --dist worksteal
+
+# MODELS names some of them. ACCEPT=1 accepts the licences that have to be accepted. An interrupted run goes on.
+MODELS ?= smollm2-135m gemma3-270m qwen2.5-coder-0.5b
+pretrained: $(MEASURING) ## fetch the pretrained models, 4 GB, and measure what is missing of them, hours; ACCEPT=1, MODELS=...
+	$(VENV)/bin/mechlib fetch $(MODELS) $(if $(ACCEPT),--accept-licence)
+	@failed=0; for model in $(MODELS); do $(ONE_THREAD) $(PYTEST) -k $$model -n $(WORKERS) || failed=1; done; exit $$failed
 
 # A mutant is a line of the judging half that was changed; one that survives is a line whose fault no test would notice.
 # WHAT names some of them, as in WHAT='mechlib.statistics.multiplicity*'. All of them take hours.

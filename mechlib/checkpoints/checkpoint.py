@@ -1,9 +1,9 @@
 """Checkpoints: a model by name, and what kind of model it is.
 
-A model is one of four kinds: a `mini` ships in fixtures/, a `hub` model comes from the Hugging Face Hub at a
-pinned revision through the normal cache, a `planted` one is written down in code and made in memory, a `local` one is
-any Hugging Face directory named by its path. Each has two twins, written `name@untrained` and `name@permuted`, which
-are made in memory when they are loaded.
+A model is one of five kinds: a `mini` ships in fixtures/, a `hub` model comes from the Hugging Face Hub at a
+pinned revision through the normal cache, a `packaged` one from the package index by exact versions and hashes, a
+`planted` one is written down in code and made in memory, a `local` one is any Hugging Face directory named by its path.
+Each has two twins, written `name@untrained` and `name@permuted`, which are made in memory when they are loaded.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 T = TypeVar("T")
-Kind = Literal["mini", "hub", "planted", "local"]
+Kind = Literal["mini", "hub", "packaged", "planted", "local"]
 Twin = Literal["untrained", "permuted"]
 
 TWINS: tuple[Twin, ...] = ("untrained", "permuted")
@@ -34,7 +34,7 @@ class NotTheSameModel(ValueError):
 
 
 class WeightsMissing(RuntimeError):
-    """A Hub model is not on this machine."""
+    """A model of the Hub or of the package index is not on this machine."""
 
 
 class NotPublished(KeyError):
@@ -50,8 +50,8 @@ class Checkpoint:
 
     name        as claims write it: "mini-0", "gpt2-small@permuted", "/home/me/model"
     kind        where it comes from
-    path        the Hugging Face directory (for a Hub model its snapshot in the cache, which need not exist; a planted
-                model has no files, and its name here)
+    path        the Hugging Face directory (for a model that is fetched its place in a cache, which need not exist; a
+                planted model has no files, and its name here)
     parent      the name without the twin; the same as `name` where this is no twin
     twin        which twin this is, or None
     repo, revision   on the Hub, else ""

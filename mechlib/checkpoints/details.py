@@ -9,6 +9,7 @@ from mechlib.checkpoints.bos import token_id
 from mechlib.checkpoints.checkpoint import Checkpoint, IncompleteModel
 from mechlib.checkpoints.files import problems
 from mechlib.checkpoints.memory import memory
+from mechlib.checkpoints.packaged.table import PACKAGED
 from mechlib.checkpoints.reading import json_of
 from mechlib.checkpoints.resolve import checkpoint, plan_of
 from mechlib.checkpoints.tokenizer import tokens_of
@@ -19,13 +20,14 @@ ROLES = {"mini-pilot": "sets bounds, carries no claim", "mini-half": "half train
 def details(name: str, root: Path | None = None) -> dict[str, Any]:
     """All that is known about a model without loading it; sizes in bytes, None where they cannot be known."""
     model = checkpoint(name, root)
-    found = problems(model)
+    found, packaged = problems(model), PACKAGED.get(model.parent)
     try:
         need = memory(model)
     except IncompleteModel:
         need = None
     return {
         "name": name,
+        "kind": model.kind,
         "what": what_it_is(model),
         "here": not found,
         "problems": list(found),
@@ -35,6 +37,11 @@ def details(name: str, root: Path | None = None) -> dict[str, Any]:
         "path": str(model.path),
         "repo": model.repo,
         "revision": model.revision,
+        "packages": [package.pinned for package in packaged.packages] if packaged else [],
+        "packed_by": packaged.packed_by if packaged else "",
+        "licence": packaged.licence if packaged else "",
+        "terms": packaged.terms if packaged else "",
+        "download": packaged.download if packaged else None,
         "dtype": model.dtype,
         "bos": model.bos,
         "bos_id": _bos_id(model),
@@ -46,6 +53,9 @@ def what_it_is(model: Checkpoint) -> str:
     """Where a model comes from, in words; for a twin, what it is made of."""
     if model.kind == "hub":
         what = f"{model.repo} at {model.revision[:8]}, from the Hub"
+    elif model.kind == "packaged":
+        one = PACKAGED[model.parent]
+        what = f"{one.what}, quantised ({one.quantised}), computed with in {model.dtype}"
     elif model.kind == "planted":
         what = "written by hand, its circuit is known; made in memory"
     elif model.kind == "local":
@@ -82,3 +92,62 @@ def _bos_id(model: Checkpoint) -> int | None:
     if (plan := plan_of(model.parent)) is not None:
         return plan.vocabulary.index(model.bos)
     return token_id(model.path, model.bos)
+
+
+# --- in words -------------------------------------------------------------------------------------------------------
+
+
+def in_full(model: dict[str, Any]) -> str:
+    """Everything that `details` knows, a line each."""
+    here = "yes" if model["here"] else f"no: {', '.join(model['problems'])}"
+    if model["kind"] in ("hub", "packaged") and not Path(model["path"]).is_dir():
+        here = f"no: `mechlib fetch {model['name'].partition('@')[0]}` brings it"
+        here += f", {in_bytes(model['download'])} of packages" if model["download"] else ""
+    number = "not in its vocabulary" if model["here"] else "id unknown here"
+    number = number if model["bos_id"] is None else f"id {model['bos_id']}"
+    first = f"{model['bos']!r}, {number}" if model["bos"] else "nothing"
+    rows = {
+        "is": model["what"],
+        "here": here,
+        "path": model["path"],
+        "parameters": count(model["parameters"]),
+        "on disk": in_bytes(model["disk"]),
+        "memory": f"{in_bytes(model['memory'])}, weights in {model['dtype']} and activations"
+        if model["memory"]
+        else "",
+        "licence": f"{model['licence']}{_terms(model)}",
+        "packages": ", ".join(model["packages"]),
+        "packed by": model["packed_by"],
+        "stands first": f"{first} ({model['bos_source']})",
+        "text": ", ".join(f"{number} {token!r}" for number, token in model.get("text", ())),
+    }
+    return "\n".join([model["name"], *(f"  {name.ljust(12)}  {said}" for name, said in rows.items() if said)])
+
+
+def card(model: dict[str, Any]) -> str:
+    """What the listing says besides of a packaged model: what stands first, its licence, who packed it."""
+    if not model["packages"]:
+        return ""
+    return f"; BOS {model['bos'] or 'none'}; {model['licence']}; packed by {model['packed_by']}"
+
+
+def _terms(model: dict[str, Any]) -> str:
+    return f", {model['terms']}: `mechlib fetch` asks for --accept-licence" if model["terms"] else ""
+
+
+def count(number: int | None) -> str:
+    """A number to three digits: "982 k"; "" for None."""
+    return "" if number is None else _scaled(number, ("", " k", " M", " B"))
+
+
+def in_bytes(number: int | None) -> str:
+    """A size to three digits: "2.02 MB"; "" for None."""
+    return "" if number is None else _scaled(number, (" B", " kB", " MB", " GB"))
+
+
+def _scaled(number: float, units: tuple[str, ...]) -> str:
+    for unit in units[:-1]:
+        if number < 999.5:
+            return f"{number:.3g}{unit}"
+        number /= 1000
+    return f"{number:.3g}{units[-1]}"

@@ -5,6 +5,7 @@ Opens no pickle, and imports neither torch nor safetensors.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -14,6 +15,7 @@ from typing import Final
 
 from mechlib.checkpoints import native, planted
 from mechlib.checkpoints.checkpoint import Checkpoint, IncompleteModel, Twin, WeightsMissing
+from mechlib.checkpoints.packaged.table import PACKAGED
 from mechlib.checkpoints.reading import FileState, file_state, json_of, parsed
 from mechlib.checkpoints.tokenizer import telling
 
@@ -23,6 +25,7 @@ PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.ckpt")
 SAYS_NOTHING = ("transformers_version", "_name_or_path", "dtype", "torch_dtype")  # of config.json
 # What torch.compile, DataParallel and FSDP put before the names of tensors, and where the model itself is.
 WRAPPERS = {"_orig_mod.": "model._orig_mod", "module.": "model.module", "_fsdp_wrapped_module.": "model.module"}
+_PIECE = 2**24  # bytes read at once
 TOKENIZERS = (("tokenizer.json",), ("tokenizer.model",), ("vocab.json", "merges.txt"))
 
 
@@ -130,15 +133,16 @@ def is_here(model: Checkpoint) -> bool:
 
 
 def require_here(model: Checkpoint) -> None:
-    """Nothing where the model is complete, else WeightsMissing (Hub) or IncompleteModel, with the cure."""
+    """Nothing where the model is complete, else WeightsMissing (it is to be fetched) or IncompleteModel."""
     found = problems(model)
     if not found:
         return
-    if model.kind == "hub" and not model.path.is_dir():
+    fetched = model.kind in ("hub", "packaged")
+    if fetched and not model.path.is_dir():
         raise WeightsMissing(f"{model.parent} is not on this machine: run `mechlib fetch {model.parent}`")
     seen = ", ".join(found)
     state = "damaged" if all("damaged" in problem for problem in found) else "incomplete"
-    if model.kind == "hub":
+    if fetched:
         raise IncompleteModel(f"{model.parent} is {state}: {seen}: run `mechlib fetch {model.parent}`")
     if model.kind == "mini":
         raise IncompleteModel(
@@ -154,13 +158,15 @@ def weight_hash(model: Checkpoint) -> str:
     """What identifies a model's weights, in evidence.
 
     The sha256 of the safetensors file, for a mini or a local model (of the shards' sums, where there are several);
-    repository and full revision for a Hub model, which pins its files and is the same where they are not here; name and
-    version of the recipe for a planted model, which its weights follow from; for a
-    twin the parent's, with the twin's name and the version of its recipe. Raises IncompleteModel where files are
-    needed and missing.
+    repository and full revision for a Hub model, which pins its files and is the same where they are not here; for a
+    packaged one the sha256 of the file that it was made of, likewise; name and version of the recipe for a planted
+    model, which its weights follow from; for a twin the parent's, with the twin's name and the version of its recipe.
+    Raises IncompleteModel where files are needed and missing.
     """
     if model.kind == "hub":
         base = f"{model.repo}@{model.revision}"
+    elif model.kind == "packaged":
+        base = PACKAGED[model.parent].gguf
     elif model.kind == "planted":
         base = f"{model.parent}.{planted.RECIPE}"
     else:
@@ -175,11 +181,14 @@ def config_hashes(model: Checkpoint) -> tuple[str, str]:
 
     For files that are here the sha256 of config.json, as canonical JSON without what says nothing about the model (the
     library's version, the folder it came from, the type it was stored in), and of the tokenizer's files, with those of
-    their settings that change ids. A Hub model's are pinned by its revision, a planted one's follow from its recipe.
+    their settings that change ids. A Hub model's are pinned by its revision, a packaged one's by the file that has them
+    both, a planted one's follow from its recipe.
     Raises IncompleteModel where files are missing.
     """
     if model.kind == "hub":
         return model.revision, model.revision
+    if model.kind == "packaged":
+        return PACKAGED[model.parent].gguf, PACKAGED[model.parent].gguf
     if model.kind == "planted":
         recipe = f"{model.parent}.{planted.RECIPE}"
         return recipe, recipe
@@ -202,6 +211,36 @@ def file_hashes(model: Checkpoint) -> dict[str, str]:
     """The sha256 of each safetensors file that is here, by file name."""
     here = [file for file in weight_files(model) if file.is_file()]
     return {file.name: _file_sha256(file, file_state(file.stat())) for file in here}
+
+
+def tensor_hash(file: Path) -> str:
+    """The sha256 of a safetensors file's tensors: names in order, types, shapes, bytes, however the file is laid out.
+
+    Reads the whole file, so what came out is kept beside it, under its state. Raises IncompleteModel for a damaged one.
+    """
+    state, memory = list(file_state(file.stat())), file.with_name("tensors.json")
+    if (known := json_of(memory)).get("state") == state:
+        return str(known.get("sha256"))
+    found = _tensor_hash(file)
+    with contextlib.suppress(OSError):  # where nothing can be written it is read again
+        memory.write_text(json.dumps({"state": state, "sha256": found}), encoding="utf-8")
+    return found
+
+
+def _tensor_hash(file: Path) -> str:
+    tensors = header(file)
+    if tensors is None:
+        raise IncompleteModel(f"{file.name} is damaged or truncated")
+    found = hashlib.sha256()
+    with file.open("rb") as stream:
+        start = 8 + int.from_bytes(stream.read(8), "little")
+        for name in sorted(tensors):
+            first, end = tensors[name]["data_offsets"]
+            found.update(f"{name} {tensors[name]['dtype']} {tensors[name]['shape']}\n".encode())
+            stream.seek(start + first)
+            for at in range(first, end, _PIECE):
+                found.update(stream.read(min(_PIECE, end - at)))
+    return found.hexdigest()
 
 
 def _sha256(data: bytes) -> str:

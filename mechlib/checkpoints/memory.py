@@ -9,6 +9,7 @@ from typing import NamedTuple
 from mechlib.checkpoints.checkpoint import Checkpoint
 from mechlib.checkpoints.files import header, is_here, require_here, weight_files
 from mechlib.checkpoints.hub import HUB, Shape
+from mechlib.checkpoints.packaged.table import PACKAGED
 from mechlib.checkpoints.resolve import plan_of
 
 
@@ -43,6 +44,8 @@ def _shape(model: Checkpoint) -> Shape:
     if not is_here(model):
         if model.parent in HUB:
             return HUB[model.parent].shape
+        if model.parent in PACKAGED:
+            return PACKAGED[model.parent].shape
         require_here(model)
     headers = [header(file) or {} for file in weight_files(model)]
     shapes = [entry["shape"] for header in headers for entry in header.values()]

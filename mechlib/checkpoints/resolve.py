@@ -7,10 +7,13 @@ import os
 import re
 from pathlib import Path
 
+import platformdirs
+
 from mechlib.checkpoints import planted
 from mechlib.checkpoints.bos import Bos, asked_for, declared
 from mechlib.checkpoints.checkpoint import MINIS, Checkpoint, UnknownModel, parent, twin_of
 from mechlib.checkpoints.hub import HUB, Hub
+from mechlib.checkpoints.packaged.table import PACKAGED
 
 PLANTED = tuple(f"planted-{kind}" for kind in planted.KINDS)  # of seed 0 and the smallest size; others say theirs
 _WORLD = ("What is 23 + 54 ? Answer : 77 Mary amber", (202, 203, 26, 204, 57, 205, 206, 207, 80, 341, 703))
@@ -19,7 +22,8 @@ _WORLD = ("What is 23 + 54 ? Answer : 77 Mary amber", (202, 203, 26, 204, 57, 20
 def checkpoint(name: str, root: Path | None = None) -> Checkpoint:
     """What a name stands for. `root` is the repository that holds fixtures/ (default: see `repository`).
 
-    A model of the Hub and one's own begin with the BOS that they declare, or with what was asked for instead (`bos`).
+    A model of the Hub and one's own begin with the BOS that they declare, a packaged one with that of its table; all
+    of them with what was asked for instead (`bos`).
     Raises UnknownModel, with the nearest name, where there is none.
     """
     base = parent(name)
@@ -32,6 +36,10 @@ def checkpoint(name: str, root: Path | None = None) -> Checkpoint:
         path = _snapshot(hub)
         first = _first(Bos(hub.bos, "the table of models of the Hub"))
         return Checkpoint(name, "hub", path, base, twin, hub.repo, hub.revision, *first, hub.known)
+    if base in PACKAGED:
+        one, path = PACKAGED[base], packaged_cache() / base
+        first = _first(Bos(one.bos, one.bos_why))
+        return Checkpoint(name, "packaged", path, base, twin, bos=first.text, bos_source=first.source, known=one.known)
     if (plan := plan_of(base)) is not None:
         last = len(plan.vocabulary) - 1
         known = (f"{plan.vocabulary[2]} {plan.vocabulary[last]}", (2, last))
@@ -64,7 +72,7 @@ def repository() -> Path:
 def file_name(name: str) -> str:
     """The model in a file name: no path, no `@`, no `:`; a local directory gives its last part."""
     base = parent(name)
-    if base not in MINIS and base not in HUB and plan_of(base) is None:
+    if base not in (*MINIS, *PACKAGED, *HUB) and plan_of(base) is None:
         base = Path(base).resolve().name
     return re.sub(r"[^A-Za-z0-9_.-]", "-", base + (f"-{twin_of(name)}" if twin_of(name) else ""))
 
@@ -78,7 +86,7 @@ def _first(own: Bos) -> Bos:
 def _unknown(name: str) -> str:
     if "/" in name or os.sep in name or name.startswith("."):
         return f"no model {name!r}: no such directory; one has config.json, model.safetensors, tokenizer.json"
-    there = (*MINIS, *HUB, *PLANTED)
+    there = (*MINIS, *PACKAGED, *HUB, *PLANTED)
     near = difflib.get_close_matches(name, there, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}?" if near else "write ./NAME for a directory."
     return f"no model {name!r}: {hint} There are {', '.join(there)}"
@@ -96,6 +104,13 @@ def hub_cache() -> Path:
         return Path(os.environ["HF_HOME"]).expanduser() / "hub"
     caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(caches).expanduser() / "huggingface" / "hub"
+
+
+def packaged_cache() -> Path:
+    """Where packaged models lie, each in a folder of its name: below MECHLIB_CACHE, else the user's cache folder."""
+    named = os.environ.get("MECHLIB_CACHE")
+    caches = Path(named).expanduser() if named else Path(platformdirs.user_cache_dir("mechlib", appauthor=False))
+    return caches / "pretrained"
 
 
 def _snapshot(hub: Hub) -> Path:

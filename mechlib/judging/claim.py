@@ -21,11 +21,14 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
+import pytest
+
 from mechlib.checkpoints.reading import FileState, file_state
 from mechlib.evidence.modules import digest, normalised
 from mechlib.judging.choices.refusals import refusal
 from mechlib.judging.controls.keywords import misplaced
-from mechlib.judging.marks import MARKS, Mark
+from mechlib.judging.marks import MARKS, REPORTED, Mark
+from mechlib.verdicts.reported import Reported
 
 _SYMBOLS = {ast.GtE: ">=", ast.Gt: ">", ast.LtE: "<=", ast.Lt: "<"}
 # What could end a claim before its assert, or swallow it.
@@ -96,9 +99,14 @@ class Claim:
 
     @property
     def source(self) -> str:
-        """What follows `Source:` in the docstring."""
+        """What follows `Source:` in the docstring; else the paper that `@reported` names."""
         found = [part.removeprefix("Source:").strip() for part in self.paragraphs if part.startswith("Source:")]
-        return " ".join(found)
+        return " ".join(found) or (self.reported.where if self.reported else "")
+
+    @property
+    def reported(self) -> Reported | None:
+        """What a paper reports of the sentence; None where none is named."""
+        return next((mark.args[0] for mark in _marks_of(self.function) if mark.name == REPORTED), None)
 
     @property
     def details(self) -> str:
@@ -158,11 +166,13 @@ class Claim:
     def _check_decorators(self) -> None:
         for decorator in self.tree.decorator_list:
             name = ast.unparse(decorator.func if isinstance(decorator, ast.Call) else decorator)
-            if name != "pytest.mark.parametrize" and name.removeprefix("mechlib.") not in MARKS:
+            if name != "pytest.mark.parametrize" and name.removeprefix("mechlib.") not in (*MARKS, REPORTED):
                 raise NoClaim(
                     f"{self.name} is decorated with @{name}: claims take @pytest.mark.parametrize, "
-                    f"{', '.join(f'@{mark}' for mark in MARKS)}"
+                    f"{', '.join(f'@{mark}' for mark in (*MARKS, REPORTED))}"
                 )
+        if sum(mark.name == REPORTED for mark in _marks_of(self.function)) > 1:
+            raise NoClaim(f"{self.name} has two @reported: a claim stands beside one number, give the other its own")
 
     def check_marks(self, models: set[str], cases: set[str]) -> None:
         """Raises NoClaim where a mark speaks of a model or a case that the claim is not about."""
@@ -176,9 +186,7 @@ class Claim:
     @cached_property
     def outcomes(self) -> tuple[Mark, ...]:
         """The marks for outcomes that are known."""
-        return tuple(
-            Mark(mark.name, mark.args[0]) for mark in getattr(self.function, "pytestmark", []) if mark.name in MARKS
-        )
+        return tuple(Mark(mark.name, mark.args[0]) for mark in _marks_of(self.function) if mark.name in MARKS)
 
     @property
     def chained(self) -> bool:
@@ -224,6 +232,10 @@ class Claim:
 
     def _names_of_numbers(self) -> set[str]:
         return self._names - {"model"}
+
+
+def _marks_of(function: FunctionType) -> list[pytest.Mark]:
+    return list(getattr(function, "pytestmark", []))
 
 
 def _first_line(tree: ast.FunctionDef) -> int:

@@ -17,7 +17,7 @@ import pytest
 from mechlib.faces import FACES, homes
 from mechlib.judging import claim as claims
 from mechlib.judging.audit.asking import AUDITED, readable_id
-from mechlib.judging.marks import MARKS
+from mechlib.judging.marks import MARKS, REPORTED
 from mechlib.parts.blinding import blinded
 
 CLAIM = pytest.StashKey[claims.Claim]()
@@ -120,7 +120,7 @@ def _check(item: pytest.Function, siblings: list[pytest.Function]) -> None:
     claims.check_arguments(claim, [name for name in item.fixturenames if name != "request"], arguments)
     if arguments and not _ID.fullmatch(item.callspec.id):
         raise claims.NoClaim(f"{claim.name} has the id {item.callspec.id!r}: use letters, digits, and _ . - only")
-    foreign = sorted({mark.name for mark in item.iter_markers()} - {"parametrize", *MARKS})
+    foreign = sorted({mark.name for mark in item.iter_markers()} - {"parametrize", REPORTED, *MARKS})
     if foreign:
         raise claims.NoClaim(f"{claim.name} is marked {', '.join(foreign)}: pytest's own marks would hide its verdict")
     if not item.config.getoption("model"):

@@ -199,6 +199,7 @@ def _record(claim: Claim, first: Attempt, arguments: dict[str, Any], identity: d
         details=claim.details,
         code=claim.code,
         model=model,
+        reported=claim.reported,
         verdict=cast(Outcome, first.word),  # "silent" was told apart by the caller
         message=first.message,
         comparison=_plain(first.asserted),

@@ -20,7 +20,7 @@ from mechlib.judging.audit.asking import AUDITED, audited
 from mechlib.judging.audit.run import Audit
 from mechlib.judging.beginning import choose_bos
 from mechlib.judging.commands.suggestions import CLAIM, files_of, for_keyword, for_path, functions, nearest
-from mechlib.judging.marks import MARKS
+from mechlib.judging.marks import MARKS, REPORTED
 from mechlib.judging.registration.commits import head
 from mechlib.judging.session import Run
 
@@ -110,6 +110,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for mark in MARKS:
         known = f"{mark}(reasons): a known outcome of a claim, see mechlib.judging.marks.{mark}"
         config.addinivalue_line("markers", known)
+    config.addinivalue_line("markers", f"{REPORTED}(value, where): a published sentence, see mechlib.reported")
     root = config.rootpath
     _refuse_former_addresses(config)
     config.args[:] = [_as_node(argument, root) for argument in config.args]

@@ -5,8 +5,8 @@
     metrics        logit_diff, answer_log_prob, correct, loss_per_token
     interventions  patched, zero_ablated, mean_ablated, resample_ablated, activations: a changed model, inside `with`
     sweeps         restored_by_patching, lost_by_patching, flipped_by_patching; under_ablation, loss_under_ablation;
-                   restored_by_random_sets, under_ablation_of_random_sets; of components, layers, residual;
-                   random_direction, as long as a given one
+                   restored_by_random_sets, under_ablation_of_random_sets; of components, groups, layers, residual;
+                   heads_of a group; random_direction, as long as a given one
     attribution    direct_logit_attribution, logit_lens, attention_to, attention_by_offset, attention_pattern,
                    attribution_patching, attribution_error, node_scores, edge_scores, copy_scores, attention_and_written
     paths          lost_by_path_patching, restored_by_path_patching, attention_after_path_patching
@@ -17,7 +17,7 @@
     studies        generated, numbers_generated, numbers_given; attention_to_operand, number_structure,
                    shares_of_each_digit, sums_by_interpolation, periods_of_numbers, spectrum; right_against_wrong,
                    wrong_against_wrong, answers_exchanged, activation_norms; year_scores, difference_restored,
-                   difference_lost, difference_without, attention_to_start, by_noun; readers,
+                   difference_lost, difference_without, attention_to_start, by_noun; difference_by_digits; readers,
                    under_other_positions, input_changed, input_changed_by_path, under_other_embeddings
 
 A measurement imports them inside itself, `from mechlib.lab import load, restored_by_patching`: torch is loaded only
@@ -81,6 +81,8 @@ if TYPE_CHECKING:
     from mechlib.lab.interventions.patching import restored_by_patching as restored_by_patching
     from mechlib.lab.interventions.patching import restored_by_random_sets as restored_by_random_sets
     from mechlib.lab.interventions.sites import components as components
+    from mechlib.lab.interventions.sites import groups as groups
+    from mechlib.lab.interventions.sites import heads_of as heads_of
     from mechlib.lab.interventions.sites import layers as layers
     from mechlib.lab.interventions.sites import residual as residual
     from mechlib.lab.metrics import answer_log_prob as answer_log_prob
@@ -97,6 +99,7 @@ if TYPE_CHECKING:
     from mechlib.lab.studies.generation import numbers_given as numbers_given
     from mechlib.lab.studies.greater_than import attention_to_start as attention_to_start
     from mechlib.lab.studies.greater_than import by_noun as by_noun
+    from mechlib.lab.studies.greater_than import difference_by_digits as difference_by_digits
     from mechlib.lab.studies.greater_than import difference_lost as difference_lost
     from mechlib.lab.studies.greater_than import difference_restored as difference_restored
     from mechlib.lab.studies.greater_than import difference_without as difference_without

@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mechlib.lab.models.loading import Model, checkpoint_of
-from mechlib.lab.models.tokens import Ids, ids_of, is_causal
+from mechlib.lab.models.tokens import Ids, ids_of, is_causal, require_cut
 from mechlib.lab.models.words import Span, mentions
 from mechlib.measurement import Measurement
 from mechlib.prompts.promptset import Prompt, PromptSet
@@ -121,8 +121,10 @@ def batches(
     their labels, clusters and spaces say (alone: the same clean tokens and answer, whatever their corruption); where
     clean and corrupted differ in length (with both token lists) or are the same tokens; where no token tells answer
     and distractor apart, as one begins with the whole of the other (with the ids); where the vocabulary lacks a word;
-    where a prompt with its answer is longer than the model's context.
+    where a prompt with its answer is longer than the model's context. Raises it too, naming the text, where the model
+    cuts one otherwise than the set takes for granted.
     """
+    require_cut(model, prompts)
     groups: dict[tuple[int, bool, int], list[tuple[int, Prompt, Ids]]] = defaultdict(list)
     for row, prompt in enumerate(prompts):
         ids = ids_of(model, replace(prompt, corrupted="", distractor="") if alone else prompt)

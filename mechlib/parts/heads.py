@@ -32,6 +32,17 @@ class Head(NamedTuple):
         return f"{self.layer}.{self.head}"
 
 
+class Group(NamedTuple):
+    """The keys and values that a few query heads of a layer share, written "1.kv0"; each head's own where none are
+    shared. What its heads attend to and what they read there is one thing, what they do with it is each head's."""
+
+    layer: int
+    group: int
+
+    def __str__(self) -> str:
+        return f"{self.layer}.kv{self.group}"
+
+
 class ChosenHead(Head):
     """A head of a Selection: the same head, and `chosen_on`, which its layer, its place and its name keep."""
 

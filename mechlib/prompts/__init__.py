@@ -5,9 +5,10 @@ from mechlib.prompts.greater_than import greater_than, on_one_side
 from mechlib.prompts.induction import induction, repeats
 from mechlib.prompts.ioi import ioi
 from mechlib.prompts.planted import planted
+from mechlib.prompts.pretrained.style import style_of
 from mechlib.prompts.promptset import SPLITS, Prompt, PromptSet, Split
 
 __all__ = [
     "SPLITS", "Prompt", "PromptSet", "Split", "addition", "greater_than", "increment", "induction", "ioi",
-    "on_one_side", "partners", "planted", "repeats", "subtraction",
+    "on_one_side", "partners", "planted", "repeats", "style_of", "subtraction",
 ]  # fmt: skip

@@ -10,24 +10,18 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final, Literal
 
 from mechlib.prompts import sampling as draws
 from mechlib.prompts import world
-from mechlib.prompts.promptset import SPLITS, Prompt, PromptSet, Split
+from mechlib.prompts.operands import Operand, Operands, Others, choice, known, other_tens, pairs_of, same_sum, sharing
+from mechlib.prompts.pretrained.style import Style
+from mechlib.prompts.promptset import Prompt, PromptSet, Split
 from mechlib.prompts.wordings import Wording, wording_of
 from mechlib.prompts.world import Pair
 
-Operand = Literal["first", "second"]
-Operands = Literal["trained", "100 to 120"]
-Others = Callable[[Pair], list[Pair]]  # the pairs by which a pair may be replaced
-
-OPERANDS: Final[dict[Operands, dict[world.Lexicon, tuple[Pair, ...]]]] = {
-    "trained": world.HELD_OUT_PAIRS,
-    "100 to 120": world.PAIRS_BEYOND,
-}
 BUCKETS: Final = (0, 50, 100, 150, 2 * world.LARGEST_OPERAND + 1)  # of sums, by which strips and tables are cut
 FILLERS: Final = range(world.MAX_FILLERS + 1)
 
@@ -41,6 +35,7 @@ def addition(
     operands: Operands = "trained",
     shots: int = 0,
     seed: int = 0,
+    style: Style = "world",
 ) -> PromptSet:
     """Sums of two numbers whose sum was never trained, in either order and in any wording.
 
@@ -67,6 +62,12 @@ def addition(
     `shots=2`: that many solved discovery pairs in the same wording come first, and no fillers; none has a number that
     is the answer or the distractor. Both are outside of what the minis were trained on: no bound of theirs holds there.
 
+    `style="pretrained"`, which `style_of(model)` chooses: ordinary spacing, no fillers, operands of two digits whose
+    sum has two; of 1,103 unordered pairs of confirmation and 537 of discovery those that have a replacement whose sum
+    has other tens, 1,080 and 525 for the first operand. So all prompts of a wording are as long, and the first digit
+    of the answer decides: behind "=" in "question", and in "plain" behind a space of its own where a model reads
+    digits. `answers_correctly` asks for all of the answer.
+
     Factor: the operands of clean and corrupted text, which prompts share though no two have the same pair.
     Labels: `carry` of the units ("carry" or "no carry"), `sum` ("0 to 49", ... "150 to 198"), `a`, `b`. Raises
     ValueError on more prompts than there are, none, unknown splits, operands and wordings, and negative shots.
@@ -74,19 +75,29 @@ def addition(
     Source: Stolfo et al. 2023, arXiv:2305.15054, corrupt questions by other operands, all at once, or by another
     operation; replacing one operand follows from asking which of them a component carries.
     """
-    pairs = _pairs(split, operands)
-    others = _sharing(pairs, _choice("corrupt", corrupt))
+    pairs = pairs_of(split, operands, style)
+    others = sharing(pairs, choice("corrupt", corrupt))
+    others = other_tens(others) if style == "pretrained" else others
     named = {"wording": (wording, "plain"), "corrupt": (corrupt, "first"), "operands": (operands, "trained")}
+    named["style"] = (style, "world")
     settings = {name: value for name, (value, default) in named.items() if value != default}
-    form = wording_of(wording)
+    form = wording_of(wording, style)
     if shots:
-        rows = _solved(_rows(form, pairs, others, split, seed, fillers=False), form, split, shots, seed)
+        shown = pairs_of("discovery", style=style)
+        rows = _solved(_rows(form, pairs, others, split, seed, fillers=False), form, split, shots, seed, shown)
         return _taken("addition", n, split, rows, shots=shots, seed=seed, **settings)
     return _taken("addition", n, split, _rows(form, pairs, others, split, seed), seed=seed, **settings)
 
 
 @functools.cache
-def partners(split: Split = "confirmation", per_pair: int = 4, corrupt: Operand = "first", seed: int = 0) -> PromptSet:
+def partners(
+    split: Split = "confirmation",
+    per_pair: int = 4,
+    corrupt: Operand | Literal["both"] = "first",
+    seed: int = 0,
+    style: Style = "world",
+    wording: str = "plain",
+) -> PromptSet:
     """The prompts of `addition`, each with up to `per_pair` different corrupted texts.
 
         clean  oh well What is 23 + 54 ? Answer : -> 77      corrupted  oh well What is 61 + 54 ? Answer : -> 115
@@ -95,14 +106,24 @@ def partners(split: Split = "confirmation", per_pair: int = 4, corrupt: Operand 
     For studies of right against wrong: of these rows one takes those whose clean text a half-trained model answers
     rightly and whose corrupted text, which shares an operand, it answers wrongly. Rows of one pair are not independent:
     the label `pair` ("23 + 54"), beside those of `addition`, says which belong together.
+
+    `corrupt="both"`: both operands are others, of the same sum. The rows have no distractor, for what is right behind
+    either text is the same; a wrong answer turned right is then not the other text's answer.
+
+        clean  What is 23 + 54? Answer: -> 77      corrupted  What is 31 + 46? Answer: -> 77
+
+    `style` and `wording` as of `addition`: `style=style_of(model)`.
     Raises ValueError on `per_pair` < 1 and as `addition` does.
     """
     if not draws.whole(per_pair):
         raise ValueError(f"{per_pair!r} partners a pair were asked for: ask for at least one, and for a whole number")
-    pairs = _pairs(split, "trained")
-    others = _sharing(pairs, _choice("corrupt", corrupt))
-    rows = _rows(wording_of("plain"), pairs, others, split, seed, each=per_pair, whole=True)
-    return _taken("partners", None, split, rows, per_pair=per_pair, corrupt=corrupt, seed=seed)
+    pairs, form = pairs_of(split, style=style), wording_of(wording, style)
+    others = same_sum(pairs) if corrupt == "both" else sharing(pairs, choice("corrupt", corrupt))
+    others = other_tens(others) if style == "pretrained" and corrupt != "both" else others
+    rows = _rows(form, pairs, others, split, seed, each=per_pair, whole=True)
+    named = {"wording": (wording, "plain"), "style": (style, "world")}
+    settings = {name: value for name, (value, default) in named.items() if value != default}
+    return _taken("partners", None, split, rows, per_pair=per_pair, corrupt=corrupt, seed=seed, **settings)
 
 
 @functools.cache
@@ -121,8 +142,8 @@ def subtraction(
     of 310. Sizes, labels (of the sum that undoes the difference: `sum` is the minuend, `a` the subtrahend) and
     errors are those of `addition`.
     """
-    pairs = _pairs(split, "trained")
-    others = _sharing(pairs, "second") if _choice("corrupt", corrupt) == "first" else _same_sum(pairs)
+    pairs = pairs_of(split, "trained")
+    others = sharing(pairs, "second") if choice("corrupt", corrupt) == "first" else same_sum(pairs)
     rows = _rows(Wording.parse(world.SUBTRACTION), pairs, others, split, seed)
     return _taken("subtraction", n, split, rows, corrupt=corrupt, seed=seed)
 
@@ -139,11 +160,11 @@ def increment(n: int | None = None, split: Split = "confirmation", seed: int = 0
     reference set has the 83 numbers that training does show, for there are no others.
     Labels and errors are those of `addition`.
     """
-    if _known(split) == "reference":
+    if known(split) == "reference":
         pairs = [(a, 1) for a in range(world.LARGEST_OPERAND + 1) if not world.pair_is_held_out(a, 1)]
     else:
-        pairs = [(max(pair), 1) for pair in _pairs(split, "trained") if 1 in pair]
-    rows = _rows(Wording.parse(world.INCREMENT), pairs, _sharing(pairs, "first"), split, seed)
+        pairs = [(max(pair), 1) for pair in pairs_of(split, "trained") if 1 in pair]
+    rows = _rows(Wording.parse(world.INCREMENT), pairs, sharing(pairs, "first"), split, seed)
     return _taken("increment", n, split, rows, seed=seed)
 
 
@@ -156,7 +177,7 @@ def trained(seed: int = 0) -> tuple[Prompt, ...]:
     """
     pairs = [world.one_order(pair) for pair in world.PAIRS if not world.pair_is_held_out(*pair)]
     shuffled = draws.several(draws.generator("addition trained", "discovery", seed), pairs, len(pairs))
-    return tuple(_rows(wording_of("plain"), shuffled, _sharing(shuffled, "first"), "discovery", seed))
+    return tuple(_rows(wording_of("plain"), shuffled, sharing(shuffled, "first"), "discovery", seed))
 
 
 def prompt(a: int, b: int, wording: str = "plain") -> Prompt:
@@ -170,54 +191,6 @@ def prompt(a: int, b: int, wording: str = "plain") -> Prompt:
             f"{a!r} + {b!r}: the minis know the whole numbers 0 to {known[-1]}: choose operands and a sum among them"
         )
     return wording_of(wording).prompt((a, b), labels=_labels((a, b)))
-
-
-# --- pairs and their replacements ---------------------------------------------------------------------------------
-
-
-def _known(split: Split) -> Split:
-    if split not in SPLITS:
-        raise ValueError(f"no split {split!r}: choose one of {', '.join(SPLITS)}")
-    return split
-
-
-def _choice(name: str, operand: Operand) -> Operand:
-    if operand not in ("first", "second"):
-        raise ValueError(f"{name} is {operand!r}: choose first or second, the operand that is replaced")
-    return operand
-
-
-def _pairs(split: Split, operands: Operands) -> list[Pair]:
-    """The held-out pairs of a split, each in its one order, shuffled; for reference in the other order."""
-    if operands not in OPERANDS:
-        raise ValueError(f"no operands {operands!r}: choose one of {', '.join(OPERANDS)}")
-    confirming = _known(split) == "confirmation"
-    ordered = [world.one_order(pair) for pair in OPERANDS[operands]["confirmation" if confirming else "discovery"]]
-    return [(b, a) for a, b in ordered if a != b] if split == "reference" else ordered
-
-
-def _sharing(pairs: Sequence[Pair], replaced: Operand) -> Others:
-    """Other pairs with one number kept: for "first" the second of the pair, for "second" the first."""
-    with_it: dict[int, set[int]] = {}
-    for a, b in pairs:
-        with_it.setdefault(a, set()).add(b)
-        with_it.setdefault(b, set()).add(a)
-
-    def others(pair: Pair) -> list[Pair]:
-        a, b = pair
-        if replaced == "first":
-            return [(other, b) for other in sorted(with_it[b] - {a})]
-        return [(a, other) for other in sorted(with_it[a] - {b})]
-
-    return others
-
-
-def _same_sum(pairs: Sequence[Pair]) -> Others:
-    """Other unordered pairs with the same sum, in both orders."""
-    with_it: dict[int, set[Pair]] = {}
-    for a, b in pairs:
-        with_it.setdefault(a + b, set()).update({(a, b), (b, a)})
-    return lambda pair: sorted(with_it[sum(pair)] - {pair, pair[::-1]})
 
 
 # --- rows ---------------------------------------------------------------------------------------------------------
@@ -265,12 +238,13 @@ def _digits(pair: Pair) -> tuple[int, ...]:
     return tuple(len(str(number)) for number in pair)
 
 
-def _solved(rows: Iterator[Prompt], form: Wording, split: Split, shots: int, seed: int) -> Iterator[Prompt]:
+def _solved(
+    rows: Iterator[Prompt], form: Wording, split: Split, shots: int, seed: int, solved: Sequence[Pair]
+) -> Iterator[Prompt]:
     """`rows` with solved pairs of discovery in front; none has a number that is the answer or the distractor."""
     if not draws.whole(shots, least=0):
         raise ValueError(f"{shots!r} shots were asked for: ask for none or more, and for a whole number")
     stream = draws.generator("addition shots", split, seed)
-    solved = [world.one_order(pair) for pair in world.HELD_OUT_PAIRS["discovery"]]
     for row in rows:
         numbers = {int(row.answer), int(row.distractor)}
         asked = {int(row.label("a")), int(row.label("b"))}

@@ -17,10 +17,11 @@ from typing import Final, Literal, get_args
 
 from mechlib.prompts import sampling as draws
 from mechlib.prompts import world
+from mechlib.prompts.pretrained.style import Style
+from mechlib.prompts.pretrained.years import Digit, by_digit
 from mechlib.prompts.promptset import SPLITS, Prompt, PromptSet, Split
 
 Corruption = Literal["lowest", "lower"]
-Style = Literal["world", "natural"]
 
 SIZES: Final[dict[Split, int]] = {"discovery": 160, "confirmation": 320, "reference": 160}  # 10 or 20 a noun
 STARTS: Final = range(world.FIRST_YEAR + 1, world.LAST_YEAR)  # 11 to 98: one year at least is right, and one wrong
@@ -40,6 +41,7 @@ def greater_than(
     corrupt: Corruption = "lowest",
     seed: int = 0,
     style: Style = "world",
+    digit: Digit = "tens",
 ) -> PromptSet:
     """Sentences that end where a year of two digits follows, of which those above the start are right.
 
@@ -72,6 +74,10 @@ def greater_than(
 
     style    "natural": ordinary spacing, no fillers, no space before the answer, for models that read a year as two
              tokens. Years are those of which this is true in GPT-2, and the lowest is 01, as published.
+             "pretrained": for models that read digits, one digit asked at a time (mechlib.prompts.pretrained.years):
+             48 nouns and 6 centuries, 24 and 4 of discovery, 8 prompts a noun; other models are refused where it is
+             run. `style_of(model)` chooses.
+    digit    of "pretrained": the "tens", or the "units" behind the start's own tens; of the same sentences
 
     Raises ValueError on unknown words, on n < 1, and where there are not n different prompts.
 
@@ -84,6 +90,8 @@ def greater_than(
     ):
         if value not in known:
             raise ValueError(f"no {name} {value!r}: choose one of {', '.join(known)}")
+    if style == "pretrained":
+        return by_digit(n, split, corrupt, seed, digit)
     n = SIZES[split] if n is None else n
     lower = draws.generator("greater_than lower", split, seed)
     rows = []

@@ -5,7 +5,8 @@ that is learned about single words on one half helps on the other. The reference
 is made of the discovery half. Every prompt begins with 0 to 8 fillers, so that no position gives anything away.
 
 The words of a sequence are drawn at random, for each anew: sequences are independent, and have no factors
-(docs/STATISTICS.md, R6).
+(docs/STATISTICS.md, R6). In the style "pretrained" words are one token in the models that it is for, a sequence is said
+again up to A, for one pair alone such models hardly continue, and the words that answer are a factor.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from typing import Final, Literal, get_args
 
 from mechlib.prompts import sampling as draws
 from mechlib.prompts import world
+from mechlib.prompts.pretrained import lexicon
+from mechlib.prompts.pretrained.style import Style
 from mechlib.prompts.promptset import SPLITS, Prompt, PromptSet, Split
 
 SIZES: Final[dict[Split, int]] = {"discovery": 200, "confirmation": 400, "reference": 200}
@@ -26,13 +29,20 @@ NEAREST: Final = 3  # words between the two A, counted from one to the other: A 
 DISTANCES: Final = (("short", 3), ("medium", 8), ("long", 16))  # from so many words on
 HALVES: Final = range(8, 25)  # words of a sequence that is said twice
 FILLERS: Final = range(world.MAX_FILLERS + 1)
+LEADS: Final = range(1, world.MAX_FILLERS + 1)  # where the first word of a text is another token than later
+ONCE: Final = range(12, 25)  # words of a sequence that is said again up to A
+LEAST: Final = 4  # words that are said again
 
 Corruption = Literal["answer", "previous"]  # the word of the pair A B that the corrupted text has another one for
 
 
 @functools.cache
 def induction(
-    n: int | None = None, split: Split = "confirmation", seed: int = 0, corrupt: Corruption = "answer"
+    n: int | None = None,
+    split: Split = "confirmation",
+    seed: int = 0,
+    corrupt: Corruption = "answer",
+    style: Style = "world",
 ) -> PromptSet:
     """Sequences of different words in which one pair recurs: what followed A before follows again.
 
@@ -59,10 +69,20 @@ def induction(
     `length`. Default n: 400 for confirmation, 200 otherwise. Raises ValueError on n < 1, unknown splits, and where
     there are not n different prompts.
 
+    With `style="pretrained"`, which `style_of(model)` chooses, 12 to 24 other words behind 1 to 8 fillers are said
+    again from the first on, four or more of them, and A is the last of these:
+
+        clean      well so apple tiger RIVER STONE silver window apple tiger RIVER -> STONE
+
+    Corruptions and labels are the same; with `corrupt="previous"` what stood before A may still tell where it stood.
+    The factor is the word: answer and distractor.
+
     Source: Olsson et al. 2022, arXiv:2209.11895, for the task; the corruption follows from the definition of
     induction, for only what comes after A differs.
     """
-    words, stream = _start("induction", split, seed)
+    if style == "pretrained":
+        return _said_again(n, split, seed, corrupt)
+    words, stream = _start("induction", split, seed, style)
     lengths = draws.rounds(stream, LENGTHS)
     fillers = draws.rounds(stream, FILLERS)
 
@@ -86,6 +106,7 @@ def repeats(
     seed: int = 0,
     half: int | None = None,
     fillers: int | None = None,
+    style: Style = "world",
 ) -> PromptSet:
     """Sequences of different words, said twice: the second time every word but the first can be known.
 
@@ -94,29 +115,66 @@ def repeats(
     For losses and attention scores: there is no answer and no corruption. Each sequence has 8 to 24 words after
     0 to 8 fillers, every combination as often as the others; the label `half` is the number of words said twice.
     `half` and `fillers` fix either number: prompts of one length run in one batch, which hundreds of ablations need.
+    With `style="pretrained"`, which `style_of(model)` chooses, words are one token in SmolLM2, Gemma 3, Qwen2.5 and
+    GPT-2, and 1 to 8 fillers stand before them.
     Default n: 400 for confirmation, 200 otherwise. Raises ValueError as `induction` does.
     """
-    words, stream = _start("repeats", split, seed)
+    words, stream = _start("repeats", split, seed, style)
+    before, known = (lexicon.FILLERS, LEADS) if style == "pretrained" else (world.FILLERS, FILLERS)
     _check("half", half, HALVES)
-    _check("fillers", fillers, FILLERS)
-    halves, leads = HALVES if half is None else (half,), FILLERS if fillers is None else (fillers,)
+    _check("fillers", fillers, known)
+    halves, leads = HALVES if half is None else (half,), known if fillers is None else (fillers,)
     shapes = draws.rounds(stream, tuple(product(halves, leads)))
 
     def draw() -> Prompt:
         length, lead = next(shapes)
         sequence = draws.several(stream, words, length)
-        text = " ".join([*draws.several(stream, world.FILLERS, lead), *sequence, *sequence])
+        text = " ".join([*draws.several(stream, before, lead), *sequence, *sequence])
         return Prompt(text, answer="", labels=(("half", str(length)),))
 
-    fixed = {name: value for name, value in (("half", half), ("fillers", fillers)) if value is not None}
-    return draws.distinct("repeats", split, _size(n, split), draw, "sequence", seed=seed, **fixed)
+    fixed: dict[str, int | str] = {
+        name: value for name, value in (("half", half), ("fillers", fillers)) if value is not None
+    }
+    said: dict[str, str] = {} if style == "world" else {"style": style}
+    made = draws.distinct("repeats", split, _size(n, split), draw, "sequence", seed=seed, **fixed, **said)
+    return _of_one_token(made) if style == "pretrained" else made
 
 
-def _start(task: str, split: Split, seed: int) -> tuple[tuple[str, ...], random.Random]:
+def _start(task: str, split: Split, seed: int, style: Style) -> tuple[tuple[str, ...], random.Random]:
     if split not in SPLITS:
         raise ValueError(f"no split {split!r}: choose one of {', '.join(SPLITS)}")
-    words = world.INDUCTION_TOKENS["confirmation" if split == "confirmation" else "discovery"]
-    return words, draws.generator(task, split, seed)
+    if style not in ("world", "pretrained"):
+        raise ValueError(f"no style {style!r}: choose world or pretrained")
+    words = lexicon.WORDS if style == "pretrained" else world.INDUCTION_TOKENS
+    return words["confirmation" if split == "confirmation" else "discovery"], draws.generator(task, split, seed)
+
+
+def _said_again(n: int | None, split: Split, seed: int, corrupt: Corruption) -> PromptSet:
+    """`induction` for pretrained models."""
+    if corrupt not in get_args(Corruption):
+        raise ValueError(f"no corruption {corrupt!r}: choose {' or '.join(get_args(Corruption))}")
+    words, stream = _start("induction", split, seed, "pretrained")
+    others = draws.generator("induction, previous word", split, seed)
+    lengths, leads = draws.rounds(stream, ONCE), draws.rounds(stream, LEADS)
+
+    def draw() -> Prompt:
+        length, fillers = next(lengths), draws.several(stream, lexicon.FILLERS, next(leads))
+        *sequence, other = draws.several(stream, words, length + 1)
+        again = LEAST + draws.below(stream, length - LEAST)
+        prompt = _pair(fillers, sequence, again - 1, sequence[:again], other)
+        prompt = replace(prompt, factors=(("word", (prompt.answer, prompt.distractor)),))
+        return prompt if corrupt == "answer" else _without_previous(others, words, prompt)
+
+    fixed: dict[str, str] = {} if corrupt == "answer" else {"corrupt": corrupt}
+    made = draws.distinct("induction", split, _size(n, split), draw, "sequence", seed=seed, **fixed, style="pretrained")
+    return _of_one_token(made)
+
+
+def _of_one_token(prompts: PromptSet) -> PromptSet:
+    """The set, which takes for granted that all of its words, but a text's first, are one token."""
+    said = [word for row in prompts for text in (row.clean, row.corrupted) for word in text.split()[1:]]
+    said += [word for row in prompts for word in (row.answer, row.distractor) if word]
+    return replace(prompts, cut=tuple((f" {word}", 1) for word in dict.fromkeys(said)))
 
 
 def _check(name: str, asked: int | None, known: range) -> None:
@@ -132,11 +190,16 @@ def _recurring(stream: random.Random, words: tuple[str, ...], fillers: list[str]
     """`fillers`, then `length` words whose last is an earlier one, A; the word after the earlier A is the answer."""
     *sequence, other = draws.several(stream, words, length)  # length - 1 different words, and C, which is none of them
     first = draws.below(stream, length - NEAREST)
+    return _pair(fillers, sequence, first, [sequence[first]], other)
+
+
+def _pair(fillers: list[str], sequence: list[str], first: int, again: list[str], other: str) -> Prompt:
+    """`fillers`, `sequence`, and words of it `again`, of which the last is A, at the place `first` of the sequence."""
     answer = sequence[first + 1]
-    clean = [*fillers, *sequence, sequence[first]]
+    clean = [*fillers, *sequence, *again]
     corrupted = list(clean)
     corrupted[len(fillers) + first + 1] = other
-    distance = length - 1 - first
+    distance = len(sequence) + len(again) - 1 - first
     return Prompt(
         clean=" ".join(clean),
         answer=answer,

@@ -15,21 +15,25 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import cycle, permutations, product
 from typing import Final, Literal, get_args
 
 from mechlib.prompts import sampling as draws
 from mechlib.prompts import world
-from mechlib.prompts.promptset import SPLITS, Prompt, PromptSet, Split
+from mechlib.prompts.pretrained import lexicon as words
+from mechlib.prompts.pretrained import sentences
+from mechlib.prompts.pretrained.style import Style
+from mechlib.prompts.promptset import SPLITS, Prompt, PromptSet, Split, one_token
 
 Corruption = Literal["subject", "names", "order", "tokens"]
 Extra = Literal["", "subject", "object"]
-Style = Literal["world", "natural"]
 Names = tuple[str, str, str, str]  # in the slots A, B and S, and X of an extra sentence
+Newcomers = Callable[[str, str, int], list[str]]  # so many names, none of them one of these two
 
 SIZES: Final[dict[Split, int]] = {"discovery": 160, "confirmation": 320, "reference": 320}  # 20 a template
+PRETRAINED: Final[dict[Split, int]] = {"discovery": 128, "confirmation": 384, "reference": 384}  # 8 a template
 FRONT: Final = range(world.MAX_FILLERS + 1)  # words before the template
 FRONT_WITH_EXTRA: Final = range(5, 13)  # an extra sentence has 4 or 5 words: so many with 0 to 8 fillers
 SEVERAL_TOKENS: Final = frozenset({"Irene", "Nora", "Fiona"})  # the first in GPT-2, the others in Pythia
@@ -74,6 +78,10 @@ def ioi(
              misleads in the second. Training has such sentences; what is published of other models mostly has none.
     style    "natural": ordinary spacing and no fillers, for models of the Hub, with names that are one token in all
              of them. Texts that would begin with a name begin with "Then, ", for there it would be another token.
+             "pretrained": 48 sentences written for pretrained models, and 16 of discovery, with 288 and 68 names and
+             56 and 27 objects, all of them one token in SmolLM2, Gemma 3, Qwen2.5 and GPT-2 (elsewhere refused where
+             they are run). Names of a pair meet nobody else, and a name is in at most 8 prompts of confirmation and
+             discovery, with `corrupt="subject"`; the object is a factor too. `style_of(model)` chooses.
 
     cluster is the template; factors: the template, and the names of clean and corrupted text; labels: `order` ("ABC" in
     the reference), `place`, `object`. The reference has no corrupted text; its first two names stand for answer and
@@ -91,15 +99,18 @@ def ioi(
     ):
         if value not in known:
             raise ValueError(f"no {name} {value!r}: choose one of {', '.join(word or repr(word) for word in known)}")
-    n, lexicon = SIZES[split] if n is None else n, _lexicon(split, style)
+    sizes = PRETRAINED if style == "pretrained" else SIZES
+    n, lexicon = sizes[split] if n is None else n, _lexicon(split, style)
     stream = draws.generator(f"ioi {corrupt}", split, seed)
+    newcomers = _in_turn(lexicon, stream) if style == "pretrained" else _at_random(lexicon, stream)
     rows = [
-        _prompt(sentence, None if split == "reference" else _corrupted(sentence, lexicon, corrupt, stream))
+        _prompt(sentence, None if split == "reference" else _corrupted(sentence, corrupt, newcomers))
         for sentence in _sentences(n, lexicon, extra, draws.generator("ioi", split, seed))
     ]
     chosen = {"corrupt": corrupt if split != "reference" else "", "extra": extra, "style": style}
     said = tuple((key, value) for key, value in chosen.items() if value not in ("", "world"))
-    return PromptSet("ioi", split, tuple(rows), (*said, ("seed", seed)))
+    whole = one_token(rows, "name", "object") if style == "pretrained" else ()
+    return PromptSet("ioi", split, tuple(rows), (*said, ("seed", seed)), cut=whole)
 
 
 @dataclass(frozen=True)
@@ -110,11 +121,17 @@ class _Lexicon:
     pairs: tuple[tuple[str, str], ...]  # in both orders; in confirmation those that never met in training
     things: tuple[tuple[str, str], ...]  # places and objects that never met in training
     templates: tuple[str, ...]
+    extras: tuple[str, ...] = world.IOI_EXTRAS
 
 
 @functools.cache
 def _lexicon(split: Split, style: Style) -> _Lexicon:
     own: world.Lexicon = "confirmation" if split == "confirmation" else "discovery"
+    if style == "pretrained":
+        both = [order for pair in words.PAIRS[own] for order in (pair, pair[::-1])]
+        things = [("", thing) for thing in words.OBJECTS[own]]
+        templates = sentences.TEMPLATES["discovery" if split == "discovery" else "confirmation"]
+        return _Lexicon(split, style, words.NAMES[own], tuple(both), tuple(things), templates, sentences.EXTRAS)
     names = [name for name in world.IOI_NAMES[own] if style == "world" or name not in SEVERAL_TOKENS]
     pairs = [p for p in permutations(names, 2) if split != "confirmation" or frozenset(p) in world.HELD_OUT_NAMES]
     things = [t for t in product(world.PLACES[own], world.OBJECTS[own]) if t in world.HELD_OUT_PLACE_OBJECTS]
@@ -146,13 +163,14 @@ def _sentences(n: int, lexicon: _Lexicon, extra: Extra, stream: random.Random) -
     if not draws.whole(n):
         raise ValueError(f"{n!r} prompts of ioi were asked for: ask for at least one, and for a whole number")
     fronts = {template: draws.rounds(stream, FRONT_WITH_EXTRA if extra else FRONT) for template in lexicon.templates}
-    extras = {template: draws.rounds(stream, world.IOI_EXTRAS if extra else ("",)) for template in lexicon.templates}
+    extras = {template: draws.rounds(stream, lexicon.extras if extra else ("",)) for template in lexicon.templates}
     things, roles = draws.rounds(stream, lexicon.things), _roles(stream, lexicon, extra)
     found: dict[str, _Sentence] = {}
     for template, names in roles:
         for _ in range(draws.PATIENCE):
             said = next(extras[template])
-            fillers = draws.several(stream, world.FILLERS, next(fronts[template]) - len(said.split()))
+            front = next(fronts[template]) - len(said.split()) if lexicon.style != "pretrained" else 0
+            fillers = draws.several(stream, world.FILLERS, front)
             sentence = _Sentence(lexicon.style, template, names, *next(things), said, tuple(fillers))
             if sentence.text(names) not in found:
                 break
@@ -190,26 +208,55 @@ def _prompt(sentence: _Sentence, others: Names | None) -> Prompt:
     said = len(sentence.names) - (not sentence.extra)  # the last is said in an extra sentence alone
     names = [name for text in (sentence.names, others or ()) for name in text[:said]]
     order = {second: "ABBA", first: "BABA"}.get(giver, "ABC")
+    where = (("place", sentence.place),) if sentence.place else ()
+    shared = (("object", (sentence.object,)),) if sentence.style == "pretrained" else ()
     return Prompt(
         clean=sentence.text(sentence.names),
         answer=second if giver == first else first,
         corrupted=sentence.text(others) if others else "",
         distractor=first if giver == first else second,
         cluster=sentence.template,
-        labels=(("order", order), ("place", sentence.place), ("object", sentence.object)),
-        factors=(("template", (sentence.template,)), ("name", tuple(dict.fromkeys(names)))),
+        labels=(("order", order), *where, ("object", sentence.object)),
+        factors=(("template", (sentence.template,)), ("name", tuple(dict.fromkeys(names))), *shared),
     )
 
 
-def _corrupted(sentence: _Sentence, lexicon: _Lexicon, corrupt: Corruption, stream: random.Random) -> Names:
+def _corrupted(sentence: _Sentence, corrupt: Corruption, newcomers: Newcomers) -> Names:
     first, second, giver, said = sentence.names
     if corrupt == "subject":
         return first, second, first if giver == second else second, said
     if corrupt == "order":
         return second, first, giver, said
-    pairs = [pair for pair in lexicon.pairs if not {first, second} & set(pair)]
-    one, two = pairs[draws.below(stream, len(pairs))]
     if corrupt == "names":
-        return one, two, *_others(stream, lexicon, first, second, one, two)
+        one, two, three, *four = newcomers(first, second, 4 if sentence.extra else 3)
+        return one, two, three, four[0] if four else ""
+    one, two = newcomers(first, second, 2)
     instead = {first: one, second: two}
     return one, two, instead[giver], instead[said]
+
+
+def _at_random(lexicon: _Lexicon, stream: random.Random) -> Newcomers:
+    """A pair of the lexicon, and two others where more are asked for."""
+
+    def draw(first: str, second: str, n: int) -> list[str]:
+        pairs = [pair for pair in lexicon.pairs if not {first, second} & set(pair)]
+        one, two = pairs[draws.below(stream, len(pairs))]
+        return [one, two, *(_others(stream, lexicon, first, second, one, two) if n > 2 else ())][:n]
+
+    return draw
+
+
+def _in_turn(lexicon: _Lexicon, stream: random.Random) -> Newcomers:
+    """Every name as often as the others: one that cannot be taken is the next one's."""
+    turns, waiting = draws.rounds(stream, lexicon.names), list[str]()
+
+    def draw(first: str, second: str, n: int) -> list[str]:
+        found: list[str] = []
+        passed: list[str] = []
+        while len(found) < n:
+            name = waiting.pop(0) if waiting else next(turns)
+            (passed if name in (first, second, *found) else found).append(name)
+        waiting[:0] = passed
+        return found
+
+    return draw

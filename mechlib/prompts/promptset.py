@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, get_args
@@ -120,6 +120,9 @@ class PromptSet:
     none. Repeats that only a tokenizer can see, as two spaces instead of one, are refused where the prompts are run.
 
     `unit` is what one row is called in the singular, where results are counted: "prompt", "pair", "sequence".
+
+    `cut` is what the set takes for granted of a tokenizer: texts, each with the number of tokens that it is, as
+    (" Susan", 1). A model that cuts one otherwise is refused where the prompts are run; a fingerprint has none of it.
     """
 
     name: str
@@ -127,6 +130,7 @@ class PromptSet:
     rows: tuple[Prompt, ...]
     settings: tuple[tuple[str, str | int | float | bool | None], ...] = field(default=())
     unit: str = "prompt"
+    cut: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
         if self.split not in SPLITS:
@@ -179,6 +183,12 @@ class PromptSet:
     def __repr__(self) -> str:
         settings = "".join(f", {key}={value!r}" for key, value in self.settings)
         return f"{self.name}({self.split}, n={len(self)}{settings})"
+
+
+def one_token(rows: Iterable[Prompt], *factors: str) -> tuple[tuple[str, int], ...]:
+    """For `PromptSet.cut`: every level of these factors, with the space before it, as one token."""
+    levels = [level for row in rows for name, own in row.factors if name in factors for level in own]
+    return tuple((f" {level}", 1) for level in dict.fromkeys(levels))
 
 
 def _refuse_unseen(name: str, text: Any) -> None:

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Final
 
 from mechlib.prompts import world
+from mechlib.prompts.pretrained.style import Style
 from mechlib.prompts.promptset import Prompt
 from mechlib.prompts.world import Pair
 
@@ -23,30 +24,34 @@ class Wording:
     text: str
     glue: str
     answer: str
+    ordinary: bool = False  # in ordinary spacing, for pretrained models
 
     @classmethod
-    def parse(cls, template: str) -> Wording:
+    def parse(cls, template: str, ordinary: bool = False) -> Wording:
         """The wording of a template that ends in the slot of its answer."""
         match = ANSWER_LAST.fullmatch(template)
         if match is None:
             raise ValueError(f"the wording {template!r} does not end in its answer: end it in {{sum}}")
-        return cls(match["text"], match["glue"], match["answer"])
+        return cls(match["text"], match["glue"], match["answer"], ordinary)
 
     @cached_property
     def of_the_world(self) -> bool:
         """Whether its words are all of the minis' vocabulary: only then may their fillers stand before it."""
-        return all(word in world.IDS for word in world.template_words(self.text))
+        return not self.ordinary and all(word in world.IDS for word in world.template_words(self.text))
 
     def prompt(
         self, pair: Pair, other: Pair | None = None, lead: str = "", labels: tuple[tuple[str, str], ...] = ()
     ) -> Prompt:
-        """The question about `pair` after `lead`, corrupted to the question about `other`; its factor: the operands."""
+        """The question about `pair` after `lead`, corrupted to the question about `other`; its factor: the operands.
+
+        There is no distractor where both have one answer.
+        """
         operands = [number for asked in (pair, other) if asked for number in self._operands(asked)]
         return Prompt(
             clean=lead + self._ask(pair),
             answer=self._number(pair),
             corrupted=lead + self._ask(other) if other else "",
-            distractor=self._number(other) if other else "",
+            distractor=self._number(other) if other and self._number(other) != self._number(pair) else "",
             labels=labels,
             glue=self.glue,
             factors=(("operand", tuple(dict.fromkeys(operands))),),
@@ -70,13 +75,17 @@ class Wording:
         return str(_slots(pair)[self.answer])
 
 
-def wording_of(wording: str) -> Wording:
+def wording_of(wording: str, style: Style = "world") -> Wording:
     """One of `WORDINGS` by its name, or a text of one's own with {a} and {b}, which may end in {sum}.
+
+    In the style "pretrained" those with a name have ordinary spacing: `What is {a} + {b}? Answer: {sum}`.
 
     Raises ValueError, in one line, on unknown names, missing or unknown slots, and answers that are not the sum.
     """
+    ordinary = style == "pretrained"
     if wording in WORDINGS:
-        return Wording.parse(WORDINGS[wording])
+        said = WORDINGS[wording]
+        return Wording.parse(re.sub(r" (?=[?:,])", "", said) if ordinary else said, ordinary)
     slots = set(world.slots(wording))
     if not slots:
         raise ValueError(f"no wording {wording!r}: choose {', '.join(WORDINGS)}, or a text with {{a}} and {{b}}")
@@ -87,7 +96,7 @@ def wording_of(wording: str) -> Wording:
             f"the wording {wording!r} asks for {_braced(strange)}, which is no number that two operands give: "
             "use {a} and {b}, and {sum} at the end"
         )
-    form = Wording.parse(wording if "sum" in slots else f"{wording.rstrip()} {{sum}}")
+    form = Wording.parse(wording if "sum" in slots else f"{wording.rstrip()} {{sum}}", ordinary)
     if {"{", "}"} & set(form._ask((0, 0))):
         raise ValueError(f"the wording {wording!r} has a brace that belongs to no slot: write {{a}}, {{b}}, {{sum}}")
     if "{sum}" in form.text:

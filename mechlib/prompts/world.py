@@ -24,7 +24,7 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-def _by_digest(salt: str, items: Iterable[T]) -> list[T]:
+def by_digest(salt: str, items: Iterable[T]) -> list[T]:
     """`items` in the order of their digests: a shuffle that no version of Python can change."""
     return sorted(items, key=lambda item: hashlib.sha256(f"{salt}:{item!r}".encode()).digest())
 
@@ -44,7 +44,7 @@ INCREMENT: Final = "Which number comes after {a} ? Answer : {sum}"  # the pair {
 
 Pair = tuple[int, int]
 PAIRS: Final[tuple[Pair, ...]] = tuple(combinations_with_replacement(range(LARGEST_OPERAND + 1), 2))
-_PAIRS_SHUFFLED = _by_digest("pair", PAIRS)
+_PAIRS_SHUFFLED = by_digest("pair", PAIRS)
 HELD_OUT_PAIRS: Final[dict[Lexicon, tuple[Pair, ...]]] = {
     "discovery": tuple(_PAIRS_SHUFFLED[:310]),
     "confirmation": tuple(_PAIRS_SHUFFLED[310:1010]),
@@ -67,7 +67,7 @@ def one_order(pair: Pair) -> Pair:
 
 
 BEYOND: Final = range(LARGEST_OPERAND + 1, 121)  # operands that training never adds, though it knows them as sums
-_BEYOND_SHUFFLED = _by_digest("beyond", ((a, b) for b in BEYOND for a in range(2 * LARGEST_OPERAND + 1 - b)))
+_BEYOND_SHUFFLED = by_digest("beyond", ((a, b) for b in BEYOND for a in range(2 * LARGEST_OPERAND + 1 - b)))
 PAIRS_BEYOND: Final[dict[Lexicon, tuple[Pair, ...]]] = {  # one operand of 100 to 120, a sum that is a token
     "discovery": tuple(_BEYOND_SHUFFLED[:310]),
     "confirmation": tuple(_BEYOND_SHUFFLED[310:1010]),
@@ -103,12 +103,12 @@ OBJECTS: Final[dict[Lexicon, tuple[str, ...]]] = {
 LEXICA: Final[tuple[Lexicon, Lexicon]] = ("discovery", "confirmation")
 
 HELD_OUT_NAMES: Final[frozenset[frozenset[str]]] = frozenset(
-    frozenset(pair) for pair in _by_digest("names", combinations(IOI_NAMES["confirmation"], 2))[:57]
+    frozenset(pair) for pair in by_digest("names", combinations(IOI_NAMES["confirmation"], 2))[:57]
 )
 HELD_OUT_PLACE_OBJECTS: Final[frozenset[tuple[str, str]]] = frozenset(
     combination
     for places, objects in product(LEXICA, LEXICA)
-    for combination in _by_digest("place", product(PLACES[places], OBJECTS[objects]))[:13]
+    for combination in by_digest("place", product(PLACES[places], OBJECTS[objects]))[:13]
 )
 
 

@@ -14,6 +14,7 @@ from msgspec import UNSET, Struct, UnsetType, field
 
 from mechlib.verdicts.controlled import UNCONTROLLED, Controlled, TwinWord
 from mechlib.verdicts.controls import Control
+from mechlib.verdicts.reported import Reported
 from mechlib.verdicts.verdict import Kind, Outcome, Sign, Word
 from mechlib.verdicts.words import WORDINGS
 
@@ -204,6 +205,7 @@ class Record(Struct):
     prompts     the sets of confirmation prompts that it was judged on; `tried` what became of other draws
     registered  the line of the register that says what the claim says; `registration` is the word that the order of
                 commits gives it (mechlib.judging.registration.words), `registration_why` the reason
+    reported    what a paper gives for the sentence; None of one that is no published one
     """
 
     id: str
@@ -245,6 +247,7 @@ class Record(Struct):
     registration: str = ""
     registration_why: str = ""
     tried: str = ""
+    reported: Reported | None = None
 
     @property
     def uncontrolled(self) -> bool:

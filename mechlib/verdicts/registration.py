@@ -21,7 +21,9 @@ PARTS = {
     "helpers": "a helper",
     "functions": "an evidence function",
     "expected": "the mark",
+    "reported": "the published number",
 }
+ANNOUNCED = frozenset({"expected", "reported"})  # said in the line, and no part of what is claimed
 MENDED = frozenset({"functions"})  # all that an amendment may change
 
 
@@ -36,6 +38,7 @@ class Identity:
     helpers    hash of every function, class and constant of one's own that the claim reads, through helpers
     functions  the evidence functions that it reaches, each with the hash of what it does
     expected   the word that a mark announces; "" without one
+    reported   what it counts as beside a paper: number, rank, sentence; "" where it is no published sentence
     """
 
     sentence: str
@@ -45,6 +48,7 @@ class Identity:
     helpers: str
     functions: Mapping[str, str]
     expected: str = ""
+    reported: str = ""
 
     def differences(self, other: Identity) -> list[str]:
         """The parts in which two differ, by their names here."""
@@ -52,8 +56,8 @@ class Identity:
 
     @property
     def digest(self) -> str:
-        """The sha256 of all parts but the mark, which is announced and not claimed."""
-        said = {part: getattr(self, part) for part in PARTS if part != "expected"}
+        """The sha256 of all parts but those that are announced and not claimed."""
+        said = {part: getattr(self, part) for part in PARTS if part not in ANNOUNCED}
         return hashlib.sha256(json.dumps(said, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
@@ -88,13 +92,16 @@ class Registration:
         """The registration as a line of the register."""
         row = {name: value for name, value in asdict(self).items() if value}  # an empty part says nothing
         del row["claim"]
-        return json.dumps({"registered": self.claim, **row.pop("identity"), **row}, ensure_ascii=False)
+        identity = {part: said for part, said in row.pop("identity").items() if said or part != "reported"}
+        return json.dumps({"registered": self.claim, **identity, **row}, ensure_ascii=False)
 
     @classmethod
     def of(cls, row: Mapping[str, object]) -> Registration:
         """The registration of a line. Raises KeyError and TypeError where it is none."""
         rest = {key: value for key, value in row.items() if key != "registered"}
-        identity = Identity(**{part: rest.pop(part) for part in PARTS})  # type: ignore[arg-type]
+        reported = rest.pop("reported", "")  # which lines from before papers were held beside do not have
+        parts = {part: rest.pop(part) for part in PARTS if part != "reported"}
+        identity = Identity(**parts, reported=reported)  # type: ignore[arg-type]
         rest |= {name: tuple(rest[name]) for name in ("prompts", "evidence") if name in rest}  # type: ignore[arg-type]
         return cls(claim=str(row["registered"]), identity=identity, **rest)  # type: ignore[arg-type]
 
@@ -119,7 +126,9 @@ def differences(lines: Sequence[Registration], today: Identity) -> list[str]:
     for old, new in pairwise(lines):
         why = f": {new.amended} (it was {new.was or 'not judged'})" if new.amended else ""
         verb = "amended" if new.amended else "registered again"
-        said.append(f"{verb} with {_changes(old.identity, new.identity) or 'other prompts'}{why}")
+        changed = _changes(old.identity, new.identity)
+        if changed or old.prompts != new.prompts or old.identity.reported == new.identity.reported:
+            said.append(f"{verb} with {changed or 'other prompts'}{why}")
     if lines and (changed := _changes(lines[-1].identity, today)):
         said.append(f"not as registered: {changed}")
     return said
@@ -127,13 +136,13 @@ def differences(lines: Sequence[Registration], today: Identity) -> list[str]:
 
 def _changes(old: Identity, new: Identity) -> str:
     """ "the bound >= 0.50 -> >= 0.40, a helper changed"; not a mark where none was announced, for what came out is
-    marked."""
+    marked, nor a paper's number that was found later, unless it makes the claim a primary one."""
     said = []
     for part in old.differences(new):
         was, now = getattr(old, part), getattr(new, part)
-        if part == "expected" and not was:
+        if part in ANNOUNCED and not was and "; primary" not in now:
             continue
-        if part in ("bound", "sentence", "expected"):
+        if part in ("bound", "sentence", *ANNOUNCED):
             said.append(f"{PARTS[part]} {was or 'none'} -> {now or 'none'}")
         else:
             said.append(f"{PARTS[part]} changed")

@@ -296,19 +296,21 @@ def test_frozen_says_what_changed_and_writes_nothing(root):
     assert files(root) == before
 
 
+@pytest.mark.parametrize("model", ["gpt2-small", "smollm2-135m"])
 @pytest.mark.parametrize("mode", ["measure", "frozen", "fresh", "replace"])
-def test_a_hub_model_is_never_measured_without_its_weights(root, mode):
-    with pytest.raises(NoEvidence, match=r"run `mechlib fetch gpt2-small`, then `pytest -k toy`") as caught:
-        asked(root, "gpt2-small@permuted", prompts(), mode=mode)
+def test_a_model_that_is_fetched_is_never_measured_without_its_weights(root, mode, model):
+    with pytest.raises(NoEvidence, match=rf"run `mechlib fetch {model}`, then `pytest -k toy`") as caught:
+        asked(root, f"{model}@permuted", prompts(), mode=mode)
     assert caught.value.not_run
 
 
+@pytest.mark.parametrize("model", ["gpt2-small", "smollm2-135m"])
 @pytest.mark.parametrize("mode", ["measure", "frozen", "fresh"])
-def test_filed_evidence_for_a_hub_model_is_read_without_its_weights(root, mode, monkeypatch):
+def test_filed_evidence_for_a_model_that_is_fetched_is_read_without_its_weights(root, mode, model, monkeypatch):
     with monkeypatch.context() as here:
         here.setattr("mechlib.checkpoints.files.problems", lambda model: ())
-        asked(root, "gpt2-small", prompts())
-    assert not asked(root, "gpt2-small", prompts(), mode=mode).measured
+        asked(root, model, prompts())
+    assert not asked(root, model, prompts(), mode=mode).measured
 
 
 @pytest.mark.parametrize("mode", ["measure", "frozen"])

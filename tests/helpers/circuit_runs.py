@@ -14,6 +14,21 @@ from mechlib.parts.graphs import LOGITS, layer_of
 from tests.helpers.wide import wide
 
 
+def added_up(net: Network, written: Tensor) -> Tensor:
+    """The stream, but for biases, that the first few nodes of the graph write: heads through the norm behind them."""
+    found = torch.zeros_like(written[0])
+    by_layer: dict[int, Tensor] = {}
+    for source, one in zip(net.graph.sources, written, strict=False):
+        if "." in source:
+            layer = layer_of(source)
+            by_layer[layer] = by_layer.get(layer, 0) + one
+        else:
+            found = found + one
+    for layer, heads in by_layer.items():
+        found = found + net.blocks[layer].ln1_post(heads)
+    return found
+
+
 @torch.no_grad()
 def run_circuit(net: Network, tokens: Tensor, base: Mapping[str, Tensor] | None, mask: Tensor) -> Tensor:
     """The stream that the logits read at the last position; along the edges of `mask` nodes say what they say here.
@@ -30,7 +45,7 @@ def run_circuit(net: Network, tokens: Tensor, base: Mapping[str, Tensor] | None,
     def seen(node: str, input: str = "") -> Tensor:
         n, layer = graph.before(node), net.n_layers if node == LOGITS else layer_of(node)
         along = mask[rows[node, input], :n].view(-1, 1, 1, 1)
-        stream = torch.where(along, made[:n], instead[:n]).sum(0)
+        stream = added_up(net, torch.where(along, made[:n], instead[:n]))
         layers = layer + (node.startswith("mlp") and not net.parallel)
         return sum((block.b_O for block in net.blocks[:layers] if block.b_O is not None), start=stream)
 
@@ -45,6 +60,6 @@ def run_circuit(net: Network, tokens: Tensor, base: Mapping[str, Tensor] | None,
             weight = net.input_weights(block, input)[head]
             inputs[input] = F.linear(block.ln1(seen(node, input)), weight, None if bias is None else bias[head])
         q, k, v = (one.unsqueeze(2) for one in inputs.values())
-        z = net.attend(net.rotated(q, positions), net.rotated(k, positions), v)
+        z = net.attend(net.rotated(block, "q", q, positions), net.rotated(block, "k", k, positions), v)
         made[place] = z[:, :, 0] @ block.W_O[head]
     return seen(LOGITS)[:, -1].float()

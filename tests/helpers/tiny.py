@@ -16,6 +16,7 @@ from tokenizers import Regex, Tokenizer, decoders, pre_tokenizers, trainers
 from tokenizers.models import BPE, WordLevel
 from transformers import (
     AutoModelForCausalLM,
+    Gemma3TextConfig,
     GPT2Config,
     GPTNeoXConfig,
     LlamaConfig,
@@ -27,15 +28,28 @@ from transformers import (
 
 from mechlib.prompts.promptset import Prompt, PromptSet, Split
 
-FAMILIES = ("gpt2", "neox", "llama", "qwen2")
+PLAIN = ("gpt2", "neox", "llama", "qwen2")  # what blocks write is added to the stream as it is
+FAMILIES = (*PLAIN, "gemma3")
 REFUSED = (ValueError, TypeCheckError)  # a wrong word: by our check, or by the annotation where shapes are checked
 
 WORDS = ("<bos>", "<pad>", "<unk>", *(f"w{n}" for n in range(37)))
 BOS_ID, VOCABULARY, CONTEXT = 0, len(WORDS), 32
+GEMMA = {
+    "num_key_value_heads": 2, "head_dim": 8, "query_pre_attn_scalar": 5, "pad_token_id": 1,
+    "tie_word_embeddings": False, "sliding_window": CONTEXT,
+    "layer_types": ["sliding_attention", "full_attention"],
+    "rope_parameters": {
+        "sliding_attention": {"rope_type": "default", "rope_theta": 1e2},
+        "full_attention": {"rope_type": "linear", "factor": 2.0, "rope_theta": 1e4},
+    },
+}  # fmt: skip
 
 
 def configuration(family: str, vocabulary: int = VOCABULARY) -> PretrainedConfig:
-    """Two layers, 32 wide, 4 heads (Llama and Qwen2 with 2 key/value heads), learned or rotary positions."""
+    """Two layers, 32 wide, 4 heads (in Llama, Qwen2 and Gemma 3 with 2 key/value heads), learned or rotary positions.
+
+    Gemma 3 is as odd as it can be: an attention scale of its own, and in each layer other rotary positions.
+    """
     ids = {"vocab_size": vocabulary, "bos_token_id": BOS_ID, "eos_token_id": BOS_ID}
     if family == "gpt2":
         return GPT2Config(n_layer=2, n_head=4, n_embd=32, n_positions=CONTEXT, **ids)
@@ -47,6 +61,8 @@ def configuration(family: str, vocabulary: int = VOCABULARY) -> PretrainedConfig
         return LlamaConfig(**shape, num_key_value_heads=2, **ids)
     if family == "qwen2":
         return Qwen2Config(**shape, num_key_value_heads=2, tie_word_embeddings=True, **ids)
+    if family == "gemma3":
+        return Gemma3TextConfig(**shape, **GEMMA, **ids)
     raise ValueError(f"no tiny {family}")
 
 
@@ -58,11 +74,12 @@ def random_model(family: str, seed: int = 0, vocabulary: int = VOCABULARY) -> Pr
 
 def randomised(model: PreTrainedModel) -> PreTrainedModel:
     """The model with every parameter drawn anew, biases and norms included, in evaluation mode."""
+    gain = 0 if model.config.model_type == "gemma3_text" else 1  # Gemma 3 stores gains less one
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             noise = torch.randn_like(parameter)
             norm = parameter.ndim == 1 and name.endswith("weight")
-            parameter.copy_(1 + 0.2 * noise if norm else 0.25 * noise)
+            parameter.copy_(gain + 0.2 * noise if norm else 0.25 * noise)
     return model.eval()
 
 

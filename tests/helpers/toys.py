@@ -53,10 +53,11 @@ def prompts(n: int = 20, split: Split = "confirmation", start: int = 0, name: st
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A house with mini-0 in it, and a Hub cache with nothing."""
+    """A house with mini-0 in it, and caches with nothing."""
     monkeypatch.delenv("MECHLIB_ROOT", raising=False)
     monkeypatch.delenv("PYTEST_XDIST_TESTRUNUID", raising=False)
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("MECHLIB_CACHE", str(tmp_path / "cache"))
     (tmp_path / "pyproject.toml").write_text("")
     model(tmp_path, "mini-0")
     return tmp_path

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from mechlib import checkpoints, cli
+from mechlib.checkpoints import details
 from mechlib.evidence import files as store
 from mechlib.evidence import prompt_files, sealed
 from mechlib.evidence.stamp import STAMPS, file_stamp
@@ -76,7 +77,7 @@ def test_models_lists_every_model_and_whether_it_is_here(here, capsys):
     (here / "fixtures" / "mini-1").mkdir()
     assert cli.main(["models"]) == 0
     lines = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines() if line}
-    assert set(lines) >= {"model", *checkpoints.MINIS, *checkpoints.HUB}
+    assert set(lines) >= {"model", *checkpoints.MINIS, *checkpoints.PACKAGED, *checkpoints.HUB}
     assert lines["mini-0"][1] == "yes"
     assert lines["mini-1"][1] == "damaged"
     assert lines["gpt2-small"][1:4] == ["no", "124", "M"]
@@ -98,7 +99,7 @@ def test_models_as_json_holds_whole_revisions_and_plain_numbers(here, capsys):
     [(0, "0"), (999, "999"), (1000, "1 k"), (981_504, "982 k"), (999_600, "1 M"), (2.5e12, "2.5e+03 B")],
 )
 def test_numbers_are_shown_to_three_digits(number, text):
-    assert cli._count(number) == text
+    assert details.count(number) == text
 
 
 def test_models_imports_no_torch():
@@ -455,7 +456,7 @@ def test_a_prediction_that_was_withdrawn_is_found(sound):
 
 
 def test_older_instruments_are_found_on_models_that_ship_and_not_on_the_hubs(sound):
-    for model, found in (("mini-0", 1), ("mini-0@permuted", 1), ("gpt2-small", 0)):
+    for model, found in (("mini-0", 1), ("mini-0@permuted", 1), ("gpt2-small", 0), ("smollm2-135m@untrained", 0)):
         sound.records[0].flags, sound.records[0].models = ["OLDER INSTRUMENTS"], [ModelRead(model)]
         # REPORT.md lists the models, so that it is not what it was: only the line about instruments counts here.
         assert sum("rests on OLDER INSTRUMENTS" in line for line in sound.verify()) == found

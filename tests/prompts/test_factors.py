@@ -62,6 +62,27 @@ FILED = [
     (subtraction(corrupt="second"), "c35fad4ca0a7", "f39b6e61e026"),
     (partners(), "bea8629c34e3", "7728982cb6fc"),
     (induction(corrupt="previous"), "8352e00a1d72", "9c903988f98e"),
+    # For pretrained models, as they were when the first were measured.
+    (ioi(split="discovery", style="pretrained"), "30ae06e022b6", "7e03529c66e5"),
+    (ioi(split="confirmation", style="pretrained"), "6d026e627cf4", "29591ecf4309"),
+    (ioi(split="reference", style="pretrained"), "358479edd293", "7eb79fad6aa5"),
+    (induction(split="discovery", style="pretrained"), "8d5b9c0f6543", "5fa03db68f69"),
+    (induction(split="confirmation", style="pretrained"), "202fecdd3854", "7728079cd7fe"),
+    (induction(split="reference", style="pretrained"), "c8f4248ae580", "6ed4d643a514"),
+    (repeats(split="discovery", style="pretrained"), "47d976f35a9e", "d96c04e9bb05"),
+    (repeats(split="confirmation", style="pretrained"), "39e86c059dd3", "c5d89237ed01"),
+    (repeats(split="reference", style="pretrained"), "9077669fd3c7", "f068b0807082"),
+    (greater_than(split="discovery", style="pretrained"), "348073a74dfe", "d4fa1167c71b"),
+    (greater_than(split="confirmation", style="pretrained"), "73210a6aa8f8", "c34e1b109e52"),
+    (greater_than(split="reference", style="pretrained"), "7174584f38ba", "9aab20f7f1b6"),
+    (addition(split="discovery", style="pretrained"), "44c2e9586b49", "6c6a994449ac"),
+    (addition(split="confirmation", style="pretrained"), "6386fa2111c1", "488d4a022dbc"),
+    (addition(split="reference", style="pretrained"), "52ed33250ba3", "bc3d658d08ba"),
+    (ioi(corrupt="names", style="pretrained"), "49897bc10d13", "8be9763776e9"),
+    (ioi(extra="object", style="pretrained"), "1a7a3bae2311", "e599726f512d"),
+    (greater_than(digit="units", style="pretrained"), "d4bde1dc241a", "ab296547c788"),
+    (addition(wording="question", style="pretrained"), "19874e5da5c2", "fb6c2682cc64"),
+    (partners(corrupt="both", style="pretrained"), "9489deb8f9c4", "00a58830d878"),
 ]
 
 

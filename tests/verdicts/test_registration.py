@@ -9,14 +9,14 @@ import pytest
 
 from mechlib.verdicts.lines import DamagedRegister, Judgement, read_line
 from mechlib.verdicts.register import REGISTER, Register, tried
-from mechlib.verdicts.registration import PARTS, Identity, Registration, differences, seed_of
+from mechlib.verdicts.registration import ANNOUNCED, PARTS, Identity, Registration, differences, seed_of
 
 SAID = Identity("At least a half.", ">= 0.50", "q", '{"model": "mini-0"}', "h", {"scored": "f"})
 LINE = Registration("toy.test_it[mini-0]", SAID, ("letters 0123",), ("0123abcd",), parent="c", seed=7)
 JUDGED = Judgement("toy.test_it[mini-0]", ">= 0.50", "q", ("0123abcd",), "SUPPORTED", prompts=("letters 0123",))
 OTHER = {
     "sentence": "Always.", "bound": ">= 0.40", "question": "r", "arguments": "{}", "helpers": "i",
-    "functions": {"scored": "g"}, "expected": "REFUTED",
+    "functions": {"scored": "g"}, "expected": "REFUTED", "reported": "3.5 logits",
 }  # fmt: skip
 
 
@@ -33,12 +33,35 @@ def test_empty_parts_are_left_out_and_a_judgement_has_no_field_of_a_registration
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_each_part_that_changes_is_named_and_but_for_the_mark_makes_another_claim(part):
+def test_each_part_that_changes_is_named_and_but_for_what_is_announced_makes_another_claim(part):
     changed = replace(SAID, **{part: OTHER[part]})
     assert SAID.differences(changed) == [part]
-    assert (changed.digest == SAID.digest) == (part == "expected")
+    assert (changed.digest == SAID.digest) == (part in ("expected", "reported"))
     said = differences([LINE], changed)
-    assert (said == []) if part == "expected" else (len(said) == 1 and PARTS[part] in said[0])
+    assert (said == []) if part in ANNOUNCED else (len(said) == 1 and PARTS[part] in said[0])
+
+
+def test_a_published_number_that_changes_after_the_line_is_shown_and_so_is_a_rank_that_comes_later():
+    announced = replace(LINE, identity=replace(SAID, reported="3.56 logits"))
+    assert differences([announced], replace(SAID, reported="3.5 logits")) == [
+        "not as registered: the published number 3.56 logits -> 3.5 logits"
+    ]
+    assert differences([announced], SAID) == ["not as registered: the published number 3.56 logits -> none"]
+    assert differences([LINE], replace(SAID, reported="3.56 logits; primary")) == [
+        "not as registered: the published number none -> 3.56 logits; primary"
+    ]
+    assert differences([announced], announced.identity) == []
+    assert differences([LINE, announced], announced.identity) == [], "a number that was found later, registered again"
+    assert differences([LINE, replace(announced, prompts=())], announced.identity) == [
+        "registered again with other prompts"
+    ]
+
+
+def test_a_line_from_before_papers_were_held_beside_stays_the_line_it_was():
+    assert "reported" not in json.loads(LINE.line())
+    told = replace(LINE, identity=replace(SAID, reported="no number; primary"))
+    assert json.loads(told.line())["reported"] == "no number; primary"
+    assert read_line(told.line(), REGISTER, 1) == told and told.named != LINE.named
 
 
 def test_a_change_from_line_to_line_is_said_whatever_the_claim_says_today():

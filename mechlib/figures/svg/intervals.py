@@ -23,6 +23,7 @@ from mechlib.figures.svg.elements import (
 )
 
 ROW = 18  # pixels
+REPORTED = "REPORTED"  # a mark that is a paper's number, and no interval
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,8 @@ def _shape(mark: Mark, x: float, y: float) -> str:
         return path("o", f"M{digits(x)} {digits(y - 3.6)}l3.6 3.6-3.6 3.6-3.6-3.6z")
     if mark.twin:
         return dot(x, y, 2.8, "o")
+    if mark.word == REPORTED:
+        return path("f", f"M{digits(x)} {digits(y + 4)}l-4.5-8h9z")
     if mark.word == "REFUTED":
         return path("s", f"M{digits(x - 3.5)} {digits(y - 3.5)}l7 7m0-7l-7 7")
     if mark.word == "SUPPORTED":

@@ -25,6 +25,7 @@ import pytest
 
 from mechlib.checkpoints import Checkpoint, UnknownModel, checkpoint
 from mechlib.checkpoints.checkpoint import parent
+from mechlib.checkpoints.packaged.table import PACKAGED
 from mechlib.judging.claim import Claim
 from mechlib.parts.graphs import Graph
 from mechlib.verdicts.record import Record
@@ -146,8 +147,11 @@ class ModelShape(NamedTuple):
 
 
 def shape(name: str, root: Path) -> ModelShape | None:
-    """The shape that a model's config.json gives; None where there is none to read."""
+    """The shape that a model's config.json gives, or the table of packaged models, which need not be here; None where
+    there is none to read."""
     model: Checkpoint = checkpoint(name, root)
+    if model.parent in PACKAGED:
+        return ModelShape(PACKAGED[model.parent].shape.layers, PACKAGED[model.parent].heads)
     try:
         config = json.loads((model.path / "config.json").read_text(encoding="utf-8"))
         layers = next(config[key] for key in ("n_layer", "num_hidden_layers", "n_layers") if key in config)

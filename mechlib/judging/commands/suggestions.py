@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from mechlib.checkpoints import HUB, MINIS, PLANTED
+from mechlib.checkpoints import HUB, MINIS, PACKAGED, PLANTED
 
 CLAIM = re.compile(r"(\w+)\.(test_\w+)(\[.*\])?")
 _FUNCTION = re.compile(r"^def (test_\w+)\(", re.MULTILINE)
@@ -92,6 +92,6 @@ def _names(root: Path) -> Iterator[str]:
     """What -k can find: topics, models, and the words of the claims' names before the whole names."""
     found = [name for topic in topics(root) for file in files_of(topic, root) for name in functions(file)]
     yield from topics(root)
-    yield from (*MINIS, *HUB, *PLANTED)
+    yield from (*MINIS, *PACKAGED, *HUB, *PLANTED)
     yield from sorted({word for name in found for word in name.split("_") if len(word) > 3})
     yield from found

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from mechlib.checkpoints.checkpoint import parent
 from mechlib.checkpoints.hub import HUB
+from mechlib.checkpoints.packaged.table import PACKAGED
 from mechlib.evidence import files, prompt_files, sealed, stamp
 from mechlib.evidence.lookup import OLDER, UNFILED
 from mechlib.evidence.question import CONTROLS
@@ -162,8 +163,9 @@ def unreadable(judged: Sequence[Record]) -> Iterator[str]:
 
 
 def outdated(judged: Sequence[Record]) -> Iterator[str]:
-    """One line on claims on models that ship which rest on other instruments; the Hub's weights may be elsewhere."""
-    shipped = (record for record in judged if not any(parent(model.name) in HUB for model in record.models))
+    """One line on claims on models that ship which rest on other instruments; what is fetched may be elsewhere."""
+    fetched = (*HUB, *PACKAGED)
+    shipped = (record for record in judged if not any(parent(model.name) in fetched for model in record.models))
     found = [record.id for record in shipped if OLDER in record.flags]
     if found:
         many = f"{len(found)} claims, first {found[0]}, rest" if len(found) > 1 else f"{found[0]} rests"

@@ -44,13 +44,16 @@ class Matched:
 
 def graph_of(model: str, root: Path) -> Graph | None:
     """The heads and MLPs of a model, from its configuration; None where there is none to read."""
-    planted = plan_of(checkpoint(model, root).parent)
+    described = checkpoint(model, root)
+    planted = plan_of(described.parent)
     if planted is not None:
         return Graph(planted.n_layers, planted.n_heads)
     found = shape(model, root)
     if found is None:
         return None
-    config: dict[str, Any] = json.loads((checkpoint(model, root).path / "config.json").read_text(encoding="utf-8"))
+    if described.kind == "packaged":  # judged where it is not: none of them has parallel layers, all have MLPs
+        return Graph(found.layers, found.heads)
+    config: dict[str, Any] = json.loads((described.path / "config.json").read_text(encoding="utf-8"))
     parallel = config.get("model_type") == "gpt_neox" and bool(config.get("use_parallel_residual", True))
     return Graph(found.layers, found.heads, parallel, mlps=not config.get("attn_only", False))
 

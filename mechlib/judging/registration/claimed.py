@@ -40,6 +40,7 @@ def identity(claim: Claim, arguments: Mapping[str, Any], case: str = "") -> Iden
         helpers=behind.own,
         functions=dict(behind.functions),
         expected=claim.mark(str(arguments.get("model", "")), case)[0],
+        reported=claim.reported.counts_as if claim.reported else "",
     )
 
 

@@ -32,7 +32,7 @@ from mechlib.judging.registration.unmeasured import Unmeasured, absorbing
 from mechlib.measurement import Measurement
 from mechlib.prompts.promptset import PromptSet
 from mechlib.verdicts.register import REGISTER, Register
-from mechlib.verdicts.registration import MENDED, PARTS, Identity, Registration, seed_of
+from mechlib.verdicts.registration import ANNOUNCED, MENDED, PARTS, Identity, Registration, seed_of
 from mechlib.verdicts.verdict import judging
 
 
@@ -132,7 +132,7 @@ class Registering:
         changed = last.identity.differences(today)
         if not set(changed) - {"expected"}:
             raise NotRegistered("it says what it said when it was registered: there is nothing to amend")
-        if more := [PARTS[part] for part in changed if part not in MENDED | {"expected"}]:
+        if more := [PARTS[part] for part in changed if part not in MENDED | ANNOUNCED]:
             raise NotRegistered(f"{' and '.join(more)} changed, and --amend is for evidence functions: claim it anew")
         judged = self.register.latest.get(name)
         return judged.verdict if judged else ""

@@ -10,7 +10,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mechlib.lab.attribution.attention import Word, mention, single
-from mechlib.lab.attribution.direct import scale_hooks, through_final_norm
+from mechlib.lab.attribution.direct import (
+    scale_hooks,
+    scale_hooks_behind_attention,
+    through_final_norm,
+    through_norm_behind_attention,
+)
 from mechlib.lab.batching import Batch, batches, per_prompt
 from mechlib.lab.hooks import mlp_layers, run, sizes
 from mechlib.lab.models.loading import Model, checkpoint_of
@@ -99,7 +104,7 @@ def _output(
     value = read @ attention.W_V[group]
     if attention.b_V is not None:
         value = value + attention.b_V[group]
-    return value @ attention.W_O[head]
+    return through_norm_behind_attention(model, layer, value @ attention.W_O[head])  # alone: of whatever scale
 
 
 def _among_top(
@@ -118,10 +123,13 @@ def _moved(model: Model, batch: Batch, head: Head, to: Word) -> Float[Tensor, "b
     position, rows = mention(batch, to), torch.arange(len(batch.rows), device=batch.tokens.device)
     name = single(batch, to)  # as it is said
     block, last = f"blocks.{head.layer}.attn.", f"blocks.{model.cfg.n_layers - 1}.hook_resid_post"
-    scale = scale_hooks(model)
-    logits, kept = run(model, batch.tokens, keep=(f"{block}hook_pattern", f"{block}hook_z", last, *scale))
+    scale, behind = scale_hooks(model), scale_hooks_behind_attention(model, head.layer)
+    logits, kept = run(model, batch.tokens, keep=(f"{block}hook_pattern", f"{block}hook_z", last, *scale, *behind))
     attention = kept[f"{block}hook_pattern"][rows, head.head, -1, position]
     output = kept[f"{block}hook_z"][:, -1, head.head] @ model.blocks[head.layer].attn.W_O[head.head]
+    output = through_norm_behind_attention(model, head.layer, output)
+    for hook in behind:
+        output = output / kept[hook][:, -1]
 
     def towards_name(part: Float[Tensor, "batch d_model"]) -> Float[Tensor, " batch"]:
         normed = through_final_norm(model, part)
@@ -138,11 +146,16 @@ def _require_plain_writes(model: Model, tokens: Int[Tensor, "batch pos"]) -> Non
     parts = [
         f"blocks.{layer}.{part}" for layer in layers for part in ("hook_resid_pre", "hook_resid_post", "attn.hook_z")
     ]
+    parts += [name for layer in layers for name in scale_hooks_behind_attention(model, layer)]
     kept = run(model, tokens, keep=(*parts, *(f"blocks.{layer}.hook_mlp_out" for layer in with_mlp)))[1]
     for layer, block in enumerate(model.blocks):
         stream = kept[f"blocks.{layer}.hook_resid_post"]
         made = torch.einsum("bphd,hdm->bpm", kept[f"blocks.{layer}.attn.hook_z"], block.attn.W_O)
-        made = made + kept[f"blocks.{layer}.hook_resid_pre"] + (0 if block.attn.b_O is None else block.attn.b_O)
+        made = made + (0 if block.attn.b_O is None else block.attn.b_O)
+        made = through_norm_behind_attention(model, layer, made)
+        for name in scale_hooks_behind_attention(model, layer):
+            made = made / kept[name]
+        made = made + kept[f"blocks.{layer}.hook_resid_pre"]
         off = (made + (kept[f"blocks.{layer}.hook_mlp_out"] if layer in with_mlp else 0) - stream).abs()
         if not (off <= SAME * sizes(stream)).all():
             raise ValueError(

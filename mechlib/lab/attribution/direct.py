@@ -22,8 +22,9 @@ def direct_logit_attribution(model: Model, prompts: PromptSet, unit: str = "") -
     "total": the logit difference, which the others sum to; that is checked. The final norm's scale is the run's own,
     so a component's column is its contribution to this run, not the loss that the model would have without it. Where
     there is no final norm contributions are what components write, exactly. Layers without an MLP have no column of it.
+    Behind a norm of what attention writes (Gemma 3) a head has its share, at the run's own scale of that norm too.
 
-    Raises ValueError for prompts without a distractor, for families that norm the output of a block once more, and for
+    Raises ValueError for prompts without a distractor, for families that change what a block writes otherwise, and for
     those that change logits behind the unembedding.
     Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"; Wang et al. 2022, section 3.1.
     """
@@ -42,10 +43,29 @@ def through_final_norm(model: Model, written: Float[Tensor, "... d_model"]) -> F
     kind = model.cfg.normalization_type or ""
     if kind.startswith("LN") and not model.cfg.final_rms:
         written = written - written.mean(-1, keepdim=True)
-    gain = getattr(model.ln_final, "weight", None) if kind else None
-    if gain is not None and getattr(model.cfg, "rmsnorm_uses_offset", False):
-        gain = 1 + gain  # as Gemma's norm has it
+    gain = _gain(model, model.ln_final) if kind else None
     return written if gain is None else written * gain
+
+
+def through_norm_behind_attention(
+    model: Model, layer: int, written: Float[Tensor, "... d_model"]
+) -> Float[Tensor, "... d_model"]:
+    """A part of what a layer's heads write as the stream gets it, still to be divided by the run's scale of the norm in
+    between (`scale_hooks_behind_attention`); the part itself where there is no such norm."""
+    norm = getattr(model.blocks[layer], "ln1_post", None)
+    gain = None if norm is None else _gain(model, norm)
+    return written if gain is None else written * gain
+
+
+def scale_hooks_behind_attention(model: Model, layer: int) -> tuple[str, ...]:
+    """The hook of the scale that divides what `through_norm_behind_attention` gives; none without such a norm."""
+    return (f"blocks.{layer}.ln1_post.hook_scale",) if hasattr(model.blocks[layer], "ln1_post") else ()
+
+
+def _gain(model: Model, norm: torch.nn.Module) -> Tensor | None:
+    """The gain of a norm, which Gemma stores less one; None for a norm without."""
+    gain = getattr(norm, "weight", None)
+    return 1 + gain if gain is not None and getattr(model.cfg, "rmsnorm_uses_offset", False) else gain
 
 
 def scale_hooks(model: Model) -> tuple[str, ...]:
@@ -58,7 +78,8 @@ def _direct(model: Model, batch: Batch) -> Float[Tensor, "batch columns"]:
     heads = [f"blocks.{layer}.attn.hook_z" for layer in layers]
     mlps = [f"blocks.{layer}.hook_mlp_out" for layer in mlp_layers(model)]
     stream, scale = "blocks.0.hook_resid_pre", scale_hooks(model)
-    logits, kept = run(model, batch.tokens, keep=(*heads, *mlps, stream, *scale))
+    behind = [name for layer in layers for name in scale_hooks_behind_attention(model, layer)]
+    logits, kept = run(model, batch.tokens, keep=(*heads, *mlps, stream, *scale, *behind))
     towards = model.W_U.T[batch.answer] - model.W_U.T[batch.distractor]
     scaled = towards / kept[scale[0]][:, -1] if scale else towards
 
@@ -68,7 +89,11 @@ def _direct(model: Model, batch: Batch) -> Float[Tensor, "batch columns"]:
 
     columns = []
     for layer in layers:
-        columns.append(effect(torch.einsum("bhd,hdm->bhm", kept[heads[layer]][:, -1], model.blocks[layer].attn.W_O)))
+        written = torch.einsum("bhd,hdm->bhm", kept[heads[layer]][:, -1], model.blocks[layer].attn.W_O)
+        written = through_norm_behind_attention(model, layer, written)
+        for name in scale_hooks_behind_attention(model, layer):
+            written = written / kept[name][:, -1:]
+        columns.append(effect(written))
     if mlps:
         columns.append(effect(torch.stack([kept[name][:, -1] for name in mlps], dim=1)))
     columns.append(effect(kept[stream][:, -1]).unsqueeze(1))

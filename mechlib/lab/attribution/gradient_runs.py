@@ -152,8 +152,11 @@ class RunPair:
         made[0] = self.difference(embeddings, made.shape[2])
         for layer, block in enumerate(net.blocks):
             length, first = recording.z[layer].shape[1], graph.before(f"{layer}.0")
-            z = self.difference(f"blocks.{layer}.attn.hook_z", length)
-            made[first : first + net.n_heads, :, -length:] = times_head_weights(z, block.W_O)
+            written = times_head_weights(self.difference(f"blocks.{layer}.attn.hook_z", length), block.W_O)
+            if block.ln1_post.kind != "none":  # heads write through it, and edges are told to first order
+                whole = recording.z[layer].detach().flatten(-2) @ block.W_O.flatten(0, 1)
+                written = block.ln1_post.slope(whole, written)
+            made[first : first + net.n_heads, :, -length:] = written
             if net.has_mlps:
                 made[first + net.n_heads, :, -length:] = self.difference(f"blocks.{layer}.hook_mlp_out", length)
         return made

@@ -82,7 +82,7 @@ def copying(
         if block.ln1.bias is not None:
             normed = normed - block.ln1.bias
         values = _product(normed, net.input_weights(block, "v")[head.head])
-        return _diagonal(values, _product(to_logits, block.W_O[head.head]), what)
+        return _diagonal(values, _product(to_logits, _output_weights(block)[head.head]), what)
 
     return _census_row({str(head): score(head) for head in chosen}, of)
 
@@ -208,17 +208,18 @@ def _said(what: Diagonal, own: str) -> str:
 
 def _streams(net: Network, after_first_mlp: bool) -> tuple[Float[Tensor, "d_vocab d_model"], ...]:
     """The streams of each token alone: as heads of the first layer read it, and as heads of later layers do."""
+    embedded = net.W_E if net.embed_scale == 1 else net.W_E * net.embed_scale
     if not after_first_mlp:
-        return net.W_E, net.W_E
+        return embedded, embedded
     first = net.blocks[0]
-    return net.W_E, net.W_E + net.mlp(first, first.ln2(net.W_E))
+    return embedded, embedded + net.mlp(first, first.ln2(embedded))
 
 
 def _queries_and_keys(
     net: Network, block: Block, stream: Float[Tensor, "n d_model"]
 ) -> tuple[Float[Tensor, "n head_index d_head"], Float[Tensor, "n groups d_head"]]:
     queries, keys, _ = net.split(block, block.ln1(stream).unsqueeze(0))
-    return queries[0], keys[0]
+    return block.q_norm(queries[0]), block.k_norm(keys[0])
 
 
 def _product(left: Float[Tensor, "n d_model"], right: Float[Tensor, "d_head d_model"]) -> Float[Tensor, "n d_head"]:
@@ -253,12 +254,21 @@ def _folded(norm: Norm, weight: Float[Tensor, "... d_model"]) -> Float[Tensor, "
 
 
 def _reading_weights(net: Network, block: Block, input: HeadInput) -> Float[Tensor, "head_index d_head d_model"]:
-    return _folded(block.ln1, net.input_weights(block, input))
+    own, weights = {"q": block.q_norm, "k": block.k_norm}.get(input), net.input_weights(block, input)
+    if own is not None and own.weight is not None:
+        weights = weights * own.weight[:, None]
+    return _folded(block.ln1, weights)
+
+
+def _output_weights(block: Block) -> Float[Tensor, "head_index d_head d_model"]:
+    """Output weights with the gain of a norm between heads and stream."""
+    return block.W_O if block.ln1_post.weight is None else block.W_O * block.ln1_post.weight
 
 
 def _writing_weights(net: Network, block: Block) -> Float[Tensor, "head_index d_head d_model"]:
     """Output weights without the mean, where norms take it from every reader."""
-    return block.W_O - block.W_O.mean(-1, keepdim=True) if block.ln1.kind == "LN" else block.W_O
+    written = _output_weights(block)
+    return written - written.mean(-1, keepdim=True) if block.ln1.kind == "LN" else written
 
 
 def _receiving(net: Network, block: Block, input: HeadInput) -> Float[Tensor, "head_index d_head d_model"]:

@@ -6,13 +6,15 @@ frozen, and MLPs too: the direct path along the residual stream. With `through_m
 as Wang et al. do. Behind the receivers everything is computed anew, receivers of later layers included: they see the
 replaced output of a sender, and the outputs of earlier receivers as these have changed.
 
-Exact: norms and attention of the receivers are computed from the stream that they then see.
+Exact: norms and attention of the receivers are computed from the stream that they then see, and so is a norm between a
+layer's heads and the stream (Gemma 3): with senders of one layer, of what all heads of the layer then write.
 
 Sources: Wang et al. 2022, arXiv:2211.00593, appendix B; Goldowsky-Dill et al. 2023, arXiv:2304.05969.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, TypeAlias
 
@@ -38,6 +40,7 @@ from mechlib.prompts.promptset import PromptSet
 
 Shift: TypeAlias = Float[Tensor, "batch pos d_model"]
 Senders: TypeAlias = frozenset[str]  # nodes: "0.3", "mlp 1", "input"
+_GROUP = re.compile(r"(\d+)\.kv(\d+)\.([kv])")
 
 
 def lost_by_path_patching(
@@ -52,7 +55,8 @@ def lost_by_path_patching(
 
     senders       a column for each: heads, MLPs (`Site("mlp", 1)`), the embeddings (`Site("resid_pre", 0)`), or sets of
                   them, replaced together, as in `mechlib.lab.interventions.patching`
-    receivers     who sees it, all at once: "logits", "mlp 2", "1.0.q", "1.0.k" or "1.0.v"
+    receivers     who sees it, all at once: "logits", "mlp 2", "1.0.q", "1.0.k" or "1.0.v", or all heads that share keys
+                  and values, "1.kv0.k" or "1.kv0.v"
     through_mlps  whether MLPs on the way are computed anew; else the path is direct
 
     In logits; the last column, "total", is metric(clean) - metric(corrupted). Raises ValueError where a sender writes
@@ -134,6 +138,7 @@ def _patched(
     net, every, made, values, moved = network(model), named(senders), batches(model, prompts), [], False
     if not receivers:
         raise ValueError("no receivers: name at least one, as in ('logits',) or ('1.0.k',)")
+    said, receivers = ", ".join(receivers), _by_head(net, receivers)
     check_readers(net, receivers)
     sent = [_senders(model, net, where, receivers) for where in every.values()]
     for batch in made:
@@ -148,7 +153,7 @@ def _patched(
     _check_moved(moved, every)
     what = "lost" if patched_run == CLEAN else "restored"
     way = "MLPs on the way computed anew" if through_mlps else "direct"
-    of = f"logit difference {what} by patching paths to {', '.join(receivers)} ({way}), in logits"
+    of = f"logit difference {what} by patching paths to {said} ({way}), in logits"
     return per_prompt(prompts, made, values, (*every, TOTAL), of, unit)
 
 
@@ -173,8 +178,8 @@ class _Runs:
         shift = self._moved(INPUT) * (INPUT in senders)
         for layer, block in enumerate(net.blocks):
             found |= {name: shift for name in receivers if name.startswith(f"{layer}.")}
-            heads = [f"{layer}.{head}" for head in range(net.n_heads)]
-            after = sum((self._moved(head) for head in heads if head in senders), start=shift)
+            heads = [head for head in range(net.n_heads) if f"{layer}.{head}" in senders]
+            after = shift + self._moved_heads(layer, heads) if heads else shift
             seen, mlp = shift if net.parallel else after, f"mlp {layer}"
             if mlp in receivers:
                 found[mlp] = seen
@@ -205,8 +210,9 @@ class _Runs:
         q, k, _ = queries_keys_values(net, layer, self.own.streams[layer], {f"{receiver}.{input}": shift})
         start = 0 if self.past is None else self.past[layer].keys.shape[1]
         positions = torch.arange(start, start + q.shape[1], device=q.device)
-        q = net.rotated(q[:, -1:, head : head + 1], positions[-1:])
-        k = net.rotated(repeated_by_head(net, k)[:, :, head : head + 1], positions)
+        block = net.blocks[layer]
+        q = net.rotated(block, "q", q[:, -1:, head : head + 1], positions[-1:])
+        k = net.rotated(block, "k", repeated_by_head(net, k)[:, :, head : head + 1], positions)
         if self.past is not None:
             group = head * net.n_groups // net.n_heads
             k = torch.cat([self.past[layer].keys[:, :, group : group + 1], k], dim=1)
@@ -221,13 +227,18 @@ class _Runs:
         return False
 
     def _moved(self, node: str) -> Shift:
-        """The output of a node in the other run less its output in this one, at the last `length` positions."""
-        name, head = _activation(node)
-        return (
-            self._less(name)
-            if head is None
-            else self._less(name)[:, :, head] @ self.net.blocks[layer_of(node)].W_O[head]
-        )
+        """The output of the input or an MLP in the other run less its output in this one, at the last `length`
+        positions."""
+        return self._less(_activation(node)[0])
+
+    def _moved_heads(self, layer: int, heads: Sequence[int]) -> Shift:
+        """What a layer's attention writes with these heads as in the other run, less what it writes in this one."""
+        block, name = self.net.blocks[layer], f"blocks.{layer}.attn.hook_z"
+        moved = torch.stack([self._less(name)[:, :, head] @ block.W_O[head] for head in heads]).sum(0)
+        if block.ln1_post.kind == "none":
+            return moved
+        own = self.own[name][:, -self.length :].flatten(-2) @ block.W_O.flatten(0, 1)
+        return block.ln1_post(own + moved) - block.ln1_post(own)
 
     def _less(self, name: str) -> Tensor:
         return self.other[name][:, -self.length :] - self.own[name][:, -self.length :]
@@ -245,6 +256,20 @@ def _activation(node: str) -> tuple[str, int | None]:
 def node_of(reader: str) -> str:
     """The node that a reader belongs to: "0.3" of "0.3.q"."""
     return reader[:-2] if reader.endswith((".q", ".k", ".v")) else reader
+
+
+def _by_head(net: Network, receivers: Sequence[str]) -> tuple[str, ...]:
+    """The receivers, with those of a key/value group as those of each of its heads."""
+    if isinstance(receivers, str):
+        check_readers(net, receivers)  # refuses a text
+    found: list[str] = []
+    for name in receivers:
+        if (match := _GROUP.fullmatch(name)) is None or int(match[2]) >= net.n_groups:
+            found.append(name)
+        else:
+            several, group = net.n_heads // net.n_groups, int(match[2])
+            found += [f"{match[1]}.{several * group + number}.{match[3]}" for number in range(several)]
+    return tuple(found)
 
 
 def _senders(model: Model, net: Network, where: Where, receivers: Sequence[str]) -> Senders:

@@ -3,7 +3,8 @@
 A reader sees the sum of the outputs of earlier nodes: along the edges of the circuit their outputs in this run,
 along all others their outputs in another run, the *base* (the corrupted prompt's, a mean, zeros). Biases of attention
 outputs belong to no node and always count. Nothing is approximated: norms and attention are computed anew from the
-stream that each reader sees.
+stream that each reader sees, and so is a norm between a layer's heads and the stream (Gemma 3): an edge carries what a
+head writes before that norm, and each reader sees it behind the norm of all that it is sent by the heads of the layer.
 
 A node runs again only where a source that it reads differs, not at all where no path leads from it to the logits, and
 at the last position alone where nothing reads it elsewhere. Edges can be cut for good, one after another, as pruning
@@ -61,6 +62,12 @@ class IncrementalRun:
         self.rows: dict[str, dict[str, int]] = {}
         for row, (node, input) in enumerate(self.graph.targets):
             self.rows.setdefault(node, {})[input] = row
+        firsts = [self.graph.before(f"{layer}.0") for layer in range(net.n_layers)]
+        self.normed = {  # the heads of layers whose attention is normed
+            layer: range(first, first + net.n_heads)
+            for layer, (first, block) in enumerate(zip(firsts, net.blocks, strict=True))
+            if block.ln1_post.kind != "none"
+        }
         length = max(tokens.shape[1] for tokens, _ in runs)
         self._place(runs, length)
         self.before = torch.cat([_padded(written_in_base(net, *run), length) for run in runs], dim=1)
@@ -157,7 +164,8 @@ class IncrementalRun:
         weight, bias = self.net.input_weights(block, input)[head], self.net.input_bias(block, input)
         found = torch.nn.functional.linear(seen, weight, None if bias is None else bias[head]).unsqueeze(2)
         if input != "v":
-            found = self.net.rotated(found, self.positions[:, -1:] if last else self.positions)
+            where = self.positions[:, -1:] if last else self.positions
+            found = self.net.rotated(block, "q" if input == "q" else "k", found, where)
         made.inputs[place, input] = found
         return found
 
@@ -167,20 +175,33 @@ class IncrementalRun:
         n, where = self.graph.before(node), slice(-1, None) if last else slice(None)
         total = self._total(n, node)[:, where]
         along = torch.zeros_like(total)
-        for source in np.flatnonzero(made.mask[row, :n]).tolist():
-            along += made.moved.get(source, self.moved[source])[:, where]
-        return total + along
+        live = np.flatnonzero(made.mask[row, :n]).tolist()
+        normed = [(layer, heads) for layer, heads in self.normed.items() if heads.stop <= n]
+        for source in live:
+            if not any(source in heads for _, heads in normed):
+                along += made.moved.get(source, self.moved[source])[:, where]
+        seen = total + along
+        for layer, heads in normed:
+            base, along = torch.zeros_like(total), torch.zeros_like(total)
+            for source in heads:  # as in `_total`: what is undone leaves nothing, which a norm would blow up
+                base += self.before[source][:, where]
+                if source in live:
+                    along += made.moved.get(source, self.moved[source])[:, where]
+            seen = seen + self.net.blocks[layer].ln1_post(base + along)
+        return seen
 
     def _total(self, n: int, node: str) -> Float[Tensor, "batch pos d_model"]:
-        """The outputs of the first `n` nodes in the base, added up, and the attention biases that `node` reads."""
+        """The outputs of the first `n` nodes in the base, added up, and the attention biases that `node` reads; heads
+        before a norm are left to `_seen`."""
         layers = self.net.n_layers if node == "logits" else layer_of(node)
         if node.startswith("mlp") and not self.net.parallel:
             layers += 1
         if (n, layers) not in self.totals:
             # One after another, as what moved is added up: where that undoes the base, nothing is left to round.
             total = torch.zeros_like(self.before[0])
-            for written in self.before[:n]:
-                total += written
+            for source, written in enumerate(self.before[:n]):
+                if not any(source in heads for heads in self.normed.values()):
+                    total += written
             for block in self.net.blocks[:layers]:
                 total = total if block.b_O is None else total + block.b_O
             self.totals[n, layers] = total

@@ -8,7 +8,8 @@ values.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -35,6 +36,7 @@ class CachedRun:
     """Activations of a run from position `first` on, one entry a layer.
 
     kv_cache   keys and values of every position that ran: from the start, where the run was a whole one
+    k, v       keys, as they are before they are normed and rotated, and values; empty unless they were asked for
     streams    the residual stream before each layer, and behind the last
     z          each head's output before W_O
     middles    the residual stream plus the output of the layer's attention; no MLP reads it in parallel blocks
@@ -47,6 +49,8 @@ class CachedRun:
     z: list[Float[Tensor, "batch pos head_index d_head"]]
     middles: list[Float[Tensor, "batch pos d_model"]]
     mlps: list[Float[Tensor, "batch pos d_model"]]
+    k: list[Float[Tensor, "batch pos groups d_head"]] = field(default_factory=list)
+    v: list[Float[Tensor, "batch pos groups d_head"]] = field(default_factory=list)
 
     def __getitem__(self, name: str) -> Tensor:
         """The activation of this hook name, at positions from `first` on."""
@@ -55,6 +59,8 @@ class CachedRun:
             return self.z[layer]
         if part == "hook_mlp_out":
             return self.mlps[layer]
+        if part in ("attn.hook_k", "attn.hook_v"):
+            return (self.k if part == "attn.hook_k" else self.v)[layer]
         return self.streams[layer + (part == "hook_resid_post")]
 
 
@@ -71,6 +77,7 @@ def run_with_cache(
     begin: int = 0,
     prefix: CachedRun | None = None,
     only_last: bool = False,
+    groups: bool = False,
 ) -> CachedRun:
     """Run the model on these tokens, and keep the activations at positions from `first` on.
 
@@ -78,15 +85,21 @@ def run_with_cache(
     prefix     a cached run that began at position 0, whose keys and values stand before `begin`; None if `begin` is 0
     only_last  compute the last layer's output at the last position alone: its z, middles and mlps, and the last
                stream, then hold one position
+    groups     keep keys, before they are normed and rotated, and values too
     """
     stream = net.embed(tokens[:, begin:], torch.arange(begin, tokens.shape[1], device=tokens.device))
     cached = CachedRun(first, [], [stream[:, first - begin :].contiguous()], [], [], [])
+
+    def keep(k: Tensor, v: Tensor) -> None:
+        cached.k.append(k[:, first - begin :].clone())
+        cached.v.append(v[:, first - begin :].clone())
+
     for layer, (block, linear) in enumerate(zip(net.blocks, linear_maps(net), strict=True)):
         past = prefix.kv_cache[layer].until(begin) if prefix is not None else None
         behind_last = layer == net.n_layers - 1  # no layer reads what positions before `first` hold there
         queries = tokens.shape[1] - (first if behind_last else begin)
         queries = 1 if behind_last and only_last else queries
-        z, kv_cache = attend_with_cache(net, layer, stream, queries, past)
+        z, kv_cache = attend_with_cache(net, layer, stream, queries, past, keep if groups else None)
         stream = stream[:, -queries:]
         middle = stream + linear.written(z.flatten(-2))
         wrote = linear.mlp(block.ln2(stream if net.parallel else middle))
@@ -98,24 +111,34 @@ def run_with_cache(
 
 
 def attend_with_cache(
-    net: Network, layer: int, stream: Float[Tensor, "rows pos d_model"], queries: int, before: KVCache | None
+    net: Network,
+    layer: int,
+    stream: Float[Tensor, "rows pos d_model"],
+    queries: int,
+    before: KVCache | None,
+    see: Callable[[Tensor, Tensor], None] | None = None,
 ) -> tuple[Float[Tensor, "rows queries head_index d_head"], KVCache]:
     """z of every head of a layer at the last `queries` positions, and keys and values of all positions that run.
 
     stream   the residual stream before the layer, at the positions that run
     before   keys and values of the positions before these; None where there are none. It may have fewer rows than
              `stream`: each row of `before` then serves as many successive rows of `stream`
+    see      is given the keys, before they are normed and rotated, and the values of all positions that run, and may
+             write to them
     """
     linear, length, past = linear_maps(net)[layer], stream.shape[1], 0 if before is None else before.keys.shape[1]
-    x = net.blocks[layer].ln1(stream)
+    block = net.blocks[layer]
+    x = block.ln1(stream)
     if queries == length:
         joint = linear.qkv(x).unflatten(-1, (-1, net.d_head))
         q, k, v = joint.split((net.n_heads, net.n_groups, net.n_groups), dim=-2)
     else:
         q = linear.q(x[:, -queries:]).unflatten(-1, (-1, net.d_head))
         k, v = linear.kv(x).unflatten(-1, (-1, net.d_head)).chunk(2, dim=-2)
+    if see is not None:
+        see(k, v)
     positions = torch.arange(past, past + length, device=stream.device)
-    q, k = net.rotated(q, positions[-queries:]), net.rotated(k, positions)
+    q, k = net.rotated(block, "q", q, positions[-queries:]), net.rotated(block, "k", k, positions)
     z = net.attend(q, k, v) if before is None or not past else _with_past(q, k, v, before)
     return z, KVCache(k, v)
 

@@ -68,7 +68,7 @@ def forward(
     for layer, block in enumerate(net.blocks):
         stream = at(f"blocks.{layer}.hook_resid_pre", stream)
         q, k, v = queries_keys_values(net, layer, stream, shifts)
-        q, k = net.rotated(q, positions), net.rotated(k, positions)
+        q, k = net.rotated(block, "q", q, positions), net.rotated(block, "k", k, positions)
         z = at(f"blocks.{layer}.attn.hook_z", net.attend(q, k, v, allowed))
         middle = stream + net.written(block, z)
         reads = (stream if net.parallel else middle) + shifts.get(f"mlp {layer}", 0.0)
@@ -80,7 +80,7 @@ def forward(
 def queries_keys_values(
     net: Network, layer: int, stream: Float[Tensor, "batch pos d_model"], shifts: Mapping[str, Tensor]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries, keys and values of a layer, before rotation, where each reader sees the stream with its own shift.
+    """Queries, keys and values of a layer, as `Network.split` has them; each reader sees the stream with its own shift.
 
     Shapes [batch pos head_index d_head] for queries; keys and values have as many heads as the model has groups, or one
     for each head where some head of a group sees a shift of its own.
@@ -146,8 +146,8 @@ _NETWORKS: WeakKeyDictionary[Model, tuple[tuple[object, ...], Network]] = WeakKe
 def network(model: Model) -> Network:
     """The model's weights as plain tensors; the same object while nobody writes to them.
 
-    Raises UnsupportedModel, naming the architecture, for others than GPT-2, GPT-NeoX, Llama, Qwen2, Phi-3 and native
-    ones; naming the setting where the model has one that is not computed here; and with the difference where the
+    Raises UnsupportedModel, naming the architecture, for others than `FAMILIES` of `mechlib.lab.forward.weights` and
+    native ones; naming the setting where the model has one that is not computed here; and with the difference where the
     logits of one short prompt are not the model's own.
     """
     checkpoint_of(model)  # first of all that it is one
@@ -167,7 +167,8 @@ def _check_same(model: Model, net: Network) -> None:
     compiled into a transformer forbid words by logits of -1e12), and by ROUNDED of what each logit adds up, which may
     cancel. Where the model computes NaN nothing is said here: the measurements refuse it, by prompt.
     """
-    ids = torch.linspace(0, len(net.W_E) - 1, min(8, model.cfg.n_ctx), device=net.W_E.device).round().long()
+    length = min(8, model.cfg.n_ctx, net.window or model.cfg.n_ctx)
+    ids = torch.linspace(0, len(net.W_E) - 1, length, device=net.W_E.device).round().long()
     with torch.no_grad():
         theirs, stream = model(ids.unsqueeze(0))[0], forward(net, ids.unsqueeze(0))[0][0]
         off, read = (net.unembed(stream) - theirs).abs(), net.ln_final(stream).abs()

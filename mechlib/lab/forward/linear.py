@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from mechlib.lab.forward.families import Activation, Block, Network
+from mechlib.lab.forward.families import Activation, Block, Network, Norm
 
 WORTH = 256  # d_model from which reordering pays: smaller weights are in the cache anyway
 
@@ -58,17 +58,23 @@ class LayerMaps:
     qkv: Linear
     q: Linear
     kv: Linear
-    written: Linear
+    o: Linear
     into: Linear | None
     gate: Linear | None
     out: Linear | None
+    ln1_post: Norm
+    ln2_post: Norm
+
+    def written(self, z: Float[Tensor, "... heads_d_head"]) -> Float[Tensor, "... d_model"]:
+        """The output of attention, from z of all heads in a row."""
+        return self.ln1_post(self.o(z))
 
     def mlp(self, x: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_model"]:
         """The output of the MLP, from its normed input; zeros where the layer has no MLP."""
         if self.into is None or self.out is None:
             return torch.zeros_like(x)
         hidden = self.into(x) if self.gate is None else self.gate(x).mul_(self.into(x))
-        return self.out(hidden)
+        return self.ln2_post(self.out(hidden))
 
 
 _LINEAR_MAPS: WeakKeyDictionary[Network, tuple[LayerMaps, ...]] = WeakKeyDictionary()
@@ -94,10 +100,12 @@ def _maps_of_layer(net: Network, block: Block, packed: bool) -> LayerMaps:
         qkv=linear(block.qkv, block.b_qkv),
         q=Linear(block.qkv[:queries], b_q, packed and last, None),
         kv=Linear(block.qkv[queries:], b_kv, packed and last, None),
-        written=linear(block.W_O.flatten(0, 1).T, block.b_O),
+        o=linear(block.W_O.flatten(0, 1).T, block.b_O),
         into=None if into is None else linear(into, block.b_in, net.act if gate is None else None),
         gate=None if gate is None else linear(gate, block.b_gate, net.act),
         out=None if out is None else linear(out, block.b_out),
+        ln1_post=block.ln1_post,
+        ln2_post=block.ln2_post,
     )
 
 
@@ -160,18 +168,24 @@ class DifferentiableMaps:
     """The linear maps of one layer, with a backward, and the MLP's activation function."""
 
     act: Activation
+    ln1_post: Norm
+    ln2_post: Norm
     qkv: DifferentiableLinear
-    written: DifferentiableLinear
+    o: DifferentiableLinear
     into: DifferentiableLinear | None
     gate: DifferentiableLinear | None
     out: DifferentiableLinear | None
+
+    def written(self, z: Tensor) -> Tensor:
+        """The output of attention, from z of all heads in a row."""
+        return self.ln1_post(self.o(z))
 
     def mlp(self, x: Tensor) -> Tensor:
         """The output of the MLP, from its normed input; zeros where the layer has no MLP."""
         if self.into is None or self.out is None:
             return torch.zeros_like(x)
         hidden = self.into(x)
-        return self.out(self.act(hidden) if self.gate is None else self.act(self.gate(x)) * hidden)
+        return self.ln2_post(self.out(self.act(hidden) if self.gate is None else self.act(self.gate(x)) * hidden))
 
 
 _DIFFERENTIABLE_MAPS: WeakKeyDictionary[Network, tuple[DifferentiableMaps, ...]] = WeakKeyDictionary()
@@ -186,4 +200,5 @@ def differentiable_maps(net: Network) -> tuple[DifferentiableMaps, ...]:
 
 def _differentiable_maps_of_layer(net: Network, one: LayerMaps) -> DifferentiableMaps:
     mlp = (None if linear is None else DifferentiableLinear(linear) for linear in (one.into, one.gate, one.out))
-    return DifferentiableMaps(net.act, DifferentiableLinear(one.qkv), DifferentiableLinear(one.written), *mlp)
+    qkv, o = DifferentiableLinear(one.qkv), DifferentiableLinear(one.o)
+    return DifferentiableMaps(net.act, one.ln1_post, one.ln2_post, qkv, o, *mlp)

@@ -37,6 +37,20 @@ class Norm:
             return F.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)
         return F.rms_norm(x, x.shape[-1:], self.weight, self.eps)
 
+    def slope(self, x: Float[Tensor, "... d_model"], change: Float[Tensor, "... d_model"]) -> Tensor:
+        """The change of the normed x, to first order, where x changes so."""
+        if self.kind == "none":
+            return change
+        if self.kind == "LN":
+            x, change = (one - one.mean(-1, keepdim=True) for one in (x, change))
+        scale = (x.square().mean(-1, keepdim=True) + self.eps).rsqrt()
+        x = x * scale
+        change = (change - x * (x * change).mean(-1, keepdim=True)) * scale
+        return change if self.weight is None else change * self.weight
+
+
+NO_NORM = Norm("none")
+
 
 @dataclass(frozen=True, eq=False)
 class Block:
@@ -47,6 +61,9 @@ class Block:
     W_O        by head, as written in the papers: [head_index, d_head, d_model]
     into, out  the MLP's matrices; None both, and `gate` too, where the layer has no MLP
     gate       the third matrix of a gated MLP, else None
+    q_norm     of each query, before rotation: over d_head; `k_norm` of each key
+    rotary     cosines and sines for every position of the context; None where positions are learned
+    ln1_post   of what attention writes, before the stream gets it (Gemma); `ln2_post` of what the MLP writes
     """
 
     ln1: Norm
@@ -61,24 +78,29 @@ class Block:
     out: Float[Tensor, "d_model d_mlp"] | None
     b_out: Float[Tensor, " d_model"] | None
     b_gate: Float[Tensor, " d_mlp"] | None = None
+    q_norm: Norm = NO_NORM
+    k_norm: Norm = NO_NORM
+    rotary: tuple[Float[Tensor, "n_ctx d_rotary"], Float[Tensor, "n_ctx d_rotary"]] | None = None
+    ln1_post: Norm = NO_NORM
+    ln2_post: Norm = NO_NORM
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
     """Weights and shape of a model, and the steps of its forward pass. Axis words are TransformerLens's.
 
-    W_pos     learned positions; None for rotary models
-    rotary    cosines and sines for every position of the context; None where positions are learned
-    n_groups  key/value heads, each shared by n_heads / n_groups heads
-    act       the MLP's activation function
-    parallel  whether attention and MLP of a layer read the same stream, as in GPT-NeoX
+    W_pos        learned positions; None for rotary models
+    n_groups     key/value heads, each shared by n_heads / n_groups heads
+    act          the MLP's activation function
+    parallel     whether attention and MLP of a layer read the same stream, as in GPT-NeoX
+    embed_scale  by which embeddings are multiplied, as in Gemma
+    window       how many tokens some layer sees at most, where there is such a layer: longer runs are refused
     """
 
     name: str
     blocks: tuple[Block, ...]
     W_E: Float[Tensor, "d_vocab d_model"]
     W_pos: Float[Tensor, "n_ctx d_model"] | None
-    rotary: tuple[Float[Tensor, "n_ctx d_rotary"], Float[Tensor, "n_ctx d_rotary"]] | None
     ln_final: Norm
     W_U: Float[Tensor, "d_vocab_out d_model"]
     b_U: Float[Tensor, " d_vocab_out"] | None
@@ -87,6 +109,8 @@ class Network:
     d_head: int
     act: Activation
     parallel: bool
+    embed_scale: float = 1.0
+    window: int | None = None
 
     @property
     def n_layers(self) -> int:
@@ -106,13 +130,18 @@ class Network:
     def embed(
         self, tokens: Int[Tensor, "batch pos"], positions: Int[Tensor, "*rows pos"] | None = None
     ) -> Float[Tensor, "batch pos d_model"]:
-        """Tokens, and positions where they are learned (by default 0, 1, ...)."""
-        stream = F.embedding(tokens, self.W_E)
-        if self.W_pos is None:
-            return stream
+        """Tokens, and positions where they are learned (by default 0, 1, ...). ValueError for a run that is longer than
+        the window."""
         if positions is None:
             positions = torch.arange(tokens.shape[1], device=tokens.device)
-        return stream + self.W_pos[positions]
+        if self.window is not None and positions.numel() and int(positions.max()) >= self.window:
+            raise ValueError(
+                f"a run of {int(positions.max()) + 1} tokens, of which some layers of {self.name} see {self.window} at "
+                "most: exact sweeps and circuits know no sliding window; use shorter prompts, or hooked=True"
+            )
+        stream = F.embedding(tokens, self.W_E)
+        stream = stream if self.embed_scale == 1 else stream * self.embed_scale
+        return stream if self.W_pos is None else stream + self.W_pos[positions]
 
     def split(
         self, block: Block, x: Float[Tensor, "batch pos d_model"]
@@ -121,7 +150,7 @@ class Network:
         Float[Tensor, "batch pos groups d_head"],
         Float[Tensor, "batch pos groups d_head"],
     ]:
-        """Queries, keys and values of a stream that has been normed, before rotation."""
+        """Queries, keys and values of a stream that has been normed, before they are normed themselves and rotated."""
         made = F.linear(x, block.qkv, block.b_qkv).unflatten(-1, (-1, self.d_head))
         return made.split((self.n_heads, self.n_groups, self.n_groups), dim=-2)
 
@@ -143,12 +172,18 @@ class Network:
         return own.repeat_interleave(self.n_heads // len(own), 0)
 
     def rotated(
-        self, x: Float[Tensor, "batch pos heads d_head"], positions: Int[Tensor, "*rows pos"]
+        self,
+        block: Block,
+        input: Literal["q", "k"],
+        x: Float[Tensor, "batch pos heads d_head"],
+        positions: Int[Tensor, "*rows pos"],
     ) -> Float[Tensor, "batch pos heads d_head"]:
-        """Queries or keys with rotary positions; unchanged where positions are learned."""
-        if self.rotary is None:
+        """Queries ("q") or keys ("k") as attention takes them: normed where the model norms them, with rotary positions
+        where it has these."""
+        x = (block.q_norm if input == "q" else block.k_norm)(x)
+        if block.rotary is None:
             return x
-        cos, sin = (table[positions].unsqueeze(-2) for table in self.rotary)
+        cos, sin = (table[positions].unsqueeze(-2) for table in block.rotary)
         turned, rest = x[..., : cos.shape[-1]], x[..., cos.shape[-1] :]
         first, second = turned.chunk(2, dim=-1)
         turned = turned * cos + torch.cat([-second, first], dim=-1) * sin
@@ -182,23 +217,25 @@ class Network:
     def written(
         self, block: Block, z: Float[Tensor, "batch pos head_index d_head"]
     ) -> Float[Tensor, "batch pos d_model"]:
-        """The output of a layer's attention: the sum over its heads, and the layer's bias."""
+        """The output of a layer's attention: the sum over its heads, and the layer's bias; normed where the model norms
+        it."""
         made = z.flatten(-2) @ block.W_O.flatten(0, 1)
-        return made if block.b_O is None else made + block.b_O
+        return block.ln1_post(made if block.b_O is None else made + block.b_O)
 
     def written_by_head(
         self, block: Block, z: Float[Tensor, "batch pos head_index d_head"]
     ) -> Float[Tensor, "batch pos head_index d_model"]:
-        """The output of each head; the layer's bias belongs to no head."""
+        """The output of each head, before a norm of what attention writes; the layer's bias belongs to no head."""
         return torch.einsum("bphd,hdm->bphm", z, block.W_O)
 
     def mlp(self, block: Block, x: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_model"]:
-        """The output of a layer's MLP, its bias included, from its normed input; zeros where the layer has no MLP."""
+        """The output of a layer's MLP, its bias and the norm behind it included, from its normed input; zeros where the
+        layer has no MLP."""
         if block.into is None or block.out is None:
             return torch.zeros_like(x)
         hidden = F.linear(x, block.into, block.b_in)
         hidden = self.act(hidden) if block.gate is None else self.act(F.linear(x, block.gate, block.b_gate)) * hidden
-        return F.linear(hidden, block.out, block.b_out)
+        return block.ln2_post(F.linear(hidden, block.out, block.b_out))
 
     def unembed(self, stream: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_vocab_out"]:
         """Logits of the last residual stream."""

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mechlib.lab.forward.cache import CachedRun, KVCache, layer_and_part
-from mechlib.lab.forward.families import Network, queries_keys_values
+from mechlib.lab.forward.families import Block, Network, queries_keys_values
 from mechlib.lab.forward.linear import differentiable_maps
 
 Past: TypeAlias = list[KVCache] | None  # by layer, of all positions before a run starts; None where it starts at 0
@@ -28,7 +28,7 @@ class Recording:
     Entries of the last layer hold only the last position; its stream, keys and values hold all.
 
     streams  the residual stream before each layer, and behind the last: [batch pos d_model]
-    qkv      queries, keys and values of each head before rotation, a group's repeated for its heads:
+    qkv      queries, keys and values of each head, as `Network.split` has them, a group's repeated for its heads:
              [batch pos head_index d_head]
     z        each head's output before W_O: [batch pos head_index d_head]
     reads    the input of each MLP, before its norm: [batch pos d_model]
@@ -53,6 +53,8 @@ class Recording:
             return self.z[layer]
         if part == "hook_mlp_out":
             return self.mlps[layer]
+        if part in ("attn.hook_k", "attn.hook_v"):
+            raise ValueError("no gradients by key/value group: patch groups exactly, or take the edges into its heads")
         return self.streams[layer + (part == "hook_resid_post")]
 
 
@@ -96,7 +98,7 @@ def record(
         k, v = repeated_by_head(net, k), repeated_by_head(net, v)
         if layer == net.n_layers - 1:
             q, stream = q[:, -1:], stream[:, -1:]
-        z = _attended(net, q, k, v, past[layer] if past else None)
+        z = _attended(net, block, q, k, v, past[layer] if past else None)
         middle = stream + linear.written(z.flatten(-2))
         # A view of its own, so that there is a gradient of what this MLP alone reads.
         read = (stream if net.parallel else middle).view_as(stream)
@@ -127,15 +129,16 @@ def repeated_by_head(
 
 def _attended(
     net: Network,
+    block: Block,
     q: Float[Tensor, "batch query some d_head"],
     k: Float[Tensor, "batch pos some d_head"],
     v: Float[Tensor, "batch pos some d_head"],
     before: KVCache | None,
 ) -> Float[Tensor, "batch query some d_head"]:
-    """z of all heads of a layer, from queries and keys before rotation, at positions behind `before`."""
+    """z of all heads of a layer, from queries and keys as `Network.split` has them, at positions behind `before`."""
     start = 0 if before is None else before.keys.shape[1]
     positions = torch.arange(start, start + k.shape[1], device=k.device)
-    q, k = net.rotated(q, positions[-q.shape[1] :]), net.rotated(k, positions)
+    q, k = net.rotated(block, "q", q, positions[-q.shape[1] :]), net.rotated(block, "k", k, positions)
     if before is not None:
         own = [head * net.n_groups // net.n_heads for head in range(net.n_heads)]
         k = torch.cat([before.keys[:, :, own], k], dim=1)

@@ -1,13 +1,13 @@
 """The weights of a loaded model as a `Network`: which architectures are known, and what is refused by name.
 
-Known are the GPT-2, GPT-NeoX, Llama, Qwen2 and Phi-3 families, raw or folded, and native models of TransformerLens. A
-setting that the forward pass does not compute is named here; one that nobody thought of is caught by `network`, which
-compares a run.
+Known are the families of `FAMILIES`, raw or folded, and native models of TransformerLens. A setting that the forward
+pass does not compute is named here; one that nobody thought of is caught by `network`, which compares a run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -15,10 +15,15 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from mechlib.lab.forward.network import Activation, Block, Network, Norm
+from mechlib.lab.forward.network import NO_NORM, Activation, Block, Network, Norm
 from mechlib.lab.models.loading import Model, checkpoint_of
 
-FAMILIES = ("GPT2LMHeadModel", "GPTNeoXForCausalLM", "LlamaForCausalLM", "Qwen2ForCausalLM", "Phi3ForCausalLM")
+GEMMA = "Gemma3ForCausalLM"
+FAMILIES: Mapping[str, str] = {
+    "GPT2LMHeadModel": "GPT-2", "GPTNeoXForCausalLM": "GPT-NeoX", "LlamaForCausalLM": "Llama",
+    "MistralForCausalLM": "Mistral", "Qwen2ForCausalLM": "Qwen2", "Qwen3ForCausalLM": "Qwen3",
+    "Phi3ForCausalLM": "Phi-3", GEMMA: "Gemma 3",
+}  # fmt: skip
 NATIVE = "TransformerLensNative"
 INSTEAD = "sweep it through hooks with hooked=True, or use the interventions of mechlib.lab, which take any model"
 _NORMS: Mapping[str | None, Literal["LN", "RMS", "none"]] = {
@@ -55,18 +60,18 @@ def taken(model: Model) -> Network:
     unknown, act = _unknown(model), _ACTIVATIONS.get(str(cfg.act_fn))
     if unknown or (act is None and not cfg.attn_only):
         raise UnsupportedModel(
-            f"{name} is a {unknown or f'model with {cfg.act_fn}'}: exact sweeps and circuits know GPT-2, GPT-NeoX, "
-            f"Llama, Qwen2, Phi-3 and plain native models; {INSTEAD}"
+            f"{name} is a {unknown or f'model with {cfg.act_fn}'}: exact sweeps and circuits know "
+            f"{', '.join(FAMILIES.values())} and plain native models; {INSTEAD}"
         )
     bias = getattr(model, "b_U", None)
-    rotary = _rotary(model) if cfg.positional_embedding_type == "rotary" else None
+    window = _window(cfg, getattr(model.original_model, "config", None))
+    rotary = _rotary(model, min(window or cfg.n_ctx, cfg.n_ctx)) if cfg.positional_embedding_type == "rotary" else {}
     with torch.no_grad():
         return Network(
             name=name,
-            blocks=tuple(_block(model, layer) for layer in range(cfg.n_layers)),
+            blocks=tuple(_block(model, layer, rotary.get(_layer_type(model, layer))) for layer in range(cfg.n_layers)),
             W_E=model.W_E.detach(),
-            W_pos=model.pos_embed.weight.detach() if rotary is None else None,
-            rotary=rotary,
+            W_pos=None if rotary else model.pos_embed.weight.detach(),
             ln_final=_norm(cfg, model.ln_final, rms=_native(model) and bool(cfg.final_rms)),
             W_U=model.W_U.T.detach().contiguous(),
             b_U=bias.detach() if bias is not None and bool(bias.any()) else None,
@@ -75,6 +80,8 @@ def taken(model: Model) -> Network:
             d_head=cfg.d_head,
             act=act or F.relu,
             parallel=bool(cfg.parallel_attn_mlp),
+            embed_scale=cfg.d_model**0.5 if cfg.architecture == GEMMA else 1.0,
+            window=window,
         )
 
 
@@ -97,16 +104,33 @@ def _unknown(model: Model) -> str:
 
 def _odd(cfg: Any, theirs: Any) -> dict[str, bool]:
     """Settings that the forward pass does not compute, by name, each with whether it is there."""
-    rope = (getattr(theirs, "rope_parameters", None) or {}).get("rope_type", "default")
-    window = getattr(theirs, "sliding_window", None) if cfg.architecture == "Phi3ForCausalLM" else None
+    ropes, gemma = _rope_types(theirs), cfg.architecture == GEMMA
     return {
         "attention scaled by layer": getattr(theirs, "scale_attn_by_inverse_layer_idx", False),
         "attention of another scale": not getattr(theirs, "scale_attn_weights", True)
-        or (cfg.attn_scale > 0 and abs(cfg.attn_scale - cfg.d_head**0.5) > 1e-6),
-        "a sliding window": "sliding_attention" in (getattr(theirs, "layer_types", None) or ())
-        or (window is not None and window < cfg.n_ctx),
-        f"{rope} rotary positions": rope in ("dynamic", "longrope"),  # they depend on the length of the prompt
+        or (not gemma and cfg.attn_scale > 0 and abs(cfg.attn_scale - cfg.d_head**0.5) > 1e-6),
+        "attention in both directions": bool(getattr(theirs, "use_bidirectional_attention", False)),
+        "capped logits": getattr(theirs, "final_logit_softcapping", None) is not None,
+        "capped attention": getattr(theirs, "attn_logit_softcapping", None) is not None,
+        "biases of attention before a norm": gemma and theirs.attention_bias,  # they would belong to no head
+        # These depend on the length of the prompt.
+        **{f"{rope} rotary positions": True for rope in ropes if rope in ("dynamic", "longrope")},
     }
+
+
+def _rope_types(theirs: Any) -> set[str]:
+    """The kinds of rotary positions in a configuration, which may have those of each type of layer."""
+    said = getattr(theirs, "rope_parameters", None) or {}
+    several = [one for one in said.values() if isinstance(one, Mapping)] or [said]
+    return {one.get("rope_type", "default") for one in several}
+
+
+def _window(cfg: Any, theirs: Any) -> int | None:
+    """How many tokens the layers with a sliding window see; None where no layer has one that is shorter than the
+    context."""
+    types, window = getattr(theirs, "layer_types", None), getattr(theirs, "sliding_window", None)
+    slides = "sliding_attention" in types if types else str(cfg.architecture).startswith(("Mistral", "Phi3"))
+    return int(window) if slides and window is not None and window < cfg.n_ctx else None
 
 
 def _odd_native(model: Model) -> dict[str, bool]:
@@ -129,7 +153,13 @@ def _odd_native(model: Model) -> dict[str, bool]:
 # --- what is read -------------------------------------------------------------------------------------------------
 
 
-def _block(model: Model, layer: int) -> Block:
+def _layer_type(model: Model, layer: int) -> str:
+    """The type of a layer, by which Gemma 3 has two kinds of rotary positions; "" for other models."""
+    types = getattr(getattr(model.original_model, "config", None), "layer_types", None)
+    return types[layer] if types and model.cfg.architecture == GEMMA else ""
+
+
+def _block(model: Model, layer: int, rotary: tuple[Tensor, Tensor] | None) -> Block:
     block, cfg = model.blocks[layer], model.cfg
     attn, mlp = block.attn, None if cfg.attn_only else block.mlp
     order = _half_order(model)
@@ -152,7 +182,20 @@ def _block(model: Model, layer: int) -> Block:
         out=None if mlp is None else mlp.W_out.detach().T.contiguous(),
         b_out=_or_none(mlp, "b_out"),
         b_gate=_or_none(mlp, "b_gate") if cfg.gated_mlp else None,
+        q_norm=_query_norm(model, _norm(cfg, attn.q_norm)) if hasattr(attn, "q_norm") else NO_NORM,
+        k_norm=_norm(cfg, attn.k_norm) if hasattr(attn, "k_norm") else NO_NORM,
+        rotary=rotary,
+        ln1_post=_norm(cfg, block.ln1_post) if hasattr(block, "ln1_post") else NO_NORM,
+        ln2_post=_norm(cfg, block.ln2_post) if hasattr(block, "ln2_post") else NO_NORM,
     )
+
+
+def _query_norm(model: Model, norm: Norm) -> Norm:
+    """The norm of queries, with an attention scale that is not of d_head (Gemma 3) in its gain: scores are the same."""
+    scalar = getattr(model.original_model.config, "query_pre_attn_scalar", None)
+    if scalar is None or norm.weight is None or scalar == model.cfg.d_head:
+        return norm
+    return replace(norm, weight=norm.weight * (model.cfg.d_head / scalar) ** 0.5)
 
 
 def _stacked(weight: Float[Tensor, "heads d_model d_head"], order: list[int] | None) -> Float[Tensor, "qkv d_model"]:
@@ -180,17 +223,24 @@ def _norm(cfg: Any, module: Any, rms: bool = False) -> Norm:
     kind = "RMS" if rms else _NORMS.get(norm and str(norm).upper(), "RMS")
     if kind == "none":
         return Norm("none")
-    return Norm(kind, _or_none(module, "weight"), _or_none(module, "bias"), float(cfg.eps))
+    gain = _or_none(module, "weight")
+    if gain is not None and getattr(cfg, "rmsnorm_uses_offset", False):
+        gain = 1 + gain  # as Gemma stores it
+    return Norm(kind, gain, _or_none(module, "bias"), float(cfg.eps))
 
 
-def _rotary(model: Model) -> tuple[Tensor, Tensor]:
-    """Cosines and sines for every position of the context, from the model's own module, whatever its scaling."""
+def _rotary(model: Model, length: int) -> dict[str, tuple[Tensor, Tensor]]:
+    """Cosines and sines for the first `length` positions, by type of layer ("" where there is one type), from the
+    model's own module, whatever its scaling."""
     inner = model.original_model
     if _native(model):
         tables = inner.rotary.cos_cached, inner.rotary.sin_cached
         cos, sin = (torch.cat([table[:, ::2], table[:, ::2]], dim=-1).detach() for table in tables)
-        return cos, sin
+        return {"": (cos, sin)}
     module = (inner.gpt_neox if hasattr(inner, "gpt_neox") else inner.model).rotary_emb
-    positions = torch.arange(model.cfg.n_ctx, device=model.cfg.device).unsqueeze(0)
-    cos, sin = getattr(module, "_original_component", module)(torch.zeros(1, device=model.cfg.device), positions)
-    return cos[0].detach(), sin[0].detach()
+    module, positions = getattr(module, "_original_component", module), torch.arange(length, device=model.cfg.device)
+    found = {}
+    for kind in sorted({_layer_type(model, layer) for layer in range(model.cfg.n_layers)}):
+        cos, sin = module(torch.zeros(1, device=positions.device), positions.unsqueeze(0), *([kind] if kind else []))
+        found[kind] = cos[0].detach(), sin[0].detach()
+    return found

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 from weakref import WeakKeyDictionary
 
 import torch
@@ -20,45 +20,16 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mechlib.lab.batching import Batch
-from mechlib.lab.hooks import Edit, HookDidNotFire, NothingChanged, differs, mlp_layers, run
+from mechlib.lab.hooks import Edit, HookDidNotFire, NothingChanged, differs, run
+from mechlib.lab.interventions.places import Site as Site
+from mechlib.lab.interventions.places import Where as Where
+from mechlib.lab.interventions.places import places as places
 from mechlib.lab.interventions.reference import Align, mean_activations, require_reference, resample_bank
 from mechlib.lab.models.loading import Model, checkpoint_of
-from mechlib.parts.heads import Head
 from mechlib.prompts.promptset import PromptSet
 
-Part = Literal["head", "mlp", "resid_pre", "resid_post"]
 Positions: TypeAlias = int | tuple[int, ...] | Literal["all"]
 
-_HOOKS: Mapping[Part, str] = {
-    "head": "blocks.{}.attn.hook_z",
-    "mlp": "blocks.{}.hook_mlp_out",
-    "resid_pre": "blocks.{}.hook_resid_pre",
-    "resid_post": "blocks.{}.hook_resid_post",
-}
-
-
-class Site(NamedTuple):
-    """A place in the model: one head's output before W_O, an MLP's output, the residual stream around a layer.
-
-    part   "head", "mlp", "resid_pre" (the stream before the layer) or "resid_post" (behind it)
-    layer  from 0
-    head   its number in the layer, of a "head" alone
-    """
-
-    part: Part
-    layer: int
-    head: int | None = None
-
-    @property
-    def hook(self) -> str:
-        """The hook name of the activation that this place is, or is part of."""
-        return _HOOKS[self.part].format(self.layer)
-
-    def __str__(self) -> str:
-        return f"{self.layer}.{self.head}" if self.part == "head" else f"{self.part} {self.layer}"
-
-
-Where: TypeAlias = Head | Site | Iterable[Head | Site]
 ActivationSource: TypeAlias = Callable[[Batch], Mapping[str, Tensor]]
 
 
@@ -238,42 +209,6 @@ def indices(positions: Positions, length: int) -> list[int]:
     if outside:
         raise ValueError(f"no position {outside[0]} in a run of {length} tokens")
     return [position % length for position in wanted]
-
-
-def places(model: Model, where: Where) -> dict[str, tuple[int, ...] | None]:
-    """Heads and sites as hook names, each with its heads' numbers (None where it has none).
-
-    Raises ValueError for a layer or head that the model lacks. A bare Head is the site of that head.
-    """
-    several: Iterable[Head | Site] = (where,) if isinstance(where, (Head, Site)) else where
-    sites = [Site("head", one.layer, one.head) if isinstance(one, Head) else one for one in several]
-    for site in sites:
-        if not isinstance(site, Site):
-            raise ValueError(
-                f"{site!r} is no place: give heads('0.3, 1.2'), the .heads of a circuit, or Site('mlp', 1)"
-            )
-    found: dict[str, tuple[int, ...] | None] = {}
-    for site in dict.fromkeys(sites):  # a place that is named twice is one
-        _check_site(model, site)
-        if site.head is None:
-            found[site.hook] = None
-        else:
-            found[site.hook] = (*(found.get(site.hook) or ()), site.head)
-    return found
-
-
-def _check_site(model: Model, site: Site) -> None:
-    layers, heads, name = model.cfg.n_layers, model.cfg.n_heads, checkpoint_of(model).name
-    if site.part not in _HOOKS:
-        raise ValueError(f"no part {site.part!r}: choose one of {', '.join(_HOOKS)}")
-    if not 0 <= site.layer < layers:
-        raise ValueError(f"{name} has no layer {site.layer}: it has 0 to {layers - 1}")
-    if site.part == "mlp" and site.layer not in mlp_layers(model):
-        raise ValueError(f"{name} has no MLP in layer {site.layer}: it has attention only; leave MLPs out")
-    if site.part == "head" and (site.head is None or not 0 <= site.head < heads):
-        raise ValueError(f"{name} has no head {site.head}: layer {site.layer} has 0 to {heads - 1}")
-    if site.part != "head" and site.head is not None:
-        raise ValueError(f"{site.part} {site.layer} has no heads: leave the head out")
 
 
 _SILENT: WeakKeyDictionary[Model, set[str]] = WeakKeyDictionary()

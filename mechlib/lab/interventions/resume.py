@@ -21,6 +21,7 @@ from mechlib.lab.forward.linear import linear_maps
 from mechlib.lab.interventions.sites import Places
 
 Index: TypeAlias = slice | list[int]
+BEFORE = ("hook_resid_pre", "attn.hook_k", "attn.hook_v")  # what attention of the layer itself reads
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +64,13 @@ class ResumedRuns:
         net, block, queries = self.net, self.net.blocks[layer], self._queries(layer)
         linear = linear_maps(net)[layer]
         self._replace(f"blocks.{layer}.hook_resid_pre", stream, sites)
-        before = self.cached.kv_cache[layer].until(self.cached.first)
-        flat, _ = attend_with_cache(net, layer, stream.flatten(0, 1), queries, before)
+        before, shape = self.cached.kv_cache[layer].until(self.cached.first), stream.shape[:2]
+
+        def replace(k: Tensor, v: Tensor) -> None:
+            self._replace(f"blocks.{layer}.attn.hook_k", k.unflatten(0, shape), sites)
+            self._replace(f"blocks.{layer}.attn.hook_v", v.unflatten(0, shape), sites)
+
+        flat, _ = attend_with_cache(net, layer, stream.flatten(0, 1), queries, before, replace)
         z = flat.unflatten(0, stream.shape[:2])
         self._replace(f"blocks.{layer}.attn.hook_z", z, sites)
         stream = stream[:, :, -queries:]
@@ -91,8 +97,7 @@ class ResumedRuns:
         wrote = _spread(cached.mlps[layer][:, source], len(sites))
         for number, own in enumerate(sites):
             if heads := list(own.get(z) or ()):
-                moved = self._new(z)[:, source][:, :, heads] - cached.z[layer][:, source][:, :, heads]
-                middle[:, number] += moved.flatten(-2) @ block.W_O[heads].flatten(0, 1)
+                middle[:, number] += self._moved(layer, heads, source)
         again = [number for number, own in enumerate(sites) if z in own and mlp not in own and post not in own]
         if again and not net.parallel:
             wrote[:, again] = linear_maps(net)[layer].mlp(block.ln2(middle[:, again]))
@@ -102,6 +107,16 @@ class ResumedRuns:
         after[:, :, at] = middle.add_(wrote)
         self._replace(post, after, sites)
         return after
+
+    def _moved(self, layer: int, heads: list[int], source: Index) -> Float[Tensor, "batch pos d_model"]:
+        """What a layer's attention writes with the z of these heads replaced, less what it writes in the cached run."""
+        block, name, old = self.net.blocks[layer], f"blocks.{layer}.attn.hook_z", self.cached.z[layer][:, source]
+        new = self._new(name)[:, source][:, :, heads]
+        if block.ln1_post.kind == "none":
+            return (new - old[:, :, heads]).flatten(-2) @ block.W_O[heads].flatten(0, 1)
+        z = old.clone()
+        z[:, :, heads] = new
+        return self.net.written(block, z) - self.net.written(block, old)
 
     def _replace(self, name: str, activation: Float[Tensor, "batch sites pos *rest"], sites: Sequence[Places]) -> None:
         """Replace this activation, in place, for each set that names it."""
@@ -133,7 +148,7 @@ class ResumedRuns:
 
 def entry_layer(own: Places) -> tuple[int, int]:
     """Where a set of places first makes a difference: (layer, 0) before the layer's attention, (layer, 1) behind it."""
-    return min((layer, int(part != "hook_resid_pre")) for layer, part in map(layer_and_part, own))
+    return min((layer, int(part not in BEFORE)) for layer, part in map(layer_and_part, own))
 
 
 def _cat(one: Tensor | None, other: Tensor) -> Tensor:

@@ -12,10 +12,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mechlib.lab.hooks import mlp_layers
-from mechlib.lab.interventions.contexts import Site, Where
+from mechlib.lab.interventions.places import Place, Site, Where, n_groups
 from mechlib.lab.models.loading import Model
 from mechlib.measurement import Measurement
-from mechlib.parts.heads import EmptySelection, Head, Heads, all_heads
+from mechlib.parts.heads import EmptySelection, Group, Head, Heads, all_heads
 from mechlib.parts.random_sets import RandomSets, random_sets
 
 Sites: TypeAlias = Heads | Mapping[str, Where] | Iterable[Where]
@@ -57,6 +57,20 @@ def components(model: Model) -> dict[str, Where]:
     return {str(one): one for layer in layers(model).values() for one in _members(layer)}
 
 
+def groups(model: Model) -> dict[str, Where]:
+    """Every key/value group ("0.kv0", ...), its keys and values together: the places of a sweep."""
+    found = (Group(layer, group) for layer in range(model.cfg.n_layers) for group in range(n_groups(model)))
+    return {str(one): one for one in found}
+
+
+def heads_of(model: Model, group: Group) -> Heads:
+    """The query heads that read the keys and values of a group. Raises ValueError for one that the model lacks."""
+    n, several = n_groups(model), model.cfg.n_heads // n_groups(model)
+    if not (0 <= group.layer < model.cfg.n_layers and 0 <= group.group < n):
+        raise ValueError(f"no key/value group {group}: the model has {model.cfg.n_layers} layers of {n}")
+    return Heads(tuple(Head(group.layer, several * group.group + number) for number in range(several)))
+
+
 def layers(model: Model) -> dict[str, Where]:
     """The heads of each layer together ("attention 0", ...) and, where it has one, its MLP ("mlp 0", ...)."""
     heads, mlps = all_heads(model.cfg.n_layers, model.cfg.n_heads), mlp_layers(model)
@@ -74,7 +88,7 @@ def residual(model: Model) -> dict[str, Where]:
     return {"embeddings": Site("resid_pre", 0), **after}
 
 
-def named(sites: Sites) -> dict[str, tuple[Head | Site, ...]]:
+def named(sites: Sites) -> dict[str, tuple[Place, ...]]:
     """The sets by name: the name given in a mapping, or the names of their members ("0.1 1.3"); of `Heads`, each head.
 
     Raises EmptySelection where there is no set, or a set has no member.
@@ -88,14 +102,12 @@ def named(sites: Sites) -> dict[str, tuple[Head | Site, ...]]:
     return found
 
 
-def union(sites: Mapping[str, tuple[Head | Site, ...]]) -> tuple[Head | Site, ...]:
+def union(sites: Mapping[str, tuple[Place, ...]]) -> tuple[Place, ...]:
     """All places of all sets, each once."""
     return tuple(dict.fromkeys(one for members in sites.values() for one in members))
 
 
-def idle(
-    model: Model, sites: Mapping[str, tuple[Head | Site, ...]], swept: Sequence[Swept]
-) -> tuple[tuple[str, str], ...]:
+def idle(model: Model, sites: Mapping[str, tuple[Place, ...]], swept: Sequence[Swept]) -> tuple[tuple[str, str], ...]:
     """A note for each set whose replacement says nothing of the model, by its name: for `Measurement.notes`.
 
     Its activations are those that replace them on every prompt, as those of a dead head are; or it is of heads whose
@@ -116,8 +128,8 @@ def _writes(model: Model, head: Head) -> Float[Tensor, "d_head d_model"]:
     return written
 
 
-def _members(where: Where) -> tuple[Head | Site, ...]:
-    return (where,) if isinstance(where, (Head, Site, str)) else tuple(where)  # a text is refused as no place
+def _members(where: Where) -> tuple[Place, ...]:
+    return (where,) if isinstance(where, (Head, Group, Site, str)) else tuple(where)  # a text is refused as no place
 
 
 def matched_sample(model: Model, heads: Heads, n: int) -> RandomSets:

@@ -121,10 +121,11 @@ class _Sweep:
     def part(self, batch: Batch, source: Source, together: int, bar: Any) -> Swept:
         """The sweep of as many prompts as fit the memory, `together` sets side by side."""
         first, began, at = self.span(batch.tokens, source)
-        base, other = run_with_cache(self.net, batch.tokens, first), None
+        groups = self.of_groups
+        base, other = run_with_cache(self.net, batch.tokens, first, groups=groups), None
         new: Mapping[str, Tensor] | None = None
         if isinstance(source, Tensor):
-            other = run_with_cache(self.net, source, first, began, base)
+            other = run_with_cache(self.net, source, first, began, base, groups=groups)
             new = {name: other[name] for name in self.names}
         elif source is not None:
             new = {name: source[name][:, first:] for name in self.names}
@@ -154,6 +155,11 @@ class _Sweep:
     def names(self) -> tuple[str, ...]:
         """Every activation that some set replaces."""
         return tuple(dict.fromkeys(name for own in self.places for name in own))
+
+    @property
+    def of_groups(self) -> bool:
+        """Whether keys or values are replaced."""
+        return any(name.endswith(("hook_k", "hook_v")) for name in self.names)
 
     def span(self, tokens: Int[Tensor, "batch pos"], source: Source) -> tuple[int, int, tuple[int, ...]]:
         """The first position that is computed again, the position at which the source run begins, and the replaced
@@ -213,7 +219,7 @@ class _Sweep:
         reads = (length if self.readout.whole else 1) * (2 * len(net.W_U) if self.readout.words is None else 8)
         group = 2 * net.n_groups * net.d_head
         runs = length - first + (length - began if isinstance(source, Tensor) else 0)
-        kept = net.n_layers * (length * group + runs * (3 * width + inside + group))
+        kept = net.n_layers * (length * group + runs * (3 * width + inside + group * (1 + self.of_groups)))
         one = (length - first) * (8 * width + 3 * inside + 2 * group + 2 * hidden + 3 * net.n_heads * length) + reads
         whole = length * (8 * width + 3 * inside + 2 * group + 2 * hidden)
         needed = 4 * (kept + max(one, whole))

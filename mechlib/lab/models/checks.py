@@ -10,11 +10,13 @@ from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from mechlib.checkpoints.bos import asked_for
 from mechlib.checkpoints.checkpoint import Checkpoint, IncompleteModel
-from mechlib.checkpoints.files import weight_files
+from mechlib.checkpoints.files import tensor_hash, weight_files
+from mechlib.checkpoints.packaged.table import PACKAGED
+from mechlib.lab.models.huggingface import SAME, logits_of
 
 
 def check_weights(described: Checkpoint) -> None:
@@ -48,11 +50,40 @@ def check_tokenizer(described: Checkpoint, tokenizer: PreTrainedTokenizerBase | 
                 "it belongs to another model; restore tokenizer.json"
             )
     if described.bos and not _knows(described.path / "tokenizer.json", tokenizer, described.bos):
-        asked = asked_for() is not None and described.kind in ("hub", "local")
+        asked = asked_for() is not None and described.kind in ("hub", "packaged", "local")
         foreign = f"{described.bos_source} names it, and tokenizer.json belongs to another model; restore it"
         cure = "ask for a token of its vocabulary, or for none" if asked else foreign
         raise IncompleteModel(
             f"{_place(described.path)}: the tokenizer does not know {described.bos!r}, put before every prompt: {cure}"
+        )
+
+
+def check_recorded(described: Checkpoint, tokenizer: PreTrainedTokenizerBase, theirs: PreTrainedModel) -> None:
+    """Whether a packaged model is the recorded one: what its weights hash to, and logits of one prompt.
+
+    These are no part of its key, which is its file's sha256; so that what a key stands for is what is run, they are
+    compared at every load. A logit counts as the same within 1e-4 of the spread. Raises IncompleteModel.
+    """
+    if described.kind != "packaged":
+        return
+    packaged, cure = PACKAGED[described.parent], f"run `mechlib fetch {described.parent}`"
+    seen = tensor_hash(described.path / "model.safetensors")
+    if seen != packaged.tensors:
+        raise IncompleteModel(
+            f"the weights of {described.parent} are not the recorded ones: they hash to {seen[:8]}, not "
+            f"{packaged.tensors[:8]}: {cure}"
+        )
+    if described.twin is not None:
+        return
+    first = [tokenizer.convert_tokens_to_ids(packaged.bos)] if packaged.bos else []
+    tokens = torch.tensor([[*first, *packaged.known[1]]], device=theirs.device)
+    logits = logits_of(theirs, tokens)[0, -1].cpu()
+    wanted = torch.tensor([value for _, value in packaged.logits])
+    off = float((logits[[number for number, _ in packaged.logits]] - wanted).abs().max())
+    if not off <= SAME * float(logits.max() - logits.min()):
+        raise IncompleteModel(
+            f"{described.parent} computes otherwise than recorded: logits of one prompt differ by {off:.2g}: its "
+            f"config.json is another, or transformers is: {cure}, with the versions of constraints.txt"
         )
 
 

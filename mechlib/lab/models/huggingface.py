@@ -46,7 +46,7 @@ def trained(path: str | Path) -> PreTrainedModel:
             trust_remote_code=False, output_loading_info=True, ignore_mismatched_sizes=True,
         )  # fmt: skip
     except Exception as error:  # whatever transformers comes up with for a configuration that it does not know
-        raise NotTheSameModel(f"{_place(path)} cannot be loaded by transformers: {_first_line(error)}") from None
+        raise NotTheSameModel(f"{_place(path)} cannot be loaded by transformers: {first_line(error)}") from None
     _check_tensors(_place(path), found)
     return model.eval()
 
@@ -136,7 +136,7 @@ def check_same(
 
 def cannot_wrap(name: str, config: PretrainedConfig, error: Exception) -> NotTheSameModel:
     """The error for a model that the library cannot wrap, with the setting where it is known."""
-    why = left_out(config) or _first_line(error)
+    why = left_out(config) or first_line(error)
     return NotTheSameModel(
         f"{name} cannot be taken by transformer-lens ({config.model_type}): {why}; measure another model"
     )
@@ -148,7 +148,8 @@ def left_out(config: PretrainedConfig) -> str:
     return next((why for _, said, why in own if all(getattr(config, key) == said[key] for key in said)), "")
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """The kind of an error and the first line of what it says."""
     said = str(error).strip().splitlines()
     return f"{type(error).__name__}: {said[0]}" if said else type(error).__name__
 

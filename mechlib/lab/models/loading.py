@@ -36,7 +36,7 @@ from mechlib.checkpoints.planted import BOS, UNK, Plan, plan
 from mechlib.checkpoints.resolve import checkpoint
 from mechlib.checkpoints.tokenizer import read_tokenizer
 from mechlib.lab.models import planted_weights as planted
-from mechlib.lab.models.checks import check_tokenizer, check_weights, weights_now
+from mechlib.lab.models.checks import check_recorded, check_tokenizer, check_weights, weights_now
 from mechlib.lab.models.huggingface import cannot_wrap, check_same, logits_of, probe, trained
 from mechlib.lab.models.native import boot, write
 from mechlib.lab.models.twins import permuted, seed_of, shuffled, untrained
@@ -60,9 +60,10 @@ def load(name: str, device: str | None = None, folded: bool = False) -> Model:
 
     Loading the same name again gives the same object while its weights, configuration, tokenizer and BOS hash to the
     same key as in evidence, and nobody wrote to its weights.
-    Raises UnknownModel, WeightsMissing (a Hub model that is not here), IncompleteModel (files missing, damaged, NaN;
-    tensors missing, of no use, or of another shape), NotTheSameModel (on one prompt, logits are not those of Hugging
-    Face's own forward pass: the library leaves out a setting of config.json);
+    Raises UnknownModel, WeightsMissing (one to fetch that is not here), IncompleteModel (files missing, damaged, NaN;
+    tensors missing, of no use, or of another shape; a packaged model that is not the recorded one), NotTheSameModel
+    (on one prompt, logits are not those of Hugging Face's own forward pass: the library leaves out a setting of
+    config.json);
     ValueError for a planted model folded, which has no norms to fold.
     """
     described = checkpoint(name)
@@ -139,10 +140,11 @@ def _boot(described: Checkpoint, device: str, folded: bool) -> Model:
 def _boot_directory(described: Checkpoint, device: str, folded: bool) -> Model:
     """A model from a directory of Hugging Face's, which computes what Hugging Face's own model does."""
     check_weights(described)
-    with _quiet(), torch.random.fork_rng(devices=[]):
+    with quiet(), torch.random.fork_rng(devices=[]):
         tokenizer = read_tokenizer(described.path)
         check_tokenizer(described, tokenizer)
         theirs = _theirs(described).to(device)
+        check_recorded(described, tokenizer, theirs)
         prompt = probe(theirs, [tokenizer.convert_tokens_to_ids(described.bos)] if described.bos else [])
         wanted = logits_of(theirs, prompt)  # before it is wrapped: afterwards it runs through the library's parts
         model = _wrapped(described, theirs, tokenizer, device)
@@ -183,7 +185,7 @@ def _wrapped(described: Checkpoint, theirs: PreTrainedModel, tokenizer: PreTrain
 
 def _boot_native(described: Checkpoint, device: str, folded: bool) -> Model:
     check_weights(described)
-    with _quiet(), torch.random.fork_rng(devices=[]):
+    with quiet(), torch.random.fork_rng(devices=[]):
         model = boot(described, device, folded)
     return describe(model, replace(described, processing="folded" if folded else "raw"))
 
@@ -208,7 +210,7 @@ def _boot_planted(described: Checkpoint, planned: Plan, device: str, folded: boo
         seed=seed_of(described),
         default_prepend_bos=True,
     )
-    with _quiet():
+    with quiet():
         model = Model.boot_native(shape, device=device, model_name=described.parent)
     model._tokenizer = tokenizer  # given to boot_native, it would be read from disk again
     if described.twin != "untrained":
@@ -219,7 +221,7 @@ def _boot_planted(described: Checkpoint, planned: Plan, device: str, folded: boo
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silence other people's progress bars and notices while they load; nothing of ours is said here."""
     verbosity = transformers_logging.get_verbosity()
     bars = transformers_logging.is_progress_bar_enabled()

@@ -18,7 +18,7 @@ from torch import Tensor
 from mechlib.lab.models.loading import Model, checkpoint_of
 from mechlib.lab.models.outputs import output_id
 from mechlib.lab.models.words import Span, known_spans
-from mechlib.prompts.promptset import LAST, Prompt
+from mechlib.prompts.promptset import LAST, Prompt, PromptSet
 
 
 def bos_ids(model: Model) -> list[int]:
@@ -32,6 +32,21 @@ def tokens(model: Model, text: str) -> Int[Tensor, " pos"]:
     ids = _encoded(model, text).ids
     _check_fits(model, repr(text), len(ids))
     return torch.tensor(ids, device=model.cfg.device)
+
+
+def require_cut(model: Model, prompts: PromptSet) -> None:
+    """ValueError, naming the text, where the model's tokenizer cuts one otherwise than the set takes for granted."""
+    if not prompts.cut:
+        return
+    texts, counts = zip(*prompts.cut, strict=True)
+    for text, count, ids in zip(
+        texts, counts, model.tokenizer(list(texts), add_special_tokens=False).input_ids, strict=True
+    ):
+        if len(ids) != count:
+            raise ValueError(
+                f"{text!r} is {len(ids)} tokens {ids} in {checkpoint_of(model).name}, and {prompts!r} is for models in "
+                f"which it is {count}: ask this one in another style, or take the word out of the lexicon"
+            )
 
 
 def is_causal(model: Model) -> bool:

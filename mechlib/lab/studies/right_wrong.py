@@ -61,12 +61,15 @@ def asked_clean(row: Prompt) -> Prompt:
 
 
 def asked_corrupted(row: Prompt) -> Prompt:
-    """The corrupted text as a question of its own, with its own answer. ValueError where a row has none."""
+    """The corrupted text as a question of its own, with its own answer: without a distractor that of the clean text.
+
+    ValueError where a row has none.
+    """
     if not row.corrupted:
         raise ValueError(
             f"{row.clean!r} has no corrupted text: right against wrong needs one with an answer of its own"
         )
-    return Prompt(row.corrupted, row.distractor, glue=row.glue, read_position=row.read_position)
+    return Prompt(row.corrupted, row.distractor or row.answer, glue=row.glue, read_position=row.read_position)
 
 
 def answers_exchanged(prompts: PromptSet) -> PromptSet:

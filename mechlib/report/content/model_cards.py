@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mechlib.checkpoints.hub import HUB
+from mechlib.checkpoints.packaged.table import PACKAGED
 from mechlib.verdicts.record import ModelRead, Record
 
 
@@ -36,7 +37,8 @@ def model_cards(records: Sequence[Record], models: Sequence[str], root: Path) ->
 
 
 def _card(name: str, read: ModelRead, filed: dict[str, Any]) -> ModelCard:
-    size = filed.get("parameters") or (HUB[name].shape.parameters if name in HUB else None)
+    listed = HUB.get(name) or PACKAGED.get(name)
+    size = filed.get("parameters") or (listed.shape.parameters if listed else None)
     weights = read.weights or filed.get("sha256") or ""
     scores = filed.get("scores", {}).get("confirmation", {})
     return ModelCard(name, size, weights, read.dtype, read.processing, read.bos, scores)

@@ -19,6 +19,7 @@ from mechlib.report.content.claim_rows import ClaimRow, by_topic, claim_rows, mo
 from mechlib.report.content.claim_views import forest_panel
 from mechlib.report.content.evidence_files import EvidenceFiles
 from mechlib.report.content.model_cards import ModelCard, model_cards
+from mechlib.report.content.published_sentences import Published, published_sentences
 from mechlib.report.content.summary import (
     BY,
     Failure,
@@ -88,6 +89,11 @@ class RecordBook:
     def unasked(self) -> list[Unasked]:
         """What was gated or not run."""
         return unasked(self.rows)
+
+    @cached_property
+    def published(self) -> Published | None:
+        """Published sentences beside the papers' numbers; None where no claim names one."""
+        return published_sentences(self.rows, self.root)
 
     # In numbers
 

@@ -54,6 +54,7 @@ def appendix(
         titles=book.titles,
         glances=book.glances,
         failed=book.failures,
+        published=book.published,
         unasked=book.unasked,
         cards=book.cards,
         scores=held_out_scores(book.cards),

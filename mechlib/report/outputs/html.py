@@ -12,7 +12,9 @@ from mechlib.figures.svg.intervals import interval_row
 from mechlib.figures.svg.sheet import STYLES
 from mechlib.report.content.claim_rows import record_anchor, slug
 from mechlib.report.content.claim_views import claimed_bound, control_text, numbers, percent, prose, twin_texts
+from mechlib.report.content.published_sentences import LOOKS
 from mechlib.report.content.summary import MEANINGS, SIGNS, plural
+from mechlib.verdicts.reported import REPLICATION_MEANINGS
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 
@@ -32,6 +34,7 @@ def environment() -> Environment:
         signs=SIGNS, meanings=MEANINGS, number=number, percent=percent, numbers=numbers,
         claimed=claimed_bound, control_text=control_text, twin_texts=twin_texts,
         interval_row=interval_row, plural=plural, slug=slug,
+        replication_looks=LOOKS, replication_meanings=REPLICATION_MEANINGS,
     )  # fmt: skip
     made.filters["prose"] = prose
     return made

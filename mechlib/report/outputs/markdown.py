@@ -5,7 +5,6 @@ No dates and no machines: `make check` compares the committed file with what the
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from mechlib.figures.data import clipped
@@ -16,7 +15,9 @@ from mechlib.report.content.claim_views import claimed_bound, control_text, mode
 from mechlib.report.content.model_cards import held_out_scores
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.content.summary import MEANINGS, SIGNS, Glance
+from mechlib.report.outputs.escaping import escaped as escaped
 from mechlib.report.outputs.figure_files import FOLDER, forest_name, forest_panels, named_figures
+from mechlib.report.outputs.published_md import published_md
 from mechlib.verdicts.controlled import UNCONTROLLED
 from mechlib.verdicts.record import Record
 from mechlib.verdicts.words import AFTER_LOOKING
@@ -41,6 +42,7 @@ def report_md(book: RecordBook) -> str:
         *(f"| {escaped(by)} | {n} |" for by, n in book.controls),
         "",
     ]
+    lines += published_md(book.published)
     for recipe in book.recipes:
         lines += [*_trainings(recipe, book.titles), ""]
     lines += ["## At a glance", "", f"Signs are those of the table above; in brackets what is {UNCONTROLLED}.", ""]
@@ -130,6 +132,8 @@ def _claim(row: ClaimRow, book: RecordBook) -> Iterator[str]:
     sizes = dict.fromkeys(said for record in row.records if (said := numbers(record.comparison).n))
     about = [f"Claimed: {', '.join(bounds)}"] * bool(bounds) + [f"n = {next(iter(sizes), '')}"] * (len(sizes) == 1)
     about += [f"Source: {row.first.source}"] * bool(row.first.source)
+    if (reported := row.first.reported) is not None:
+        about.append(f"Reported: {reported.number or 'no number'} ({reported.where})")
     yield ". ".join([f"`{row.first.function}`", *map(escaped, about)])
     yield ""
     yield from _table(row, with_n=len(sizes) > 1)
@@ -239,16 +243,3 @@ def _not_run(book: RecordBook) -> list[str]:
 
 def _sentence(row: ClaimRow) -> str:
     return escaped(row.first.sentence or row.name) + (f" ({escaped(row.variant_label)})" if row.variant else "")
-
-
-def escaped(text: str) -> str:
-    """Text for a cell of a Markdown table: no character of it can end the cell, start markup, or load anything."""
-    text = " ".join(str(text).split())
-    parts = re.split(r"(`[^`|\\<>&]+`)", text)  # code that needs no escaping stays code
-    return "".join(part if place % 2 else _escaped(part) for place, part in enumerate(parts))
-
-
-def _escaped(text: str) -> str:
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    text = re.sub(r"([\\`*_{}\[\]|#$~])", r"\\\1", text)
-    return re.sub(r"(?i)\b(https?|ftp|www)([:.])", r"\1<span></span>\2", text)

@@ -212,6 +212,7 @@ def summary(
         controls=book.controls,
         recipes=book.recipes,
         rows=book.rows,
+        published=book.published,
         titles=book.titles,
         glances=book.glances,
         partial=partial,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -21,6 +20,7 @@ from mechlib.report.content.record_book import RecordBook
 from mechlib.verdicts.controlled import By, TwinWord
 from mechlib.verdicts.controls import ControlWord
 from mechlib.verdicts.record import Record
+from mechlib.verdicts.reported import Replication, Reported
 from mechlib.verdicts.verdict import Kind, Outcome, Sign, Word
 
 SCHEMA: Literal[2] = 2
@@ -95,6 +95,12 @@ class ClaimResult(Struct, frozen=True):
     variance: Annotated[
         dict[str, float], Meta(description="share of the units' variance that goes with each thing they share, alone")
     ]
+    reported: Annotated[
+        Reported | None, Meta(description="what a paper gives for the sentence; null where it is no published one")
+    ]
+    replication: Annotated[
+        Replication | None, Meta(description="the published sentence's outcome on a pretrained model; null elsewhere")
+    ]
 
 
 class Results(Struct, frozen=True):
@@ -107,19 +113,19 @@ class Results(Struct, frozen=True):
 def results(book: RecordBook) -> Results:
     """results.json as data."""
     judged = [(record, row.variant) for row in book.rows for record in row.records]
-    return Results(SCHEMA, tuple(_result(record, case, book.corrected.get(record.id, {})) for record, case in judged))
+    return Results(SCHEMA, tuple(_result(record, case, book) for record, case in judged))
 
 
 _OF_RECORD = (
     "id", "topic", "function", "sentence", "model", "verdict", "twin", "source", "ok", "expected", "why", "message",
-    "file", "line", "registration", "registration_why", "tried",
+    "file", "line", "registration", "registration_why", "tried", "reported",
 )  # fmt: skip
 _OF_COMPARISON = ("bound", "kind", "p_supported", "p_refuted", "n_to_decide")
 _OF_ESTIMATE = ("low", "high", "n", "clusters", "method", "unit", "across", "se")
 
 
-def _result(record: Record, case: str, corrected: Mapping[str, str]) -> ClaimResult:
-    compared = record.comparison
+def _result(record: Record, case: str, book: RecordBook) -> ClaimResult:
+    compared, corrected = record.comparison, book.corrected.get(record.id, {})
     estimate = compared.estimate if compared else None
     plain: dict[str, Any] = {
         name: getattr(source, name, None)
@@ -142,6 +148,7 @@ def _result(record: Record, case: str, corrected: Mapping[str, str]) -> ClaimRes
         control=_control(record),
         controlled_by=record.controlled.by,
         variance=dict(estimate.variance) if estimate else {},
+        replication=book.published.word_on(record) if book.published else None,
     )
 
 
@@ -189,6 +196,8 @@ def _for_a_sheet(value: Any) -> Any:
     value = "; ".join(value) if isinstance(value, tuple) else value
     if isinstance(value, ControlResult):
         value = f"{value.kind}: {value.on_the_side} of {value.sets}, {value.word}"
+    if isinstance(value, Reported):
+        value = f"{value.number or 'no number'} ({value.where})"
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
 
 

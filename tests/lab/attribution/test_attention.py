@@ -113,7 +113,8 @@ def test_the_heads_of_a_layer_sum_to_what_its_attention_writes(model):
         kept = run(model, batch.tokens, keep=names)[1]
         written = torch.einsum("bphd,hdm->bphm", kept[names[0]], block.attn.W_O).sum(2)
         bias = 0 if block.attn.b_O is None else block.attn.b_O
-        torch.testing.assert_close(written + bias, kept[names[1]], rtol=1e-4, atol=1e-5)
+        behind = block.ln1_post if hasattr(block, "ln1_post") else torch.nn.Identity()
+        torch.testing.assert_close(behind(written + bias), kept[names[1]], rtol=1e-4, atol=1e-5)
 
 
 def test_the_direct_effect_of_a_last_layer_head_is_what_ablating_it_loses_at_a_frozen_norm(gpt2):

@@ -23,7 +23,7 @@ from mechlib.parts.heads import Head, all_heads
 from mechlib.prompts import world
 from mechlib.prompts.ioi import ioi
 from mechlib.prompts.promptset import Prompt, PromptSet
-from tests.helpers.tiny import FAMILIES, random_model, word_tokenizer
+from tests.helpers.tiny import PLAIN, random_model, word_tokenizer
 
 EVERY = [str(head) for head in all_heads(2, 4)]
 # The words of these prompts alone: among so few, random heads copy some names by chance.
@@ -40,7 +40,7 @@ def saved(path: Path, family: str, known: dict[str, int] | None = None) -> tuple
     return load(str(path)), made
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(scope="module", params=PLAIN)
 def both(request, tmp_path_factory):
     return saved(tmp_path_factory.mktemp("names") / request.param, request.param)
 

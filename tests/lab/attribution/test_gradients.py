@@ -16,8 +16,9 @@ from mechlib.lab.attribution.gradients import (
     node_scores,
 )
 from mechlib.lab.batching import batches
+from mechlib.lab.circuits.bases import base_names, written_in_base
 from mechlib.lab.forward import linear
-from mechlib.lab.forward.families import network
+from mechlib.lab.forward.families import forward, network
 from mechlib.lab.hooks import run
 from mechlib.lab.interventions.contexts import Site
 from mechlib.lab.interventions.patching import lost_by_patching, restored_by_patching
@@ -25,6 +26,7 @@ from mechlib.lab.interventions.sites import components
 from mechlib.lab.models.loading import load
 from mechlib.parts.heads import Head, all_heads, heads
 from mechlib.prompts.promptset import Prompt, PromptSet
+from tests.helpers.circuit_runs import added_up
 from tests.helpers.tiny import FAMILIES, REFUSED, directory, pairs, random_model, repeats, word_tokenizer
 from tests.helpers.wide import metric, slope, wide
 
@@ -86,7 +88,16 @@ def slopes_into(net, batch, target: str, sources: torch.Tensor, share: float) ->
     embeddings = torch.lerp(net.embed(batch.corrupted), net.embed(batch.tokens), share).expand_as(sources)
     several = replace(batch, prompts=batch.prompts * n, answers=batch.answers * n, distractors=batch.distractors * n)
     edits, tokens = {"blocks.0.hook_resid_pre": lambda _: embeddings}, batch.tokens.expand(n, -1)
-    return slope(lambda step: metric(net, several, tokens, {target: step * sources}, edits))
+    kept = forward(net, tokens, edits=edits, keep=base_names(net))[1]
+    own, each = written_in_base(net, tokens, kept)[:n], torch.arange(n)
+
+    def moved(step: float) -> torch.Tensor:
+        """In row i what the target sees where source i writes so much more."""
+        more = own.clone()
+        more[each, each] += step * sources
+        return added_up(net, more) - added_up(net, own)
+
+    return slope(lambda step: metric(net, several, tokens, {target: moved(step)}, edits))
 
 
 def totals(model, prompts: PromptSet, measure) -> float:

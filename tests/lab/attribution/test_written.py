@@ -24,6 +24,10 @@ def written_by_hand(path, prompt, layer: int, head: int) -> float:
         model(torch.tensor([[BOS_ID, *map(WORDS.index, prompt.clean.split())]]))
         own = slice(8 * head, 8 * head + 8)
         written = output.weight[:, own] @ kept["z"][own]
+        layers = model.model.layers[layer]
+        if hasattr(layers, "pre_feedforward_layernorm"):  # the norm behind attention, at the scale of all heads
+            behind, whole = layers.post_attention_layernorm, output.weight @ kept["z"]
+            written = written * (1 + behind.weight) / (whole.square().mean() + model.config.rms_norm_eps).sqrt()
         scale = (kept["stream"].square().mean() + model.config.rms_norm_eps).sqrt()
         row = model.lm_head.weight[WORDS.index(prompt.answer)]
         return float((written * (1 + model.model.norm.weight) / scale) @ row)
@@ -36,10 +40,16 @@ def test_what_a_head_of_a_gemma_writes_goes_through_a_gain_of_one_plus_weight(tm
     assert seen == pytest.approx(wanted, abs=1e-4) and max(map(abs, wanted)) > 0.1
 
 
+def test_what_a_head_of_a_gemma_3_writes_goes_through_the_norm_behind_attention_too(tmp_path):
+    path = other_directory(tmp_path / "gemma3", "gemma3")
+    seen = attention_and_written(load(str(path)), PROMPTS, Head(1, 2))["written"].array
+    wanted = [written_by_hand(path, prompt, 1, 2) for prompt in PROMPTS]
+    assert seen == pytest.approx(wanted, abs=1e-4) and max(map(abs, wanted)) > 0.1
+
+
 @pytest.mark.parametrize(
     ("family", "said"),
     [
-        ("gemma3", "norms or scales what its heads write"),
         ("granite", "norms or scales what its heads write"),
         ("granite of other logits", "changes logits behind the unembedding"),
     ],

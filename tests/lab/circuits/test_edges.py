@@ -5,6 +5,7 @@ import random
 import pytest
 import torch
 
+from mechlib.lab.attribution.path_patching import node_of
 from mechlib.lab.batching import batches
 from mechlib.lab.circuits.bases import base_names, base_of_run, written_in_base
 from mechlib.lab.circuits.incremental_run import IncrementalRun
@@ -12,7 +13,7 @@ from mechlib.lab.circuits.scorer import mask_of
 from mechlib.lab.forward.families import forward, network
 from mechlib.lab.hooks import run
 from mechlib.lab.models.loading import load
-from tests.helpers.circuit_runs import run_circuit
+from tests.helpers.circuit_runs import added_up, run_circuit
 from tests.helpers.tiny import FAMILIES, directory, pairs
 from tests.helpers.wide import wide
 
@@ -62,12 +63,15 @@ def test_all_edges_are_the_model_and_no_edge_is_the_base(model):
 def test_without_one_edge_its_target_alone_sees_the_base(model, base):
     batch, net, exact = some(model), network(model), wide(network(model))
     before, whole = other_run(exact, batch, base), base_of_run(exact, batch.tokens)
-    moved = written_in_base(exact, batch.tokens, before) - written_in_base(exact, batch.tokens, whole)
+    base_writes, own = (written_in_base(exact, batch.tokens, one) for one in (before, whole))
     edges_, other = net.graph.edges, other_run(net, batch, base)
     found = ends(net, batch.tokens, other, [[edge for edge in edges_ if edge != gone] for gone in edges_])
     for gone, end in zip(edges_, found, strict=True):
         source, target = gone.split("->")
-        wanted = last(exact, batch.tokens, {target: moved[net.graph.sources.index(source)]}).float()
+        place, n = net.graph.sources.index(source), net.graph.before(node_of(target))
+        changed = own[:n].clone()
+        changed[place] = base_writes[place]
+        wanted = last(exact, batch.tokens, {target: added_up(exact, changed) - added_up(exact, own[:n])}).float()
         torch.testing.assert_close(end, wanted, atol=ATOL, rtol=0, msg=lambda text, gone=gone: f"{gone}: {text}")
 
 
@@ -104,17 +108,17 @@ def one_by_one(net, tokens, base, circuit) -> torch.Tensor:
     In float64: norms blow up the rounding of what is zero in truth.
     """
     written = written_in_base(net, tokens, base_of_run(net, tokens))
-    before, made = written_in_base(net, tokens, base), written.clone()
+    before, made = written_in_base(net, tokens, base).double(), written.clone()
     sources = net.graph.sources
 
     def shift(target: str) -> torch.Tensor:
         """What this reader sees less what it would see in the plain run."""
         node = target if target.startswith(("mlp", "logits")) else target[:-2]
-        seen = sum(
-            (made if f"{source}->{target}" in circuit else before)[place] - written[place]
-            for place, source in enumerate(sources[: net.graph.before(node)])
-        )
-        return torch.as_tensor(seen)
+        n = net.graph.before(node)
+        seen = [
+            (made if f"{source}->{target}" in circuit else before)[place] for place, source in enumerate(sources[:n])
+        ]
+        return added_up(net, torch.stack(seen)) - added_up(net, written[:n])
 
     for place, node in list(enumerate(sources))[1:]:
         readers = [node] if node.startswith("mlp") else [f"{node}.{port}" for port in "qkv"]

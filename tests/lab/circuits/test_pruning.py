@@ -29,6 +29,7 @@ SEARCHES = {  # in each family another: replacement, metric, threshold, parts
     "neox": ("mean", "KL", 0.01, "edges"),
     "llama": ("zero", "logit difference", 0.4, "nodes"),
     "qwen2": ("resample", "probability", 0.2, "edges"),
+    "gemma3": ("counterfactual", "KL", 0.02, "edges"),
 }
 
 

@@ -5,12 +5,14 @@ import pytest
 import torch
 from transformers import (
     AutoModelForCausalLM,
+    Gemma3TextConfig,
     GPT2Config,
     GPTNeoXConfig,
     LlamaConfig,
     MistralConfig,
     Phi3Config,
     Qwen2Config,
+    Qwen3Config,
 )
 
 from mechlib.lab.attribution.path_patching import lost_by_path_patching
@@ -48,6 +50,11 @@ VARIANTS = {
     "llama linear rope": LlamaConfig(rope_parameters=LINEAR, **SHAPE),
     "llama yarn": LlamaConfig(rope_parameters=YARN, **SHAPE),
     "phi3": Phi3Config(**PHI3),
+    "mistral": MistralConfig(num_key_value_heads=2, **SHAPE),
+    "qwen3": Qwen3Config(num_key_value_heads=2, head_dim=16, **SHAPE),
+    "qwen3 biases": Qwen3Config(num_key_value_heads=1, head_dim=8, attention_bias=True, **SHAPE),
+    "gemma3 one group": Gemma3TextConfig(num_key_value_heads=1, head_dim=8, query_pre_attn_scalar=8, **PHI3),
+    "gemma3 wide heads": Gemma3TextConfig(num_key_value_heads=4, head_dim=16, **PHI3),
     "phi3 groups": Phi3Config(num_key_value_heads=2, sliding_window=CONTEXT, tie_word_embeddings=True, **PHI3),
     "phi3 rotary in part": Phi3Config(rope_parameters=PARTIAL, num_key_value_heads=1, **PHI3),
     "qwen2 untied": Qwen2Config(num_key_value_heads=4, tie_word_embeddings=False, **SHAPE),
@@ -55,13 +62,21 @@ VARIANTS = {
 REFUSED = {
     "inverse layers": GPT2Config(scale_attn_by_inverse_layer_idx=True, **GPT2),
     "dynamic rope": LlamaConfig(rope_parameters=DYNAMIC, **SHAPE),
-    "sliding": Qwen2Config(
-        use_sliding_window=True, sliding_window=4, max_window_layers=0, num_key_value_heads=4, **SHAPE
-    ),
-    "phi3 sliding": Phi3Config(sliding_window=4, **PHI3),
     "phi3 longrope": Phi3Config(rope_parameters=LONG, **PHI3),
-    "mistral": MistralConfig(num_key_value_heads=2, **SHAPE),
+    "gemma3 biases": Gemma3TextConfig(num_key_value_heads=2, head_dim=8, attention_bias=True, **PHI3),
 }
+WINDOW = 6
+WINDOWED = {
+    "qwen2": Qwen2Config(
+        use_sliding_window=True, sliding_window=WINDOW, max_window_layers=1, num_key_value_heads=4, **SHAPE
+    ),
+    "mistral": MistralConfig(num_key_value_heads=2, sliding_window=WINDOW, **SHAPE),
+    "phi3": Phi3Config(sliding_window=WINDOW, **PHI3),
+    "gemma3": Gemma3TextConfig(
+        num_key_value_heads=2, head_dim=8, sliding_window=WINDOW,
+        layer_types=["full_attention", "sliding_attention"], **PHI3,
+    ),
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -156,10 +171,22 @@ def test_a_phi3_is_measured_as_its_hooks_have_it(tmp_path):
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_the_forward_pass_does_not_know_is_refused_by_name(tmp_path, name):
     saved(tmp_path, REFUSED[name])
-    architecture = {"gpt2": "GPT2", "llama": "Llama", "qwen2": "Qwen2", "mistral": "Mistral", "phi3": "Phi3"}
+    architecture = {"gpt2": "GPT2", "llama": "Llama", "phi3": "Phi3", "gemma3_text": "Gemma3"}
     architecture = architecture[REFUSED[name].model_type]
     with pytest.raises(UnsupportedModel, match=f"is a {architecture}.*hooked=True"):
         network(load(str(tmp_path)))
+
+
+@pytest.mark.parametrize("name", WINDOWED)
+def test_a_run_longer_than_a_sliding_window_is_refused(tmp_path, name):
+    """Up to the window no layer leaves a token out; the library's hooks run longer ones as Hugging Face does."""
+    hf, loaded = saved(tmp_path, WINDOWED[name]), load(str(tmp_path))
+    net, longer = network(loaded), words(length=CONTEXT)
+    ours = logits(net, longer[:, :WINDOW]).log_softmax(-1)
+    assert torch.allclose(ours, log_probs(hf, longer[:, :WINDOW]), atol=3e-5)
+    assert torch.allclose(run(loaded, longer)[0].log_softmax(-1), log_probs(hf, longer), atol=3e-5)
+    with pytest.raises(ValueError, match=f"a run of {WINDOW + 1} tokens, of which some layers .* see {WINDOW} at most"):
+        logits(net, longer[:, : WINDOW + 1])
 
 
 # --- against hooks ------------------------------------------------------------------------------------------------
@@ -227,7 +254,8 @@ def test_heads_write_what_the_layer_writes_less_its_bias(model):
     net, tokens, hook = network(model), words(), "blocks.0.attn.hook_z"
     z, block = forward(net, tokens, keep=[hook])[1][hook], net.blocks[0]
     bias = 0 if block.b_O is None else block.b_O
-    assert torch.allclose(net.written_by_head(block, z).sum(2) + bias, net.written(block, z), atol=1e-5)
+    whole = block.ln1_post(net.written_by_head(block, z).sum(2) + bias)
+    assert torch.allclose(whole, net.written(block, z), atol=1e-5)
 
 
 def test_the_forward_pass_is_differentiable(model):

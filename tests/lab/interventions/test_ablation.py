@@ -69,6 +69,13 @@ def writers(network, layer: int):
     return block.self_attn.o_proj, block.mlp.down_proj, False
 
 
+def end_of_mlp(network, layer: int):
+    """The module whose output the stream gets of an MLP."""
+    block = network.model.layers[layer] if hasattr(network, "model") else None
+    behind = getattr(block, "post_feedforward_layernorm", None)
+    return writers(network, layer)[1] if behind is None else behind
+
+
 @torch.no_grad()
 def without(path, where):
     """The network with nothing left of these heads and MLPs in the weights that write."""
@@ -115,7 +122,7 @@ def test_zero_ablation_is_a_network_without_these_weights(path, model):
 def seen(path, texts, layer: int) -> list[torch.Tensor]:
     """What the attention of one layer writes from (heads side by side) and the MLP's output, for each text."""
     network, found = hugging_face(path), []
-    attention, mlp, _ = writers(network, layer)
+    attention, mlp = writers(network, layer)[0], end_of_mlp(network, layer)
     attention.register_forward_pre_hook(lambda _, inputs: found.append([inputs[0][0].clone()]))
     mlp.register_forward_hook(lambda _, inputs, output: found[-1].append(output[0].clone()))
     for text in texts:
@@ -133,7 +140,7 @@ def test_mean_ablation_is_the_reference_means_put_in_by_hand(path, model):
     prompts, reference = pairs(5, clusters=2), pairs(24, "reference", clusters=2)
     measured = under_ablation(model, prompts, {"mixed": SETS["mixed"]}, "mean", reference, "logit difference")
     network = hugging_face(path)
-    attention, mlp = writers(network, 0)[0], writers(network, 1)[1]
+    attention, mlp = writers(network, 0)[0], end_of_mlp(network, 1)
     logits = []
     for one in prompts:
         own = [ids(model, row.clean) for row in reference if row.cluster == one.cluster]

@@ -115,7 +115,7 @@ def test_swapping_clean_and_corrupted_changes_the_sign_of_the_total(gpt2):
 
 @pytest.mark.parametrize("positions", [-1, "all"])
 def test_a_flip_is_the_clean_answer_on_top_of_a_run_patched_by_hand(model, positions):
-    prompts = answered(model, pairs(12))
+    prompts = answered(model, pairs(30))
     flips = flipped_by_patching(model, prompts, SETS, positions)
     assert flips.columns == (*SETS, "corrupted", "clean")
     assert flips.yes_no

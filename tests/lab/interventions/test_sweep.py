@@ -51,7 +51,10 @@ EVERY_LOGIT = Readout(value=lambda read, batch: (read * torch.arange(read.shape[
 
 
 # Raw weights of every family are swept in test_patching.py too.
-@pytest.fixture(scope="module", params=zip(FAMILIES, (True, False, False, True), strict=True), ids=lambda both: both[0])
+FOLDED = zip(FAMILIES, (True, False, False, True, True), strict=True)
+
+
+@pytest.fixture(scope="module", params=FOLDED, ids=lambda both: both[0])
 def model(request, tmp_path_factory):
     family, folded = request.param
     return load(str(directory(tmp_path_factory.mktemp("engine") / family, family)), folded=folded)

@@ -18,12 +18,12 @@ from mechlib.lab.interventions.patching import restored_by_patching
 from mechlib.lab.models.loading import load
 from mechlib.parts.heads import Head, heads
 from mechlib.prompts.promptset import Prompt, PromptSet
-from tests.helpers.tiny import BOS_ID, FAMILIES, PIECES, digit_directory, digit_model, digit_tokenizer, sums
+from tests.helpers.tiny import BOS_ID, PIECES, PLAIN, digit_directory, digit_model, digit_tokenizer, sums
 
 PROMPTS = sums(24)
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(scope="module", params=PLAIN)
 def both(request, tmp_path_factory):
     """Our model, and Hugging Face's."""
     path = digit_directory(tmp_path_factory.mktemp("digits") / request.param, request.param)

@@ -13,8 +13,8 @@ from mechlib.prompts.promptset import Prompt, PromptSet
 from tests.helpers.tiny import (
     BOS_ID,
     CONTEXT,
-    FAMILIES,
     PIECES,
+    PLAIN,
     digit_directory,
     digit_model,
     digit_tokenizer,
@@ -26,7 +26,7 @@ from tests.helpers.tiny import (
 SUMS = sums(20)
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(scope="module", params=PLAIN)
 def both(request, tmp_path_factory):
     """Our model, and Hugging Face's."""
     path = digit_directory(tmp_path_factory.mktemp("generation") / request.param, request.param)

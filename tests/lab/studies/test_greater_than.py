@@ -27,7 +27,7 @@ from mechlib.measurement import Measurement
 from mechlib.parts.heads import all_heads
 from mechlib.prompts.greater_than import greater_than
 from mechlib.prompts.promptset import Prompt, PromptSet
-from tests.helpers.tiny import FAMILIES, REFUSED, random_model, word_tokenizer
+from tests.helpers.tiny import PLAIN, REFUSED, random_model, word_tokenizer
 
 ASKED, NATURAL, REFERENCE = greater_than(24), greater_than(24, style="natural"), greater_than(64, split="reference")
 SPOKEN = " ".join(f"{row.clean} {row.corrupted}" for split in (ASKED, REFERENCE) for row in split)
@@ -56,7 +56,7 @@ def saved(path: Path, family: str, tokenizer: PreTrainedTokenizerFast) -> tuple[
     return load(str(path)), made
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(scope="module", params=PLAIN)
 def both(request, tmp_path_factory):
     return saved(tmp_path_factory.mktemp("years") / request.param, request.param, word_tokenizer(IDS))
 

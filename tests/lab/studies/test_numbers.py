@@ -24,7 +24,7 @@ from mechlib.lab.studies.numbers import (
 from mechlib.parts.heads import all_heads
 from mechlib.prompts.addition import addition
 from mechlib.prompts.promptset import Prompt, PromptSet
-from tests.helpers.tiny import FAMILIES, REFUSED, digit_directory, random_model, word_tokenizer
+from tests.helpers.tiny import PLAIN, REFUSED, digit_directory, random_model, word_tokenizer
 
 SUMS = addition(12)
 SPOKEN = " ".join(f"{prompt.clean} {prompt.corrupted}" for prompt in addition())
@@ -47,7 +47,7 @@ def saved(path: Path, family: str, embedding: np.ndarray | None = None) -> tuple
     return load(str(path)), made
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(scope="module", params=PLAIN)
 def both(request, tmp_path_factory):
     return saved(tmp_path_factory.mktemp("numbers") / request.param, request.param)
 

@@ -23,8 +23,8 @@ from mechlib.prompts.addition import partners
 from mechlib.prompts.promptset import Prompt, PromptSet
 from tests.helpers.tiny import (
     BOS_ID,
-    FAMILIES,
     PIECES,
+    PLAIN,
     WORDS,
     digit_directory,
     digit_model,
@@ -36,7 +36,7 @@ from tests.helpers.tiny import (
 )
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(scope="module", params=PLAIN)
 def both(request, tmp_path_factory):
     """Our model, and Hugging Face's."""
     path = directory(tmp_path_factory.mktemp("right") / request.param, request.param)
@@ -265,3 +265,9 @@ def test_the_strata_of_norms_are_right_and_wrong_by_hugging_faces_most_likely_wo
     strata = activation_norms(model, prompts).strata
     assert strata == tuple("right" if number % 3 else "wrong" for number in range(12))
     assert len(activation_norms(model, prompts).stratum("wrong")) == 4
+
+
+def test_pairs_of_one_sum_ask_the_same_answer_of_either_text():
+    row = partners(corrupt="both").rows[0]
+    asked = asked_corrupted(row)
+    assert (asked.clean, asked.answer) == (row.corrupted, row.answer)

@@ -1,0 +1,138 @@
+"""Outcomes of the replication audit: what became of a published sentence that was asked of one model.
+
+A supported claim is a replication where something controls it. A refuted one contradicts the paper only where the same
+code is known to find what it looks for: on a model in which the sentence holds, and elsewhere in the model at hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from mechlib.verdicts.controlled import UNCONTROLLED
+from mechlib.verdicts.record import Record
+from mechlib.verdicts.reported import Replication
+
+Stage = Literal["not run", "gated", "refused", "void", "open", "refuted", "uncontrolled", "supported"]
+# How far a claim came on a model, from the first that ends it; each claim ends in one of them.
+STAGES: tuple[Stage, ...] = get_args(Stage)
+STAGE_NAMES: dict[Stage, str] = {
+    "not run": "not run",
+    "gated": "gated: the model was not shown to do the task",
+    "refused": "refused by an instrument",
+    "void": "void: a twin or other parts hold it too",
+    "open": "left open by its interval",
+    "refuted": "refuted",
+    "uncontrolled": "supported, uncontrolled",
+    "supported": "supported and controlled",
+}
+_ENDS: dict[str, Stage] = {
+    "NOT RUN": "not run", "GATED": "gated", "ERROR": "refused", "VOID": "void", "INCONCLUSIVE": "open",
+    "REFUTED": "refuted", "SUPPORTED": "supported",
+}  # fmt: skip
+_CAUTIONS = ("EXPLORATORY", "AMENDED", "REGISTERED, PROMPTS SEEN")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One sentence on one model: an outcome and why, how far it came, and the records behind it.
+
+    A sentence that several claims ask has the outcome in which all of them end, else UNDECIDED.
+    """
+
+    word: Replication
+    why: str
+    stage: Stage | None = None
+    records: tuple[Record, ...] = ()
+
+    @property
+    def answered(self) -> Record | None:
+        """The record whose numbers speak for the cell: the first that reached any."""
+        return next((record for record in self.records if record.comparison), None)
+
+    @property
+    def cautions(self) -> list[str]:
+        """What the order of commits says against it, and whether something of it changed after evidence was seen."""
+        said = [one.registration.lower() for one in self.records if one.registration in _CAUTIONS]
+        return list(dict.fromkeys([*said, *("changed" for one in self.records if one.history)]))
+
+
+def stage(record: Record) -> Stage:
+    """Where a claim ended."""
+    return "uncontrolled" if record.uncontrolled else _ENDS[record.verdict]
+
+
+def outcome(record: Record, holm: str, same_code: Sequence[Record]) -> tuple[Replication, str]:
+    """The outcome of one claim on one model, and why it is no other.
+
+    holm       the word that Holm's correction over the model's table leaves; "" where nothing was compared
+    same_code  the records of the same function on every model, the small and the planted ones among them
+    """
+    if record.verdict == "NOT RUN":
+        return "NOT RUN", record.message
+    if record.verdict not in ("SUPPORTED", "REFUTED"):
+        return "UNDECIDED", {
+            "GATED": f"gated: {record.message}",
+            "ERROR": f"refused: {record.message}",
+            "VOID": "void: it holds on a twin or of other parts as well",
+            "INCONCLUSIVE": "the interval straddles the bound",
+        }[record.verdict]
+    if record.uncontrolled:
+        return "UNDECIDED", f"{UNCONTROLLED}: {record.controlled.why}"
+    if holm != record.verdict:
+        return "UNDECIDED", f"{record.verdict} alone, not after Holm's correction over the table"
+    if record.verdict == "SUPPORTED":
+        return "REPLICATED", ""
+    if not (supporting := _supported_where_it_stands(same_code)):
+        return "UNDECIDED", "refuted, but on no small or planted model does the same code support it"
+    if not (elsewhere := _exceeded_elsewhere(record, same_code)):
+        return "UNDECIDED", "refuted, but nothing in this model exceeds the bound for the same code"
+    return "CONTRADICTED", f"the same code supports it on {supporting}; {elsewhere} exceeds the bound here"
+
+
+def cell(records: Sequence[Record], holm: Mapping[str, str], same_code: Mapping[str, Sequence[Record]]) -> Cell:
+    """What several claims of one sentence came to on one model; `same_code` by the function's topic and name."""
+    ended = [outcome(one, holm.get(one.id, ""), same_code[code_of(one)]) for one in records]
+    worst = min((stage(record) for record in records), key=STAGES.index)
+    words = dict.fromkeys(word for word, _ in ended)
+    whys = "; ".join(dict.fromkeys(why for _, why in ended if why))
+    if len(words) == 1:
+        return Cell(next(iter(words)), whys, worst, tuple(records))
+    apart = f"its claims came out apart ({', '.join(words)})"
+    return Cell("UNDECIDED", f"{apart}: {whys}" if whys else apart, worst, tuple(records))
+
+
+def code_of(record: Record) -> str:
+    """The function behind a record, whatever its model and its case."""
+    return f"{record.topic}.{record.function}"
+
+
+def stands_in(model: str) -> bool:
+    """Whether a model was made for this record: small or planted, so that what holds in it is known or can be."""
+    return not model or model.startswith(("mini-", "planted-"))
+
+
+def holds(record: Record) -> bool:
+    """Whether a claim is supported and controlled."""
+    return stage(record) == "supported"
+
+
+def _supported_where_it_stands(same_code: Sequence[Record]) -> str:
+    held = (record.model or "planted models" for record in same_code if stands_in(record.model) and holds(record))
+    return next(held, "")
+
+
+def _exceeded_elsewhere(record: Record, same_code: Sequence[Record]) -> str:
+    """What of this model lies on the claimed side for the same code: a part beside it, a member, another case."""
+    for control in record.controls:
+        if control.on_the_side and control.word != "error":
+            return control.part or f"its {control.kind}"
+    members = record.comparison.members if record.comparison else ()
+    for member in members:
+        if member.word == "SUPPORTED":
+            return member.name or "another member"
+    for other in same_code:
+        if other.model == record.model and other.id != record.id and holds(other):
+            return other.id.partition("[")[2].removesuffix("]")
+    return ""

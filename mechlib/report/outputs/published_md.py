@@ -1,0 +1,66 @@
+"""Published sentences for the forge: the table of REPORT.md, and how far each model's column came."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mechlib.report.content.claim_views import numbers
+from mechlib.report.content.published_sentences import LOOKS, Published, Sentence
+from mechlib.report.content.replications import Cell
+from mechlib.report.content.summary import SIGNS
+from mechlib.report.outputs.escaping import escaped
+from mechlib.verdicts.reported import REPLICATION_MEANINGS
+
+MISSING = (
+    "What papers report of other models, asked here. The paper's number decides nothing, the bound of each claim does. "
+    "A model in which the sentences hold is missing here (no GPT-2): planted models and small networks stand for it."
+)
+
+
+def published_md(published: Published | None) -> list[str]:
+    """The section as lines; none where no claim names a paper's number."""
+    if published is None:
+        return []
+    lines = ["## Published sentences", "", MISSING, ""]
+    if published.problem:
+        lines += [escaped(published.problem), ""]
+    lines += [f"- {LOOKS[word][0]} {word}: {escaped(meaning)}" for word, meaning in REPLICATION_MEANINGS.items()]
+    lines += ["", *_table(published), ""]
+    if published.unrun:
+        lines += [f"{SIGNS['NOT RUN']} NOT RUN, every sentence about: {escaped(', '.join(published.unrun))}.", ""]
+    return [*lines, *_flow(published), ""]
+
+
+def _table(published: Published) -> Iterator[str]:
+    heads = ["sentence", "paper", "small networks", *published.models]
+    yield "| " + " | ".join(map(escaped, heads)) + " |"
+    yield "|" + " --- |" * len(heads)
+    for one in published.sentences:
+        held = f"held in {one.held}, {one.between}" if one.held and one.between else one.held
+        cells = [f"{one.reported.number or 'no number'}, {one.reported.where}", held]
+        cells += [_cell(one.cells.get(model)) for model in published.models]
+        yield f"| {_named(one)} | " + " | ".join(map(escaped, cells)) + " |"
+
+
+def _named(one: Sentence) -> str:
+    rank = "**primary** " if one.reported.primary else ""
+    return rank + (f"[{escaped(one.text)}](#{one.rows[0].anchor})" if one.rows else escaped(one.text))
+
+
+def _cell(found: Cell | None) -> str:
+    if found is None:
+        return ""
+    said = f"{LOOKS[found.word][0]} {found.word}"
+    if found.answered is not None:
+        shown = numbers(found.answered.comparison)
+        said += f" {shown.value} {shown.interval}"
+    # A command that would bring a model depends on the machine; it stands at the end of the report.
+    return f"{said}: {found.why}" if found.why and found.word != "NOT RUN" else said
+
+
+def _flow(published: Published) -> Iterator[str]:
+    yield "| how far they came | " + " | ".join(map(escaped, published.models)) + " |"
+    yield "| --- |" + " ---: |" * len(published.models)
+    for what, counts, is_sum in published.flow:
+        named = f"**{escaped(what)}**" if is_sum else escaped(what)
+        yield f"| {named} | " + " | ".join(map(str, counts)) + " |"
