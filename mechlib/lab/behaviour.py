@@ -40,7 +40,8 @@ def logit_differences(model: Model, prompts: PromptSet, unit: str = "") -> Measu
     both = all(batch.corrupted is not None for batch in made)
 
     def difference(batch: Batch, tokens: Tensor) -> Float[Tensor, " batch"]:
-        return logit_diff(batch.at_read(run(model, tokens)[0]), batch.answer, batch.distractor)
+        last = 1 if batch.read is None else None
+        return logit_diff(batch.at_read(run(model, tokens, last=last)[0]), batch.answer, batch.distractor)
 
     values = []
     for batch in made:
@@ -73,7 +74,7 @@ def _teacher_forced(model: Model, batch: Batch, score: AnswerScore) -> Float[Ten
             raise ValueError(f"prompt {batch.prompts[own[0]].clean!r} has no answer: this metric needs one")
         answers = torch.tensor([batch.answers[row] for row in own], device=batch.tokens.device)
         tokens = torch.cat([batch.tokens[own], answers[:, :-1]], dim=1)
-        logits = run(model, tokens)[0]
+        logits = run(model, tokens, last=length if batch.read is None else None)[0]
         if batch.read is not None:  # of a bidirectional model: all answers are one token, all rows run together
             logits = batch.at_read(logits)
         found[own] = score(logits, answers).unsqueeze(1)

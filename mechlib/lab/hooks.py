@@ -7,6 +7,7 @@ nothing. Every read and every replacement of this record goes through `run`, whi
 from __future__ import annotations
 
 import difflib
+import inspect
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
@@ -38,11 +39,14 @@ def run(
     edits: Mapping[str, Edit] | None = None,
     keep: Iterable[str] = (),
     past: Any = None,
-) -> tuple[Float[Tensor, "batch pos d_vocab"], dict[str, Tensor]]:
+    last: int | None = None,
+) -> tuple[Float[Tensor, "batch logits d_vocab"], dict[str, Tensor]]:
     """Logits, and the activations named in `keep` as they are after the edits.
 
     edits  hook name to a function of the activation that returns its replacement, of the same shape
     past   keys and values of earlier positions (`keys_and_values`); `tokens` are then the positions after them
+    last   of how many last positions logits are computed; None for all. Of a large vocabulary those of all positions
+           cost more than the rest of the run
 
     Raises NoSuchHook for a name the model lacks, HookDidNotFire where one does not fire exactly once, ValueError for a
     model that drops activations at random.
@@ -71,9 +75,12 @@ def run(
         return hook
 
     hooks = [(name, edit(name, make)) for name, make in edits.items()] + [(name, read(name)) for name in keep]
-    extra = {} if past is None else {"past_key_values": past, "use_cache": True}
+    extra: dict[str, Any] = {} if past is None else {"past_key_values": past, "use_cache": True}
+    if last is not None and "logits_to_keep" in inspect.signature(model.original_model.forward).parameters:
+        extra["logits_to_keep"] = last
     with torch.no_grad(), model.hooks(fwd_hooks=hooks):
         logits = model(tokens, **extra)
+    logits = logits if last is None else logits[:, -last:]
     for what in [*(f"edit {name}" for name in edits), *(f"keep {name}" for name in keep)]:
         if fired[what] != 1:
             raise HookDidNotFire(f"{what} of {checkpoint_of(model).name} fired {fired[what]} times in a run, wanted 1")

@@ -103,7 +103,7 @@ def head_names(model: Model) -> list[str]:
 
 def _patterns(model: Model, batch: Batch) -> Float[Tensor, "batch layer head_index query key"]:
     names = [f"blocks.{layer}.attn.hook_pattern" for layer in range(model.cfg.n_layers)]
-    kept = run(model, batch.tokens, keep=names)[1]
+    kept = run(model, batch.tokens, keep=names, last=1)[1]
     return torch.stack([kept[name] for name in names], dim=1)
 
 

@@ -86,7 +86,7 @@ def _copied(model: Model, batch: Batch, of: Word, sign: float) -> Float[Tensor, 
     position, rows = mention(batch, of), torch.arange(len(batch.rows), device=batch.tokens.device)
     name = single(batch, of)  # as it is said: where a text begins with it, it may be another token
     streams = ("blocks.0.hook_resid_pre", "blocks.0.hook_resid_post")
-    kept = run(model, batch.tokens, keep=streams)[1]
+    kept = run(model, batch.tokens, keep=streams, last=1)[1]
     columns = []
     for layer, block in enumerate(model.blocks):
         read = block.ln1(kept[streams[min(layer, 1)]])[rows, position]
@@ -124,7 +124,8 @@ def _moved(model: Model, batch: Batch, head: Head, to: Word) -> Float[Tensor, "b
     name = single(batch, to)  # as it is said
     block, last = f"blocks.{head.layer}.attn.", f"blocks.{model.cfg.n_layers - 1}.hook_resid_post"
     scale, behind = scale_hooks(model), scale_hooks_behind_attention(model, head.layer)
-    logits, kept = run(model, batch.tokens, keep=(f"{block}hook_pattern", f"{block}hook_z", last, *scale, *behind))
+    names = (f"{block}hook_pattern", f"{block}hook_z", last, *scale, *behind)
+    logits, kept = run(model, batch.tokens, keep=names, last=1)
     attention = kept[f"{block}hook_pattern"][rows, head.head, -1, position]
     output = kept[f"{block}hook_z"][:, -1, head.head] @ model.blocks[head.layer].attn.W_O[head.head]
     output = through_norm_behind_attention(model, head.layer, output)
@@ -147,7 +148,7 @@ def _require_plain_writes(model: Model, tokens: Int[Tensor, "batch pos"]) -> Non
         f"blocks.{layer}.{part}" for layer in layers for part in ("hook_resid_pre", "hook_resid_post", "attn.hook_z")
     ]
     parts += [name for layer in layers for name in scale_hooks_behind_attention(model, layer)]
-    kept = run(model, tokens, keep=(*parts, *(f"blocks.{layer}.hook_mlp_out" for layer in with_mlp)))[1]
+    kept = run(model, tokens, keep=(*parts, *(f"blocks.{layer}.hook_mlp_out" for layer in with_mlp)), last=1)[1]
     for layer, block in enumerate(model.blocks):
         stream = kept[f"blocks.{layer}.hook_resid_post"]
         made = torch.einsum("bphd,hdm->bpm", kept[f"blocks.{layer}.attn.hook_z"], block.attn.W_O)

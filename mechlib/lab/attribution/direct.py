@@ -79,7 +79,7 @@ def _direct(model: Model, batch: Batch) -> Float[Tensor, "batch columns"]:
     mlps = [f"blocks.{layer}.hook_mlp_out" for layer in mlp_layers(model)]
     stream, scale = "blocks.0.hook_resid_pre", scale_hooks(model)
     behind = [name for layer in layers for name in scale_hooks_behind_attention(model, layer)]
-    logits, kept = run(model, batch.tokens, keep=(*heads, *mlps, stream, *scale, *behind))
+    logits, kept = run(model, batch.tokens, keep=(*heads, *mlps, stream, *scale, *behind), last=1)
     towards = model.W_U.T[batch.answer] - model.W_U.T[batch.distractor]
     scaled = towards / kept[scale[0]][:, -1] if scale else towards
 

@@ -62,7 +62,7 @@ def depths(model: Model) -> tuple[str, ...]:
 def _lens(model: Model, batch: Batch) -> list[Float[Tensor, "batch one d_vocab"]]:
     """Logits at the last position from the stream at each depth."""
     names = ["blocks.0.hook_resid_pre", *(f"blocks.{layer}.hook_resid_post" for layer in range(model.cfg.n_layers))]
-    logits, kept = run(model, batch.tokens, keep=names)
+    logits, kept = run(model, batch.tokens, keep=names, last=1)
     read = [model.ln_final(kept[name][:, -1:]) @ model.W_U + model.b_U for name in names]
     off = (read[-1].log_softmax(-1) - logits[:, -1:].log_softmax(-1)).abs().max()
     if not off <= 1e-3:

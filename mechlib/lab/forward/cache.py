@@ -63,6 +63,12 @@ class CachedRun:
             return (self.k if part == "attn.hook_k" else self.v)[layer]
         return self.streams[layer + (part == "hook_resid_post")]
 
+    @property
+    def size(self) -> int:
+        """The bytes that the activations take, those that stand in two lists counted twice."""
+        several = (self.streams, self.z, self.middles, self.mlps, self.k, self.v, *zip(*self.kv_cache, strict=True))
+        return sum(one.numel() * one.element_size() for activations in several for one in activations)
+
 
 def layer_and_part(name: str) -> tuple[int, str]:
     """The layer and the rest of a hook name: (3, "attn.hook_z") of "blocks.3.attn.hook_z"."""

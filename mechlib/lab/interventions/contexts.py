@@ -110,7 +110,7 @@ def activations(model: Model, tokens: Int[Tensor, "batch pos"], where: Where) ->
 
     Raises ValueError for places that the model lacks.
     """
-    return run(model, tokens, keep=places(model, where))[1]
+    return run(model, tokens, keep=places(model, where), last=1)[1]
 
 
 # --- replacing ----------------------------------------------------------------------------------------------------

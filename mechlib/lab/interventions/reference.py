@@ -105,7 +105,7 @@ def mean_activations(model: Model, reference: PromptSet, names: Sequence[str], a
     counts: dict[AlignedGroup, Tensor] = defaultdict(lambda: torch.zeros(room, device=model.cfg.device))
     sums: dict[tuple[AlignedGroup, str], Tensor] = {}
     for batch in made:
-        kept = run(model, batch.tokens, keep=names)[1]
+        kept = run(model, batch.tokens, keep=names, last=1)[1]
         where = aligned_positions(batch.tokens.shape[1], n_bos, align).to(batch.tokens.device)
         for cluster in {prompt.cluster for prompt in batch.prompts}:
             own = [row for row, prompt in enumerate(batch.prompts) if prompt.cluster == cluster]
@@ -164,7 +164,7 @@ def resample_bank(
     """The activations of each reference prompt, of these hook names, to be drawn from with `seed`."""
     found: dict[int, tuple[AlignedGroup, int, dict[str, Tensor]]] = {}
     for batch in (made := batches(model, reference)):
-        kept = run(model, batch.tokens, keep=names)[1]
+        kept = run(model, batch.tokens, keep=names, last=1)[1]
         for index, row in enumerate(batch.rows):
             own = {name: activation[index] for name, activation in kept.items()}
             found[row] = (AlignedGroup(batch.prompts[index].cluster, batch.shared), batch.tokens.shape[1], own)

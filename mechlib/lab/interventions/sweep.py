@@ -6,8 +6,9 @@ begins with the same tokens, at all positions before the first token that differ
 at these). Of the last layer and the vocabulary only as much is computed as the metric reads.
 `mechlib.lab.interventions.resume` has the runs, `mechlib.lab.interventions.readout` the metrics.
 
-Every sweep computes a few of its sets again through hooks (`mechlib.lab.interventions.through_hooks`), and raises if
-the logits differ.
+The first sweep of each kind (which activations, from where, at which positions) that a process makes of a model
+computes a few of its sets again through hooks (`mechlib.lab.interventions.through_hooks`), and raises if the logits
+differ; what a sweep starts from is kept for the next one of the same prompts (`mechlib.lab.interventions.kept_runs`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -23,11 +25,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from mechlib.lab.batching import Batch, require_finite
-from mechlib.lab.forward.cache import CachedRun, run_with_cache
+from mechlib.lab.forward.cache import CachedRun, layer_and_part
 from mechlib.lab.forward.families import Network, network
 from mechlib.lab.hooks import SAME, sizes
 from mechlib.lab.interventions import through_hooks as hooked
 from mechlib.lab.interventions.contexts import Positions, Where, indices, places
+from mechlib.lab.interventions.kept_runs import KeptRuns
 from mechlib.lab.interventions.readout import Read, Readout
 from mechlib.lab.interventions.resume import ResumedRuns, entry_layer
 from mechlib.lab.interventions.sites import Places, Source, Swept
@@ -36,11 +39,13 @@ from mechlib.parts.heads import EmptySelection
 
 SWEEP_BYTES = 512 * 2**20  # for the cached runs of a batch and for the sets that run side by side
 TOGETHER = 2048  # tokens that run side by side: more bring no speed on a CPU, and leave its cache
-CHECKED = 2  # sets of each sweep that are computed again through hooks, on one prompt
+CHECKED = 4  # sets of the first sweep of a kind that are computed again through hooks, on one prompt
 # Float32 rounds both computations: on the models of this record they meet to about 2e-6 of the largest logit. A wrong
-# position, mask or key moves logits by a visible part of their spread over the vocabulary.
+# position, mask or key moves logits by a visible part of their spread over the vocabulary. Where a replacement leaves
+# logits that are all about 0, both are rounding, of terms that were larger: hence a least difference, in logits.
 TOLERANCE = 1e-4
 ROUNDING = 1e-6
+LEAST = 1e-5
 SOON = 5.0  # seconds after which a sweep that is not over yet shows a bar, on a terminal
 
 
@@ -121,16 +126,15 @@ class _Sweep:
     def part(self, batch: Batch, source: Source, together: int, bar: Any) -> Swept:
         """The sweep of as many prompts as fit the memory, `together` sets side by side."""
         first, began, at = self.span(batch.tokens, source)
-        groups = self.of_groups
-        base, other = run_with_cache(self.net, batch.tokens, first, groups=groups), None
+        theirs = source if isinstance(source, Tensor) else None
+        base, other = _RUNS(self.net, batch.tokens, theirs, first, began, self.of_groups)
         new: Mapping[str, Tensor] | None = None
-        if isinstance(source, Tensor):
-            other = run_with_cache(self.net, source, first, began, base, groups=groups)
+        if other is not None:
             new = {name: other[name] for name in self.names}
-        elif source is not None:
+        elif isinstance(source, Mapping):
             new = {name: source[name][:, first:] for name in self.names}
         resumed = ResumedRuns(self.net, base, new, at, base.streams[0].shape[1] if self.readout.whole else 1)
-        checked = _Checked(self, batch, source)
+        checked = self.unchecked(batch, source, first)
         intact = self.read(base.streams[-1].unsqueeze(1), batch)[:, 0]
         after = self.readout.value(intact, batch).unsqueeze(1).repeat(1, len(self.places))
         changed, touched = self.moved(base, new, at)
@@ -140,16 +144,26 @@ class _Sweep:
             reads = self.read(resumed([self.places[number] for number in numbers]), batch)
             for number, own in zip(numbers, reads.unbind(1), strict=True):
                 after[:, number] = self.readout.value(own, batch)
-                checked.see(number, own)
+                if checked is not None:
+                    checked.see(number, own)
             bar.update(len(numbers) * len(batch.tokens))
-        checked.check(intact)
-        theirs = None if other is None else self.read(other.streams[-1].unsqueeze(1), batch)[:, 0]
+        require_finite(batch, intact, self.net.name)
+        if checked is not None:
+            checked.check(intact)
+        ends = None if other is None else self.read(other.streams[-1].unsqueeze(1), batch)[:, 0]
         return Swept(
             intact=self.readout.value(intact, batch),
             after=after,
-            source=None if theirs is None else self.readout.value(theirs, batch),
+            source=None if ends is None else self.readout.value(ends, batch),
             changed=changed,
         )
+
+    def unchecked(self, batch: Batch, source: Source, first: int) -> _Checked | None:
+        """A check through hooks, where no sweep of this kind was checked on these weights before."""
+        parts = frozenset(layer_and_part(name)[1] for name in self.names)
+        at = self.positions if self.positions in ("all", -1) else "some"
+        kind = parts, type(source), at, first > 0, self.readout.whole, self.readout.words is None
+        return None if kind in _SEEN.get(self.net, ()) else _Checked(self, batch, source, kind)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -236,15 +250,15 @@ class _Sweep:
 
 
 class _Checked:
-    """A few sets, on one prompt, whose logits are compared with the logits of the hooked model."""
+    """A few sets, on one prompt, whose logits are compared with the logits of the hooked model; once for each kind."""
 
-    def __init__(self, job: _Sweep, batch: Batch, source: Source) -> None:
+    def __init__(self, job: _Sweep, batch: Batch, source: Source, kind: tuple[object, ...]) -> None:
         rng = random.Random(f"{batch.rows} {len(job.sites)} {job.positions}")
         self.job, self.row = job, rng.randrange(len(batch.tokens))
         self.numbers = rng.sample(range(len(job.sites)), min(CHECKED, len(job.sites)))
         one = slice(self.row, self.row + 1)
         self.batch, self.source = batch.part(one), _source_rows(source, one)
-        self.seen: dict[int, Tensor] = {}
+        self.kind, self.seen = kind, dict[int, Tensor]()
 
     def see(self, number: int, read: Read) -> None:
         """Keep the logits of the checked prompt with this set replaced, where the set is one of the few."""
@@ -254,11 +268,12 @@ class _Checked:
     def check(self, intact: Read) -> None:
         """Disagreement where the hooked model gives other logits."""
         job, sites = self.job, [self.job.sites[number] for number in self.numbers]
-        runs = hooked.on_one_prompt(job.model, self.batch.tokens, sites, self.source, job.positions)
+        last = None if job.readout.whole else 1
+        runs = hooked.on_one_prompt(job.model, self.batch.tokens, sites, self.source, job.positions, last)
         for number, logits in zip(self.numbers, runs.unsqueeze(1), strict=True):
             own = self.seen.get(number, intact[self.row])
             off = float((own - job.readout.of(logits, self.batch)[0]).abs().max())
-            allowed = TOLERANCE * float(logits.std(-1).max()) + ROUNDING * float(logits.abs().max())
+            allowed = LEAST + TOLERANCE * float(logits.std(-1).max()) + ROUNDING * float(logits.abs().max())
             if not off <= allowed:
                 require_finite(self.batch, own.unsqueeze(0), job.net.name)
                 raise Disagreement(
@@ -266,6 +281,11 @@ class _Checked:
                     f"exact sweep and hooked model differ by {off:.2g} in a logit, {allowed:.2g} allowed: one of the "
                     "two is wrong; report it, and sweep through hooks alone with hooked=True"
                 )
+        _SEEN.setdefault(job.net, set()).add(self.kind)
+
+
+_RUNS = KeptRuns()
+_SEEN: WeakKeyDictionary[Network, set[tuple[object, ...]]] = WeakKeyDictionary()  # kinds of sweeps that were checked
 
 
 def _places(model: Model, where: Where) -> Places:

@@ -51,9 +51,15 @@ def sweep_through_hooks(
 
 
 def on_one_prompt(
-    model: Model, tokens: Int[Tensor, "1 pos"], sites: Sequence[Where], source: Source, positions: Positions
-) -> Float[Tensor, "sites pos d_vocab"]:
-    """Logits with each set of places replaced, a row for each, from one pass (which a source run shares)."""
+    model: Model,
+    tokens: Int[Tensor, "1 pos"],
+    sites: Sequence[Where],
+    source: Source,
+    positions: Positions,
+    last: int | None = None,
+) -> Float[Tensor, "sites logits d_vocab"]:
+    """Logits with each set of places replaced, a row for each, from one pass (which a source run shares); with `last`
+    of so many last positions."""
     own = [places(model, where) for where in sites]
     before = [source] if isinstance(source, Tensor) else []
 
@@ -69,9 +75,8 @@ def on_one_prompt(
         return replace
 
     rows = torch.cat([*before, *(tokens for _ in own)])
-    return run(model, rows, {name: edit(name) for name in dict.fromkeys(name for one in own for name in one)})[0][
-        len(before) :
-    ]
+    edits = {name: edit(name) for name in dict.fromkeys(name for one in own for name in one)}
+    return run(model, rows, edits, last=last)[0][len(before) :]
 
 
 def with_each(

@@ -89,7 +89,7 @@ def _continued(model: Model, batch: Batch, n_tokens: int) -> Int[Tensor, "batch 
         )
     tokens = batch.tokens
     for _ in range(n_tokens):
-        likeliest = run(model, tokens)[0][:, -1].argmax(-1, keepdim=True)
+        likeliest = run(model, tokens, last=1)[0][:, -1].argmax(-1, keepdim=True)
         tokens = torch.cat([tokens, likeliest], dim=1)
     return tokens[:, length:]
 

@@ -50,7 +50,7 @@ def year_scores(model: Model, prompts: PromptSet) -> Measurement:
     made = batches(model, prompts, alone=True)
     values = []
     for batch in made:
-        logits = run(model, batch.tokens)[0]
+        logits = run(model, batch.tokens, last=1)[0]
         chances, right, start = _chances(model, batch, logits), _right(batch), _starts(batch)
         around = torch.nn.functional.pad(chances, (1, 1))
         sharp = (around.gather(1, start + 2) - around.gather(1, start)).squeeze(1)
@@ -76,7 +76,7 @@ def difference_by_digits(model: Model, prompts: PromptSet) -> Measurement:
         ends, tens = _ends(model, batch), _starts(batch)
         units = torch.tensor([[int(prompt.label("year")[1])] for prompt in batch.prompts], device=tens.device)
         behind = torch.cat([batch.tokens, ends[tens]], dim=1)
-        first, second = (run(model, tokens)[0][:, -1].softmax(-1)[:, ends] for tokens in (batch.tokens, behind))
+        first, second = (run(model, tokens, last=1)[0][:, -1].softmax(-1)[:, ends] for tokens in (batch.tokens, behind))
         digits = torch.arange(DIGITS, device=tens.device)
         other = (first * (2.0 * (digits > tens) - 1)).scatter(1, tens, 0.0).sum(1)
         same = first.gather(1, tens).squeeze(1) * (second * (2.0 * (digits > units) - 1)).sum(1)
@@ -131,7 +131,7 @@ def attention_to_start(model: Model, prompts: PromptSet) -> Measurement:
     values = []
     for batch in made:
         _check_place(model, batch)
-        kept = run(model, batch.tokens, keep=names)[1]
+        kept = run(model, batch.tokens, keep=names, last=1)[1]
         values.append(torch.cat([kept[name][:, :, -1, START] for name in names], dim=1))
     heads = map(str, all_heads(model.cfg.n_layers, model.cfg.n_heads))
     return per_prompt(prompts, made, values, heads, "attention from the last word to the start")

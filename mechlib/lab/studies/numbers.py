@@ -35,7 +35,7 @@ def attention_to_operand(model: Model, prompts: PromptSet, operand: Literal["a",
     names = [f"blocks.{layer}.attn.hook_pattern" for layer in range(model.cfg.n_layers)]
     values = []
     for batch in made:
-        kept = run(model, batch.tokens, keep=names)[1]
+        kept = run(model, batch.tokens, keep=names, last=1)[1]
         pattern = torch.cat([kept[name][:, :, -1] for name in names], dim=1)  # batch heads key
         where = _mentions(model, batch, operand)
         values.append(pattern[torch.arange(len(where), device=where.device), :, where])

@@ -33,7 +33,7 @@ def input_changed_by_path(model: Model, prompts: PromptSet, seed: int = 0, unit:
     hooks, values = [_hook(model, name) for name in names], []
     for batch in made:
         shift = _shift(model, batch, _longest(made), "resample", seed)
-        own = run(model, batch.tokens, keep=hooks)[1]
+        own = run(model, batch.tokens, keep=hooks, last=1)[1]
         moved = run(
             model,
             batch.tokens,

@@ -91,7 +91,7 @@ def activation_norms(model: Model, prompts: PromptSet, unit: str = "") -> Measur
     made = batches(model, prompts)
     values = []
     for batch in made:
-        kept = run(model, batch.tokens, keep=(*stream, *mlps, *heads))[1]
+        kept = run(model, batch.tokens, keep=(*stream, *mlps, *heads), last=1)[1]
         whole = torch.stack([kept[name][:, -1].norm(dim=-1) for name in (*stream, *mlps)], dim=1)
         values.append(torch.cat([whole, *(kept[name][:, -1].norm(dim=-1) for name in heads)], dim=1))
     columns = (

@@ -1,6 +1,8 @@
 """Exact sweeps: the numbers of the hooked model, for every family and kind of place, whatever was saved on the way."""
 
+import contextlib
 from dataclasses import replace
+from weakref import WeakKeyDictionary
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from mechlib.lab.forward.cache import run_with_cache
 from mechlib.lab.forward.families import UnsupportedModel, network
 from mechlib.lab.forward.linear import linear_maps
 from mechlib.lab.hooks import run
+from mechlib.lab.interventions import kept_runs
 from mechlib.lab.interventions import sweep as engine
 from mechlib.lab.interventions import through_hooks as hooked
 from mechlib.lab.interventions.ablation import under_ablation
@@ -63,6 +66,13 @@ def model(request, tmp_path_factory):
 @pytest.fixture(scope="module")
 def gpt2(tmp_path_factory):
     return load(str(directory(tmp_path_factory.mktemp("engine") / "one", "gpt2")))
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept(monkeypatch):
+    """Each test checks, and runs, what it sweeps."""
+    monkeypatch.setattr(engine, "_RUNS", kept_runs.KeptRuns())
+    monkeypatch.setattr(engine, "_SEEN", WeakKeyDictionary())
 
 
 def made_up(n: int = 3, same: int = 0, seed: int = 0, length: int = LENGTH) -> Batch:
@@ -257,13 +267,68 @@ def test_a_model_that_answers_otherwise_through_hooks_is_noticed(gpt2, monkeypat
             sweep(gpt2, batch, SETS, batch.corrupted, "all", LOGIT_DIFFERENCE)
 
 
-def test_every_batch_is_checked_on_sets_of_its_own(gpt2, monkeypatch):
+def test_each_kind_of_sweep_is_checked_once_for_a_model(gpt2, monkeypatch):
     seen, honest = [], hooked.on_one_prompt
     monkeypatch.setattr(hooked, "on_one_prompt", lambda *rest: (seen.append(rest[2]), honest(*rest))[1])
     prompts = pairs(10)
-    restored_by_patching(gpt2, prompts, components(gpt2))
-    assert len(seen) == len(batches(gpt2, prompts)) > 3 and all(len(sets) == engine.CHECKED for sets in seen)
-    assert len({str(sets) for sets in seen}) > 1
+    assert len(batches(gpt2, prompts)) > 3
+    for sites in (components(gpt2), {"together": EVERY}, components(gpt2)):
+        restored_by_patching(gpt2, prompts, sites)
+    assert [len(sets) for sets in seen] == [engine.CHECKED, 1]  # heads and MLPs; heads
+    under_ablation(gpt2, prompts, EVERY, "zero", positions=-1)
+    restored_by_patching(gpt2, prompts, EVERY, "all")
+    assert len(seen) == 4
+    with torch.no_grad():
+        gpt2.blocks[0].attn.W_O.mul_(1.0)
+    restored_by_patching(gpt2, prompts, EVERY, "all")
+    assert len(seen) == 5  # of weights that somebody wrote to
+
+
+def test_logits_that_are_all_about_nothing_are_compared_by_their_rounding(tmp_path, monkeypatch):
+    silent, batch, honest = load(str(directory(tmp_path, "gpt2"))), made_up(), hooked.on_one_prompt
+    with torch.no_grad():
+        silent.unembed.weight.zero_()
+    for off, wrong in ((5e-6, False), (1e-4, True)):
+        rounded = off * torch.rand(VOCABULARY)
+        monkeypatch.setattr(hooked, "on_one_prompt", lambda *rest, rounded=rounded: honest(*rest) + rounded)
+        with pytest.raises(Disagreement) if wrong else contextlib.nullcontext():
+            swept = sweep(silent, batch, SETS, None, -1 if wrong else "all", LOGIT_DIFFERENCE)
+    assert not swept.after.any()
+
+
+# --- runs that are kept -------------------------------------------------------------------------------------------
+
+
+def test_the_same_prompts_are_run_once_for_several_sweeps(gpt2, monkeypatch):
+    ran, honest, batch = [], kept_runs.run_with_cache, made_up(same=6)
+    monkeypatch.setattr(kept_runs, "run_with_cache", lambda *rest, **more: (ran.append(1), honest(*rest, **more))[1])
+    first = sweep(gpt2, batch, SETS, batch.corrupted, -1, LOGIT_DIFFERENCE)
+    assert len(ran) == 2
+    for _ in range(2):  # whoever writes to what is kept is seen the second time
+        again = sweep(gpt2, batch, SETS, batch.corrupted, -1, LOGIT_DIFFERENCE)
+        assert torch.equal(again.after, first.after) and torch.equal(again.intact, first.intact)
+    assert len(ran) == 2
+    sweep(gpt2, batch, SETS, None, -1, LOGIT_DIFFERENCE)
+    sweep(gpt2, batch, SETS, batch.corrupted, "all", LOGIT_DIFFERENCE)
+    assert len(ran) == 5
+    before = gpt2.blocks[0].attn.W_O.clone()
+    with torch.no_grad():
+        gpt2.blocks[0].attn.W_O.mul_(2.0)
+        other = sweep(gpt2, batch, SETS, batch.corrupted, -1, LOGIT_DIFFERENCE)
+        gpt2.blocks[0].attn.W_O.copy_(before)
+    assert len(ran) == 7 and not torch.equal(other.intact, first.intact)
+
+
+def test_no_more_is_kept_than_the_budget_and_what_was_asked_last_stays(gpt2, monkeypatch):
+    net, several = network(gpt2), [made_up(seed=seed) for seed in range(4)]
+    size = run_with_cache(net, several[0].tokens, LENGTH - 1).size
+    kept = kept_runs.KeptRuns(most=2 * size + 1)
+    for batch in several:
+        kept(net, batch.tokens, None, LENGTH - 1, 0, False)
+        assert kept.held <= kept.most
+    assert [key[0] for key in kept.pairs] == [kept_runs._exact(batch.tokens) for batch in several[2:]]
+    monkeypatch.setattr(kept_runs, "run_with_cache", lambda *rest, **more: pytest.fail("it was kept"))
+    kept(net, several[3].tokens, None, LENGTH - 1, 0, False)
 
 
 def test_other_architectures_are_refused_by_name_and_swept_through_hooks(gpt2, monkeypatch):
