@@ -30,6 +30,7 @@ from mechlib.evidence.scratch import scratch_store
 from mechlib.evidence.store import Store
 from mechlib.measurement import Measurement
 from mechlib.parts.exchange import Exchange, note_arguments, the_exchange
+from mechlib.parts.exchange import NoCounterpart as NoCounterpart
 from mechlib.parts.graphs import Edge
 from mechlib.parts.picks import refuse_picking
 
@@ -167,10 +168,6 @@ def provenance(path: Path) -> dict[str, Any]:
 
 
 # --- with parts exchanged: edges go by both of their ends ------------------------------------------------------------
-
-
-class NoCounterpart(ValueError):
-    """An edge that has no other in its place: the model has none between the parts that were exchanged."""
 
 
 def exchanged(measured: Measurement, exchange: Exchange) -> Measurement:

@@ -18,9 +18,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mechlib.parts.circuits import Circuit
+from mechlib.parts.graphs import INPUT, LOGITS, Edge, layer_of
 from mechlib.parts.heads import Head, Heads, heads
 
 LAYERS = ("layer", "layers")  # parameters of evidence functions whose integers are layers
+
+
+class NoCounterpart(ValueError):
+    """An edge that has no other in its place: the model has none between the parts that were exchanged."""
 
 
 @dataclass(eq=False)
@@ -65,7 +70,25 @@ class Exchange:
         if other is not None:
             self.used.add(repr(value))
             return Circuit(tuple(sorted(other.parts)))
-        return Circuit(tuple(sorted(map(self.name, value.parts)))) if self.names else value
+        return Circuit(tuple(sorted(map(self._part, value.parts)))) if self.names else value
+
+    def _part(self, part: str) -> str:
+        """The node, or the edge with both of its ends exchanged."""
+        if "->" not in part:
+            return self.name(part)
+        own = Edge.parse(part)
+        other = Edge(self.name(own.source), self.name(own.target), own.port)
+        if other != own and not _forwards(other):
+            raise NoCounterpart(f"there is no {other} to stand in the place of {own}")
+        return str(other)
+
+
+def _forwards(edge: Edge) -> bool:
+    """Whether the edge leads to a later place: of one layer only heads write for the MLP, if anything does."""
+    if edge.source == INPUT or edge.target == LOGITS:
+        return True
+    within = edge.target.startswith("mlp") and not edge.source.startswith("mlp")
+    return layer_of(edge.source) < layer_of(edge.target) + within
 
 
 @dataclass(eq=False)

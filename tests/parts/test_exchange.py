@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mechlib.measurement import Measurement
-from mechlib.parts.circuits import Circuit
-from mechlib.parts.exchange import Exchange, note_columns, noting
+from mechlib.parts.circuits import Circuit, circuit
+from mechlib.parts.exchange import Exchange, NoCounterpart, note_columns, noting
 from mechlib.parts.heads import Head, heads
 
 SWAP = Exchange({"0.1": "2.3", "2.3": "0.1"})
@@ -22,8 +22,24 @@ def test_names_are_exchanged_wherever_an_argument_has_them():
     assert SWAP.argument(Circuit(("0.1", "mlp 0"))) == Circuit(("2.3", "mlp 0"))
 
 
+def test_edges_of_a_circuit_go_by_both_of_their_ends():
+    exchange = Exchange({"0.1": "0.3", "0.3": "0.1", "1.2": "1.0", "1.0": "1.2"})
+    own = circuit("input->0.1.v, 0.1->1.2.k, 0.3->1.1.q, 0.1->mlp 0, mlp 0->logits, 1.2->logits")
+    other = circuit("input->0.3.v, 0.3->1.0.k, 0.1->1.1.q, 0.3->mlp 0, mlp 0->logits, 1.0->logits")
+    assert set(exchange.argument(own)) == set(other)
+    assert exchange.used == {"0.1", "0.3", "1.2"}
+
+
+@pytest.mark.parametrize("edge", ["0.1->1.0.q", "0.1->2.0.k", "0.1->mlp 1", "mlp 1->2.3.v"])
+def test_an_edge_that_would_run_backwards_has_no_counterpart(edge):
+    with pytest.raises(NoCounterpart, match=f"in the place of {edge}"):
+        SWAP.argument(Circuit((edge,)))
+    assert SWAP.argument(Circuit(("0.1->mlp 2",))) == Circuit(("2.3->mlp 2",))
+
+
 def test_an_exchange_done_twice_is_none():
-    for value in (heads("0.1 1.1"), heads("0.1 2.3"), Circuit(("0.1", "mlp 1")), ("2.3", "x")):
+    edges = Circuit(("0.1->logits", "0.1->mlp 2", "input->2.3.q"))
+    for value in (heads("0.1 1.1"), heads("0.1 2.3"), Circuit(("0.1", "mlp 1")), ("2.3", "x"), edges):
         assert SWAP.argument(SWAP.argument(value)) == value
 
 

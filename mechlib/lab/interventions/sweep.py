@@ -3,12 +3,12 @@
 Nothing is approximated. Activations that a replacement cannot have changed are taken from the run as it is: at
 positions before the first replaced one, in layers below the first replaced one, and, where the source is a run that
 begins with the same tokens, at all positions before the first token that differs (the activations of the two runs agree
-at these). Of the last layer and the vocabulary only as much is computed as the metric reads.
-`mechlib.lab.interventions.resume` has the runs, `mechlib.lab.interventions.readout` the metrics.
+at these). Of the last layer and the vocabulary only as much is computed as the metric reads (`resume` has the runs,
+`readout` the metrics).
 
 The first sweep of each kind (which activations, from where, at which positions) that a process makes of a model
 computes a few of its sets again through hooks (`mechlib.lab.interventions.through_hooks`), and raises if the logits
-differ; what a sweep starts from is kept for the next one of the same prompts (`mechlib.lab.interventions.kept_runs`).
+differ; what a sweep starts from is kept for the next of the same prompts (`mechlib.lab.interventions.kept_runs`).
 """
 
 from __future__ import annotations
@@ -40,9 +40,8 @@ from mechlib.parts.heads import EmptySelection
 SWEEP_BYTES = 512 * 2**20  # for the cached runs of a batch and for the sets that run side by side
 TOGETHER = 2048  # tokens that run side by side: more bring no speed on a CPU, and leave its cache
 CHECKED = 4  # sets of the first sweep of a kind that are computed again through hooks, on one prompt
-# Float32 rounds both computations: on the models of this record they meet to about 2e-6 of the largest logit. A wrong
-# position, mask or key moves logits by a visible part of their spread over the vocabulary. Where a replacement leaves
-# logits that are all about 0, both are rounding, of terms that were larger: hence a least difference, in logits.
+# Float32 rounds both: on the models of this record they meet to about 2e-6 of the largest logit. A wrong position, mask
+# or key moves logits by a visible part of their spread. Logits that are all about 0 are the rounding of larger terms.
 TOLERANCE = 1e-4
 ROUNDING = 1e-6
 LEAST = 1e-5
@@ -78,18 +77,17 @@ def sweep(
     arguments and any model), ValueError where the memory is too little for one prompt, Disagreement where the hooked
     model gives other logits, EmptySelection for an empty set.
     """
-    own = tuple(_places(model, where) for where in sites)
-    if not all(own):
+    replaced = tuple(_places(model, where) for where in sites)
+    if not all(replaced):
         raise EmptySelection("a set without heads: there is nothing to patch or ablate in it")
-    job = _Sweep(model, network(model), tuple(sites), own, positions, readout)
+    job = _Sweep(model, network(model), tuple(sites), replaced, positions, readout)
     rows, together = job.room(batch.tokens, source, memory)
     parts = []
-    with progress(0) if bar is not None else progress(len(batch.tokens) * len(own)) as alone:
+    with progress(0) if bar is not None else progress(len(batch.tokens) * len(replaced)) as alone:
         for start in range(0, len(batch.tokens), rows):
             which = slice(start, start + rows)
-            parts.append(
-                job.part(batch.part(which), _source_rows(source, which), together, alone if bar is None else bar)
-            )
+            own, theirs = batch.part(which), _source_rows(source, which)
+            parts.append(job.part(own, theirs, together, alone if bar is None else bar))
     return Swept.joined(parts)
 
 
