@@ -41,23 +41,24 @@ class RunPair:
     """The clean and the corrupted run of a batch, from the token in which they differ, or position `least`, on.
 
     recorded  the run in which gradients are taken, CLEAN or CORRUPTED; the other one is run without
+    groups    whether keys and values of key/value groups are asked for
 
     Raises ValueError for prompts without corrupted text.
     """
 
-    def __init__(self, net: Network, batch: Batch, recorded: Side, least: int = 0) -> None:
+    def __init__(self, net: Network, batch: Batch, recorded: Side, least: int = 0, groups: bool = False) -> None:
         if batch.corrupted is None:
             raise ValueError(
                 f"{batch.prompts[0].clean!r} has no corrupted text: there is no second run to compare with"
             )
-        self.net, self.batch, self.recorded = net, batch, recorded
+        self.net, self.batch, self.recorded, self.groups = net, batch, recorded, groups
         runs = {CLEAN: batch.tokens, CORRUPTED: batch.corrupted}
         self.tokens = runs.pop(recorded)
         (self.others,) = runs.values()
         first = first_difference(self.tokens, self.others)
         self.start = max(first, least)
         with torch.no_grad():
-            self.other = run_with_cache(net, self.others, self.start, only_last=True)
+            self.other = run_with_cache(net, self.others, self.start, only_last=True, groups=groups)
             before = self.other if self.start == first else run_with_cache(net, self.tokens[:, : self.start])
         self.past = past_of(before, self.start)
         self.own: Recording | CachedRun | None = None
@@ -76,7 +77,9 @@ class RunPair:
             yield self.recording(), 1.0
             return
         with torch.no_grad():
-            self.own = run_with_cache(self.net, self.tokens, self.start, self.start, self.other, only_last=True)
+            self.own = run_with_cache(
+                self.net, self.tokens, self.start, self.start, self.other, only_last=True, groups=self.groups
+            )
         for step in range(steps):
             yield self.recording((step + 0.5) / steps), 1 / steps
 

@@ -25,7 +25,7 @@ from mechlib.lab.batching import batches, per_prompt
 from mechlib.lab.forward.families import network
 from mechlib.lab.interventions.contexts import Positions, places
 from mechlib.lab.interventions.patching import CLEAN, CORRUPTED, Side, lost_by_patching, restored_by_patching
-from mechlib.lab.interventions.sites import Sites, components, named
+from mechlib.lab.interventions.sites import Places, Sites, components, named
 from mechlib.lab.models.loading import Model
 from mechlib.measurement import TOTAL, Measurement
 from mechlib.prompts.promptset import PromptSet
@@ -61,7 +61,7 @@ def attribution_patching(
     for batch in made:
         least, found = first_of(positions, batch.tokens.shape[1]), []
         for part in portions(net, batch):
-            pair = RunPair(net, part, patched_run, least)
+            pair = RunPair(net, part, patched_run, least, _of_groups(wanted))
             effects = pair.products(pair.recording(), wanted, positions=positions)
             found.append(torch.cat([effects, pair.total().unsqueeze(1)], dim=1))
         values.append(torch.cat(found))
@@ -96,19 +96,23 @@ def node_scores(
     steps: int = 5,
     metric: LogitMetric | None = None,
     by_prompt: bool = False,
+    sites: Sites | None = None,
 ) -> Measurement:
     """How much of the metric is lost when one head or MLP is corrupted at every position, to first order.
 
     Arguments, unit and errors as in `edge_scores`; columns as in `components`. One row, "all", the mean over prompts,
     to choose a circuit from; with `by_prompt` a row for each prompt.
+
+    sites   other sets of places, a column for each: `groups(model)` scores the keys and values of each group, the
+            `heads_of` a group what its heads write. A set's score is the sum of its places'
     """
     _check_method(method, steps)
-    net, every, made = network(model), components(model), batches(model, prompts)
+    net, every, made = network(model), components(model) if sites is None else named(sites), batches(model, prompts)
     wanted, values = [places(model, where) for where in every.values()], []
     for batch in made:
         found = []
         for part in portions(net, batch):
-            pair = RunPair(net, part, CLEAN)
+            pair = RunPair(net, part, CLEAN, groups=_of_groups(wanted))
             shares = [pair.products(one, wanted, metric) * share for one, share in pair.recordings(method, steps)]
             found.append(torch.stack(shares).sum(0))
         values.append(torch.cat(found))
@@ -148,6 +152,10 @@ def edge_scores(
             total += share * pair.along_edges(recording, metric).cpu().double() / len(prompts)
     of = f"metric lost when an edge is corrupted, to first order ({method})"
     return _row_of_all(total.numpy(), edges, of)
+
+
+def _of_groups(sites: Sequence[Places]) -> bool:
+    return any(name.endswith(("hook_k", "hook_v")) for own in sites for name in own)
 
 
 def _row_of_all(values: np.ndarray, columns: Sequence[str], of: str) -> Measurement:

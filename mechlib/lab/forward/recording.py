@@ -33,6 +33,7 @@ class Recording:
     z        each head's output before W_O: [batch pos head_index d_head]
     reads    the input of each MLP, before its norm: [batch pos d_model]
     mlps     the output of each MLP: [batch pos d_model]
+    groups   keys and values of each key/value group, before they are repeated: [batch pos groups d_head]
     """
 
     streams: list[Tensor]
@@ -40,6 +41,7 @@ class Recording:
     z: list[Tensor]
     reads: list[Tensor]
     mlps: list[Tensor]
+    groups: list[tuple[Tensor, Tensor]]
 
     @property
     def end(self) -> Float[Tensor, "batch one d_model"]:
@@ -54,7 +56,7 @@ class Recording:
         if part == "hook_mlp_out":
             return self.mlps[layer]
         if part in ("attn.hook_k", "attn.hook_v"):
-            raise ValueError("no gradients by key/value group: patch groups exactly, or take the edges into its heads")
+            return self.groups[layer][part == "attn.hook_v"]
         return self.streams[layer + (part == "hook_resid_post")]
 
 
@@ -88,13 +90,14 @@ def record(
             at the positions of `stream`, as in `forward`
     first   the layer that runs first; the recording has no entry for earlier ones
     """
-    shifts, recording = dict(shifts or {}), Recording([stream], [], [], [], [])
+    shifts, recording = dict(shifts or {}), Recording([stream], [], [], [], [], [])
     for layer, (block, linear) in list(enumerate(zip(net.blocks, differentiable_maps(net), strict=True)))[first:]:
         if any(reader.startswith(f"{layer}.") for reader in shifts):
             q, k, v = queries_keys_values(net, layer, stream, shifts)
         else:
             made = linear.qkv(block.ln1(stream)).unflatten(-1, (-1, net.d_head))
             q, k, v = made.split((net.n_heads, net.n_groups, net.n_groups), dim=-2)
+        recording.groups.append((k, v))
         k, v = repeated_by_head(net, k), repeated_by_head(net, v)
         if layer == net.n_layers - 1:
             q, stream = q[:, -1:], stream[:, -1:]

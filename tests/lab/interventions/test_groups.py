@@ -5,7 +5,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from mechlib.lab.attribution.gradients import attribution_patching
+from mechlib.lab.attribution.gradients import attribution_patching, node_scores
 from mechlib.lab.attribution.path_patching import lost_by_path_patching
 from mechlib.lab.batching import batches
 from mechlib.lab.interventions.ablation import under_ablation
@@ -14,7 +14,8 @@ from mechlib.lab.interventions.patching import lost_by_patching, restored_by_pat
 from mechlib.lab.interventions.sites import groups, heads_of
 from mechlib.lab.models.loading import load
 from mechlib.parts.heads import Group, Head, all_heads
-from tests.helpers.tiny import FAMILIES, directory, pairs
+from mechlib.prompts.promptset import Prompt, PromptSet
+from tests.helpers.tiny import FAMILIES, directory, pairs, random_model, word_tokenizer
 
 GROUPED = ("llama", "qwen2", "gemma3")
 ATOL = 5e-5
@@ -107,5 +108,35 @@ def test_groups_that_the_model_lacks_are_refused(grouped):
         lost_by_path_patching(grouped, prompts, {"it": Head(0, 1)}, ("1.kv2.k",))
     with pytest.raises(ValueError, match=r"no key/value group 5\.kv0"):
         heads_of(grouped, Group(5, 0))
-    with pytest.raises(ValueError, match="no gradients by key/value group"):
-        attribution_patching(grouped, prompts, groups(grouped))
+    with pytest.raises(ValueError, match="no key/value group 2: layer 1 has 0 to 1"):
+        attribution_patching(grouped, prompts, (Group(1, 2),))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_first_order_of_a_groups_effect_is_its_effect_where_little_is_changed(family, tmp_path):
+    weights, size = random_model(family), 1e-2
+    table = weights.get_input_embeddings().weight.data
+    table[6] = table[5] + size * table[7]  # w3 means nearly what w2 means
+    weights.save_pretrained(tmp_path)
+    word_tokenizer().save_pretrained(tmp_path)
+    near = load(str(tmp_path))
+    prompts = PromptSet("near", "confirmation", (Prompt("w1 w2 w9 w1", "w12", "w1 w3 w9 w1", "w15"),))
+    sites = {**groups(near), "keys": Site("keys", 1, 0), "both": (Group(1, 0), Group(1, 1))}
+    for positions in (2, "all"):
+        exact = restored_by_patching(near, prompts, sites, positions).values
+        rough = attribution_patching(near, prompts, sites, positions).values
+        assert np.abs(rough - exact).max() < 10 * size * np.abs(exact[:, :-1]).max() + 1e-5
+        assert np.abs(exact[:, :-1]).max() > 1e-3
+
+
+def test_scores_of_groups_are_those_of_attribution_patching_and_of_heads_the_sum_of_theirs(grouped):
+    prompts = pairs(4)
+    scores = node_scores(grouped, prompts, "EAP", by_prompt=True, sites=groups(grouped))
+    wanted = attribution_patching(grouped, prompts, groups(grouped), "all", "clean").without(["total"])
+    np.testing.assert_allclose(scores.values, wanted.values, atol=2e-5)
+    together = {str(Group(1, 1)): heads_of(grouped, Group(1, 1))}
+    by_head = node_scores(grouped, prompts)
+    summed = node_scores(grouped, prompts, sites=together)["1.kv1"].array
+    np.testing.assert_allclose(summed, by_head["1.2"].array + by_head["1.3"].array, atol=1e-5)
+    through = node_scores(grouped, prompts, sites=groups(grouped))
+    assert np.abs(through.values).max() > 1e-3
