@@ -16,7 +16,7 @@ import numpy as np
 from mechlib.parts.blinding import blind_values, handed, unblinded
 from mechlib.parts.chosen import NOWHERE, chosen_on, plain
 from mechlib.parts.exchange import Exchange, note_columns
-from mechlib.parts.heads import EmptySelection, Head
+from mechlib.parts.heads import EmptySelection, Group, Head
 from mechlib.prompts.promptset import PromptSet
 
 # Names of columns that one instrument files and another file reads.
@@ -173,12 +173,12 @@ class Measurement:
         here = seen and frozenset().union(*(seen & prompts.members for prompts in self.prompts))
         return self.chosen_on | here
 
-    def __getitem__(self, which: str | Head | Iterable[Head] | Sequence[str]) -> Measurement:
-        """Columns by name: one ("total"), a Head, or several (Heads, a Selection, names). EmptySelection if none.
+    def __getitem__(self, which: str | Head | Group | Iterable[Head] | Sequence[str]) -> Measurement:
+        """Columns by name: one ("total"), a Head or Group, or several (Heads, a Selection, names). EmptySelection if none.
 
         Where they were chosen on these prompts, that is remembered.
         """
-        one = isinstance(which, (str, Head))
+        one = isinstance(which, (str, Head, Group))
         if not one and not isinstance(which, Iterable):
             raise KeyError(f"no column {which!r}: columns go by name, {', '.join(self.columns)}; rows are `.values`")
         chosen: Any = (which,) if one else which if hasattr(which, "chosen_on") else tuple(which)

@@ -26,14 +26,14 @@ from mechlib.evidence.sealed import ENDING
 from mechlib.evidence.stamp import STAMPS
 from mechlib.parts.chosen import ChosenName, ChosenNumber, DoubleDipping, chosen_on, plain
 from mechlib.parts.circuits import Circuit
-from mechlib.parts.heads import ChosenHead, Head, Heads, Selection
+from mechlib.parts.heads import ChosenHead, Group, Head, Heads, Selection
 from mechlib.prompts.promptset import PromptSet
 
 CLAIMS = "claims"
 SHARED = ("measurements", "tasks", "notebook")  # topics that no claim has
 CONTROLS = "controls"  # the folder beside the topics of what claims came to with their parts exchanged
 LONGEST_NAME = 119  # of a file: Windows, and archives, dislike longer ones
-ALLOWED = "None, bool, int, finite float, str, Head, Heads, Selection, Circuit, PromptSet, and tuples of these"
+ALLOWED = "None, bool, int, finite float, str, Head, Heads, Group, Selection, Circuit, PromptSet, and tuples of these"
 
 
 def is_model(parameter: str) -> bool:
@@ -58,7 +58,7 @@ def accepted(value: Any, where: str) -> Any:
         return Circuit(tuple(sorted(map(plain, value.parts))))
     if isinstance(value, (ChosenHead, ChosenName, ChosenNumber)):
         return Head(*value) if isinstance(value, Head) else plain(value) if isinstance(value, str) else int(value)
-    if value is None or isinstance(value, (bool, int, str, Head, PromptSet)):
+    if value is None or isinstance(value, (bool, int, str, Head, Group, PromptSet)):
         return value
     if isinstance(value, float):
         if not math.isfinite(value):
@@ -101,7 +101,7 @@ def _spoken(value: Any) -> str:
     """An argument as a reader says it. Not exact: two sets of prompts may be called the same."""
     if type(value) is tuple:
         return f"({', '.join(map(_spoken, value))}{',' if len(value) == 1 else ''})"
-    return str(value) if isinstance(value, Head) else repr(value)
+    return str(value) if isinstance(value, (Head, Group)) else repr(value)
 
 
 def _exact(value: Any) -> Any:
@@ -112,7 +112,7 @@ def _exact(value: Any) -> Any:
         return f"{value!r} {value.fingerprint}"
     if isinstance(value, Circuit):
         return ["Circuit", *value.parts]
-    if isinstance(value, (Head, Heads)):
+    if isinstance(value, (Head, Heads, Group)):
         return f"{type(value).__name__} {value}"
     return value if value is None or isinstance(value, bool) else repr(value)
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from mechlib.parts.circuits import Circuit
 from mechlib.parts.graphs import INPUT, LOGITS, Edge, layer_of
-from mechlib.parts.heads import Head, Heads, heads
+from mechlib.parts.heads import Group, Head, Heads, heads
 
 LAYERS = ("layer", "layers")  # parameters of evidence functions whose integers are layers
 
@@ -53,6 +53,8 @@ class Exchange:
         """An accepted argument of evidence with the names in it exchanged."""
         if isinstance(value, Head):
             return next(iter(heads(self.name(str(value)))))
+        if isinstance(value, Group):
+            return Group.parse(self.name(str(value)))
         if isinstance(value, Heads):
             return heads(" ".join(self.name(str(head)) for head in value))
         if isinstance(value, Circuit):

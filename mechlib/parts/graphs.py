@@ -52,12 +52,14 @@ class Graph:
 
     parallel  whether MLPs read the stream that the heads of their layer read, as in GPT-NeoX
     mlps      False for an attention-only model
+    groups    key/value groups in each layer, which are no nodes; 0 where each head has keys and values of its own
     """
 
     n_layers: int
     n_heads: int
     parallel: bool = False
     mlps: bool = True
+    groups: int = 0
 
     @cached_property
     def sources(self) -> tuple[str, ...]:

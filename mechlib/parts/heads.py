@@ -16,6 +16,7 @@ from mechlib.parts.chosen import NOWHERE, ChosenNumber, chosen_on, named
 from mechlib.parts.chosen import DoubleDipping as DoubleDipping
 
 _HEAD = re.compile(r"(?:[Ll](\d+)[Hh](\d+)|(\d+)\.(\d+))")
+_GROUP = re.compile(r"(\d+)\.kv(\d+)")
 
 
 class EmptySelection(ValueError):
@@ -41,6 +42,14 @@ class Group(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.layer}.kv{self.group}"
+
+    @classmethod
+    def parse(cls, name: str) -> Group:
+        """The group of this name, "1.kv0". ValueError where it is none."""
+        match = _GROUP.fullmatch(name)
+        if match is None:
+            raise ValueError(f"{name!r} is no key/value group: write layer.kv and its number, as in '1.kv0'")
+        return cls(*map(int, match.groups()))
 
 
 class ChosenHead(Head):

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from mechlib.parts.heads import EmptySelection, Head, Heads
+from mechlib.parts.heads import EmptySelection, Group, Head, Heads, all_heads
 
 LISTED = 20_000  # sets of one kind that are listed and shuffled; of more some are drawn
 
@@ -71,6 +71,28 @@ def matched_sets(
     in_layer = sum(other.members[0].layer == layers[0] for other in sets) if len(chosen) == 1 else 0
     what = "heads of its layer, then of the nearest" if len(chosen) == 1 else "sets of its layers, then of the nearest"
     return MatchedSets(sets, in_layer, what)
+
+
+def matched_groups(
+    like: Iterable[Group], n_layers: int, n_groups: int, n: int = 39, but_not: Iterable[Group] = ()
+) -> tuple[tuple[Group, ...], ...]:
+    """Up to `n` sets of other key/value groups, matched by layer as `matched_sets` matches heads, nearest first.
+
+    n_groups  how many groups each layer has
+
+    Raises ValueError, naming the layer, where a layer has too few groups for any other set of its own: what other
+    layers' groups do would only tell the layer. Raises EmptySelection where `like` is empty.
+    """
+    own, held = (Heads(tuple(Head(*group) for group in some)) for some in (tuple(like), tuple(but_not)))
+    for layer in sorted({head.layer for head in own}):
+        size, left = len(own.in_layer(layer)), n_groups - len((own | held).in_layer(layer))
+        if left < size:
+            have = "1 key/value group" if n_groups == 1 else f"{n_groups} key/value groups"
+            raise ValueError(
+                f"layer {layer} has {have}, {size} of them claimed: no other of its layer to exchange; name its heads"
+            )
+    found = matched_sets(own, all_heads(n_layers, n_groups), n, held)
+    return tuple(tuple(Group(*head) for head in other) for other in found)
 
 
 def _sets(rest: Heads, per_layer: Counter[int], n: int, seed: int) -> list[Heads]:

@@ -163,8 +163,8 @@ class Index:
         self.entry = Packaged(
             what="A tiny Llama", quantised="Q4_1", packages=packages, gguf=hashlib.sha256(data).hexdigest(),
             size=len(data), disk=1_000_000, tensors=tensors_hash(values), known=(TEXT, IDS), logits=logits(values),
-            shape=Shape(sum(one.size for one in values.values()), 2, 64, len(TOKENS)), heads=4, bos="<|first|>",
-            bos_why="a test", licence="a licence", packed_by="a test",
+            shape=Shape(sum(one.size for one in values.values()), 2, 64, len(TOKENS)), heads=4, groups=2,
+            bos="<|first|>", bos_why="a test", licence="a licence", packed_by="a test",
         )  # fmt: skip
 
     def package(self, number: int, half: bytes, version: str = "1.0") -> Package:

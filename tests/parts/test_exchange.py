@@ -6,7 +6,7 @@ import pytest
 from mechlib.measurement import Measurement
 from mechlib.parts.circuits import Circuit, circuit
 from mechlib.parts.exchange import Exchange, NoCounterpart, note_columns, noting
-from mechlib.parts.heads import Head, heads
+from mechlib.parts.heads import Group, Head, heads
 
 SWAP = Exchange({"0.1": "2.3", "2.3": "0.1"})
 
@@ -41,6 +41,14 @@ def test_an_exchange_done_twice_is_none():
     edges = Circuit(("0.1->logits", "0.1->mlp 2", "input->2.3.q"))
     for value in (heads("0.1 1.1"), heads("0.1 2.3"), Circuit(("0.1", "mlp 1")), ("2.3", "x"), edges):
         assert SWAP.argument(SWAP.argument(value)) == value
+
+
+def test_groups_are_exchanged_as_arguments_and_by_name():
+    exchange = Exchange({"1.kv0": "1.kv2", "1.kv2": "1.kv0"})
+    assert exchange.argument((Group(1, 0), "1.kv2", Group(2, 0))) == (Group(1, 2), "1.kv0", Group(2, 0))
+    assert exchange.used == {"1.kv0", "1.kv2"}
+    before = measured("1.kv0", "1.kv2", "1.0")
+    assert before[Group(1, 0)].array.tolist() == before.exchanged(exchange)["1.kv2"].array.tolist()
 
 
 def test_an_integer_is_a_layer_only_where_the_parameter_says_so():

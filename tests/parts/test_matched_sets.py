@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from mechlib.parts.heads import EmptySelection, Head, all_heads, heads
-from mechlib.parts.matched_sets import matched_sets, rank_among
+from mechlib.parts.heads import EmptySelection, Group, Head, all_heads, heads
+from mechlib.parts.matched_sets import matched_groups, matched_sets, rank_among
 
 MINI = all_heads(4, 8)
 
@@ -62,3 +62,21 @@ def test_heads_that_are_not_there_and_no_heads_are_refused():
 def test_a_rank_counts_ties_against_the_claim():
     assert rank_among(3.0, [1.0, 2.0]) == 1
     assert rank_among(3.0, [3.0, 4.0, 2.0]) == 3
+
+
+def test_a_group_is_matched_by_the_others_of_its_layer_and_then_by_the_nearest():
+    found = matched_groups((Group(2, 1),), n_layers=30, n_groups=3)
+    assert found[:2] == ((Group(2, 0),), (Group(2, 2),))
+    assert [other.layer for (other,) in found[2:8]] == [1, 3, 1, 3, 1, 3]
+    assert len(set(found)) == 39 and (Group(2, 1),) not in found
+    held = matched_groups((Group(2, 1),), 30, 3, but_not=(Group(2, 0), Group(1, 1)))
+    assert held[0] == (Group(2, 2),) and (Group(1, 1),) not in held
+
+
+def test_a_layer_without_another_group_is_named():
+    with pytest.raises(ValueError, match=r"^layer 7 has 1 key/value group, 1 of them claimed: no other of its layer"):
+        matched_groups((Group(7, 0),), n_layers=18, n_groups=1)
+    with pytest.raises(ValueError, match="layer 1 has 2 key/value groups, 2 of them claimed"):
+        matched_groups((Group(1, 0), Group(1, 1)), n_layers=24, n_groups=2)
+    with pytest.raises(ValueError, match="layer 1 has 2 key/value groups, 1 of them claimed"):
+        matched_groups((Group(1, 0),), 24, 2, but_not=(Group(1, 1),))

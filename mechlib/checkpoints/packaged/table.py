@@ -40,7 +40,8 @@ class Packaged(NamedTuple):
     tensors     what its float32 weights hash to (`files.tensor_hash`)
     known       a text and its ids, without BOS
     logits      of that text behind `bos`, at its last position: id and value. These three are checked, and no key
-    shape       parameters (of the file: tied ones once), layers, width, words; `heads` in each layer
+    shape       parameters (of the file: tied ones once), layers, width, words; `heads` and key/value
+                `groups` in each layer
     bos         what stands first, "" for nothing, and why: chosen on discovery prompts, not what the file declares
     licence     its name; `terms` where they stand, if they have to be accepted
     packed_by   who made the packages, as far as these say
@@ -57,6 +58,7 @@ class Packaged(NamedTuple):
     logits: tuple[tuple[int, float], ...]
     shape: Shape
     heads: int
+    groups: int
     bos: str
     bos_why: str
     licence: str
@@ -113,6 +115,7 @@ PACKAGED: dict[str, Packaged] = {
         logits=((28, 12.5054), (1041, 11.9479), (665, 11.7859), (2322, 11.6830), (19930, -18.7369)),
         shape=Shape(134_515_008, 30, 576, 49_152),
         heads=9,
+        groups=3,
         bos="<|endoftext|>",
         bos_why="chosen on words of no claim: 20 said twice cost 2.1 nats a word behind it, 4.0 behind nothing, 5.5 "
         "behind <|im_start|>, which the file declares",
@@ -142,6 +145,7 @@ PACKAGED: dict[str, Packaged] = {
         logits=((528, 20.5380), (236764, 20.0926), (8712, 19.9486), (1056, 19.4083), (196110, -17.0199)),
         shape=Shape(268_098_176, 18, 640, 262_144),
         heads=4,
+        groups=1,
         bos="<bos>",
         bos_why="declared, and chosen on words of no claim: 20 said twice cost 1.1 nats a word behind it, 4.4 behind "
         "nothing",
@@ -174,6 +178,7 @@ PACKAGED: dict[str, Packaged] = {
         logits=((10244, 14.9135), (11, 14.3762), (3757, 14.2372), (304, 13.3236), (144920, -12.8844)),
         shape=Shape(630_167_424, 24, 896, 151_936),
         heads=14,
+        groups=2,
         bos="",
         bos_why="chosen on sentences of no claim: behind nothing the right name is preferred in 20 of 20, in 12 behind "
         "<|endoftext|>, which the file declares; 20 words said twice cost 1.3 nats a word behind either",

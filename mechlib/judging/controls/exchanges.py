@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from mechlib.checkpoints import checkpoint
+from mechlib.checkpoints.packaged.table import PACKAGED
 from mechlib.checkpoints.resolve import plan_of
 from mechlib.judging.audit.asking import shape
 from mechlib.judging.controls.named import Part
 from mechlib.parts.circuits import Circuit
 from mechlib.parts.exchange import Exchange
 from mechlib.parts.graphs import Graph
-from mechlib.parts.heads import Heads, all_heads, heads
-from mechlib.parts.matched_sets import LISTED, matched_sets
+from mechlib.parts.heads import Group, Heads, all_heads, heads
+from mechlib.parts.matched_sets import LISTED, matched_groups, matched_sets
 from mechlib.parts.random_circuits import random_circuits
 
 MOST, MORE = 39, 200  # sets of a model that ships; and where these leave it open
@@ -52,10 +53,11 @@ def graph_of(model: str, root: Path) -> Graph | None:
     if found is None:
         return None
     if described.kind == "packaged":  # judged where it is not: none of them has parallel layers, all have MLPs
-        return Graph(found.layers, found.heads)
+        return Graph(found.layers, found.heads, groups=PACKAGED[described.parent].groups)
     config: dict[str, Any] = json.loads((described.path / "config.json").read_text(encoding="utf-8"))
     parallel = config.get("model_type") == "gpt_neox" and bool(config.get("use_parallel_residual", True))
-    return Graph(found.layers, found.heads, parallel, mlps=not config.get("attn_only", False))
+    groups = int(config.get("num_key_value_heads") or 0)
+    return Graph(found.layers, found.heads, parallel, mlps=not config.get("attn_only", False), groups=groups)
 
 
 def first_sets(part: Part, ships: bool) -> int:
@@ -73,6 +75,8 @@ def matched(part: Part, others: Iterable[Part], graph: Graph, n: int, skipped: f
     if part.kind == "heads":
         held = heads(" ".join(name for other in others if other.kind == "heads" for name in other.names))
         return _other_heads(part, all_heads(graph.n_layers, graph.n_heads), held, n, skipped)
+    if part.kind == "groups":
+        return _other_groups(part, others, graph, n, skipped)
     if part.kind == "numbered":
         return Matched(part, "others of the nearest layers", _other_layers(part, graph, n, skipped))
     if part.kind == "layer":
@@ -92,6 +96,24 @@ def _other_heads(part: Part, every: Heads, held: Heads, n: int, skipped: frozens
         sets, kind = _overlapping(own, every - held, n), "sets of its layers that share as few heads as they can"
     made = tuple((str(other), Exchange(_both_ways(own, other), skipped=skipped)) for other in sets)
     return Matched(part, kind, made, sum(_alike(own, other) for other in sets))
+
+
+def _other_groups(part: Part, others: Iterable[Part], graph: Graph, n: int, skipped: frozenset[str]) -> Matched:
+    """Sets of key/value groups of its layers, then of the nearest; none, with the layer, where it has no other."""
+    own = tuple(map(Group.parse, part.names))
+    held = tuple(Group.parse(name) for other in others if other.kind == "groups" for name in other.names)
+    try:
+        sets = matched_groups(own, graph.n_layers, graph.groups or graph.n_heads, n, held)
+    except ValueError as error:
+        return Matched(part, str(error), ())
+    made = []
+    for other in sets:
+        pairs = list(zip(map(str, own), map(str, other), strict=True))
+        pairs += [(f"{here}.{port}", f"{there}.{port}") for here, there in pairs for port in "kv"]
+        names = dict(pairs) | {there: here for here, there in pairs}
+        made.append((" ".join(map(str, other)), Exchange(names, skipped=skipped)))
+    in_layer = sum(Counter(group.layer for group in other) == Counter(group.layer for group in own) for other in sets)
+    return Matched(part, "key/value groups of its layer, then of the nearest", tuple(made), in_layer)
 
 
 def _alike(own: Heads, other: Heads) -> bool:

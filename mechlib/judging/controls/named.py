@@ -15,10 +15,11 @@ from mechlib.parts.heads import Head, Heads, Selection, all_heads, heads
 
 _HEAD = re.compile(r"\d+\.\d+")
 _NUMBERED = re.compile(r"(mlp|attention|heads|layer|after layer|before layer) (\d+)")
+_GROUP = re.compile(r"(\d+\.kv\d+)(?:\.[kv])?")  # "1.kv0", and its keys as a reader, "1.kv0.k"
 _INTEGER = re.compile(r"-?\d+")
 _WHOLE = ("mlps", "attentions", "later heads")  # every part of a kind
 
-Kind = Literal["heads", "layer", "numbered", "whole", "circuit"]
+Kind = Literal["heads", "layer", "groups", "numbered", "whole", "circuit"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Part:
 
     kind     heads     one or several, `names` are theirs
              layer     all heads of one
+             groups    one or several key/value groups
              numbered  one that goes by its layer, "mlp 3", "after layer 2", "3"
              whole     all of a kind, "mlps": there is no other
              circuit   `circuits`, of which parts are shared
@@ -48,19 +50,24 @@ def parts_of(notes: Notes, graph: Graph, sources: Collection[str]) -> tuple[Part
     sets: list[frozenset[str]] = []
     others: dict[Part, None] = {}
     circuits: list[Circuit] = []
+    groups: list[frozenset[str]] = []
     every_head = frozenset(map(str, all_heads(graph.n_layers, graph.n_heads)))
     for source, parameter, value in notes.asked:
         if source in sources:
             circuits += [entry for entry in flat(value) if isinstance(entry, Circuit)]
             sets.append(frozenset(_heads_in(value)))
+            groups.append(frozenset(_groups_in(map(str, flat(value)))))
             others.update(dict.fromkeys(_by_number(_texts(value, parameter), graph, frozenset())))
     for source, there, taken in notes.taken:
         if source in sources:
             named = frozenset(filter(_HEAD.fullmatch, taken))
             whole = every_head <= set(there)
             sets.append(every_head - named if whole and 2 * len(named) > len(every_head) else named)
+            if (own := frozenset(_groups_in(taken))) != frozenset(_groups_in(there)):
+                groups.append(own)
             others.update(dict.fromkeys(_by_number(taken, graph, frozenset(there))))
     found = [_of_heads(joined, graph) for joined in _joined(set_ for set_ in sets if set_ and set_ != every_head)]
+    found += [Part("groups", tuple(sorted(own))) for own in _joined(filter(None, groups))]
     return (*found, *_of_circuits(circuits), *others)
 
 
@@ -126,6 +133,10 @@ def _heads_in(value: Any) -> Iterator[str]:
             yield from map(str, entry)
         elif isinstance(entry, str) and _HEAD.fullmatch(entry):
             yield entry
+
+
+def _groups_in(names: Iterable[str]) -> Iterator[str]:
+    return (match[1] for match in map(_GROUP.fullmatch, names) if match)
 
 
 def _texts(value: Any, parameter: str) -> list[str]:

@@ -210,5 +210,6 @@ def _groups_of(batch: Batch, known: Iterable[AlignedGroup]) -> list[AlignedGroup
     groups = [AlignedGroup(cluster, batch.shared) for cluster in clusters]
     missing = [group for group in groups if group not in known]
     if missing:
-        raise ValueError(f"no reference prompts of {missing[0]}: there are {', '.join(map(str, sorted(known)))}")
+        there = f"{', '.join(map(str, sorted(known)[:3]))}{', ...' if len(known) > 3 else ''}"
+        raise ValueError(f"no reference prompts of {missing[0]}, only of {len(known)} others: {there}")
     return groups

@@ -1,9 +1,15 @@
 """What a part is exchanged for."""
 
-from mechlib.judging.controls.exchanges import first_sets, matched
-from mechlib.judging.controls.named import Part
+from pathlib import Path
+
+import pytest
+
+from mechlib.judging.controls.exchanges import first_sets, graph_of, matched
+from mechlib.judging.controls.named import Part, parts_of
 from mechlib.parts.circuits import Circuit, circuit
+from mechlib.parts.exchange import Notes
 from mechlib.parts.graphs import Graph
+from mechlib.parts.heads import Group
 
 GRAPH = Graph(4, 8)
 NONE: frozenset[str] = frozenset()
@@ -78,3 +84,39 @@ def test_heads_that_the_claim_holds_are_in_no_overlapping_set():
     found = matched(six(*(f"0.{head}" for head in range(5))), (held,), GRAPH, 39, NONE)
     assert found.in_layer == len(found.exchanges) == 20
     assert not any("0.6" in name for name, _ in found.exchanges)
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [
+        Notes(asked=[("a file", "where", (Group(1, 2), 7))]),
+        Notes(asked=[("a file", "receivers", ("1.kv2.k", "1.kv2.v"))]),
+        Notes(taken=[("a file", ("1.kv0", "1.kv1", "1.kv2", "total"), ("1.kv2",))]),
+    ],
+)
+def test_a_group_that_a_claim_names_is_a_part_and_its_readers_go_with_it(notes):
+    graph = Graph(30, 9, groups=3)
+    (part,) = parts_of(notes, graph, {"a file"})
+    assert part == Part("groups", ("1.kv2",))
+    found = matched(part, (), graph, 20, NONE)
+    assert ([name for name, _ in found.exchanges[:2]], found.in_layer) == (["1.kv0", "1.kv1"], 2)
+    assert len(found.exchanges) == 20
+    exchange = found.exchanges[0][1]
+    assert exchange.argument((Group(1, 2), "1.kv2.k")) == (Group(1, 0), "1.kv0.k")
+    assert exchange.name(exchange.name("1.kv2.v")) == "1.kv2.v"
+
+
+def test_all_groups_together_are_no_part():
+    there = ("1.kv0", "1.kv1", "total")
+    assert not parts_of(Notes(taken=[("a file", there, there[:2])]), Graph(30, 9, groups=2), {"a file"})
+
+
+def test_the_only_group_of_a_layer_has_no_counterpart_and_is_named():
+    found = matched(Part("groups", ("7.kv0",)), (), Graph(18, 4, groups=1), 39, NONE)
+    assert not found.exchanges and found.kind.startswith("layer 7 has 1 key/value group")
+
+
+def test_a_model_says_how_many_groups_it_has():
+    groups = {name: graph_of(name, Path("models")).groups for name in ("smollm2-135m", "gemma3-270m")}
+    assert groups == {"smollm2-135m": 3, "gemma3-270m": 1}
+    assert len(matched(Part("groups", ("1.kv2",)), (), GRAPH, 39, NONE).exchanges) == 31
