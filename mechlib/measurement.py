@@ -174,7 +174,7 @@ class Measurement:
         return self.chosen_on | here
 
     def __getitem__(self, which: str | Head | Group | Iterable[Head] | Sequence[str]) -> Measurement:
-        """Columns by name: one ("total"), a Head or Group, or several (Heads, a Selection, names). EmptySelection if none.
+        """Columns by name: "total", a Head or Group, or several (Heads, a Selection, names). EmptySelection if none.
 
         Where they were chosen on these prompts, that is remembered.
         """
