@@ -14,9 +14,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechlib.lab.batching import Batch
-from mechlib.lab.forward.cache import CachedRun, run_with_cache
+from mechlib.lab.forward.cache import CachedRun, KVCache, run_with_cache
 from mechlib.lab.forward.families import Network, Norm
 from mechlib.lab.forward.recording import (
+    Past,
     Recording,
     embeddings_from,
     first_difference,
@@ -59,9 +60,17 @@ class RunPair:
         self.start = max(first, least)
         with torch.no_grad():
             self.other = run_with_cache(net, self.others, self.start, only_last=True, groups=groups)
-            before = self.other if self.start == first else run_with_cache(net, self.tokens[:, : self.start])
-        self.past = past_of(before, self.start)
+            self.past = past_of(self.other, self.start) if self.start == first else self._between(first)
         self.own: Recording | CachedRun | None = None
+
+    def _between(self, first: int) -> Past:
+        """Keys and values before the start, of which those up to the first difference are the other run's."""
+        before = self.tokens[:, : self.start]
+        rest = run_with_cache(self.net, before, self.start - 1, first, self.other, only_last=True)
+        return [
+            KVCache(*(torch.cat(pair, dim=1) for pair in zip(shared.until(first), own, strict=True)))
+            for shared, own in zip(self.other.kv_cache, rest.kv_cache, strict=True)
+        ]
 
     def recording(self, share: float = 1.0) -> Recording:
         """The recorded run; with a share below 1, a run with embeddings that far on the way from the other run's."""
