@@ -5,7 +5,7 @@ cache. torch has both behind private operators; where these are missing, or on a
 
 A `DifferentiableLinear` has a backward, which is as fast: for runs in which gradients are taken. It knows the gradient
 of its input alone; weights have none. The backward needs each weight a second time, transposed, in the processor's
-order; that copy is made when gradients are first taken.
+order; that copy is made when gradients are first taken, and of large models not at all: the plain weight serves.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from torch import Tensor
 from mechlib.lab.forward.families import Activation, Block, Network, Norm
 
 WORTH = 256  # d_model from which reordering pays: smaller weights are in the cache anyway
-# Reordered weights stand beside plain ones, which the hooked model runs on, and with gradients a second time: bytes of
-# the layers' weights up to which they are made. They are a tenth to a quarter faster, and twice as fast for few rows.
+# Bytes that reordered weights may take, for they stand beside the plain ones that the hooked model runs on. They are a
+# tenth to a quarter faster, and for few rows up to twice as fast.
 MOST = 2 * 2**30
 
 
@@ -157,13 +157,13 @@ class _Product(torch.autograd.Function):
 
 
 class DifferentiableLinear:
-    """x @ weight.T + bias, with a backward to x."""
+    """x @ weight.T + bias, with a backward to x, whose weight is reordered too where `twice` says so."""
 
-    def __init__(self, linear: Linear) -> None:
+    def __init__(self, linear: Linear, twice: bool) -> None:
         self.there = Linear(linear.weight, linear.bias, False, None)
         if linear.packed is not None:
             self.there.packed = linear.packed
-            self.back = Linear(linear.weight.T, None, True, None)
+            self.back = Linear(linear.weight.T, None, twice, None)
 
     def __call__(self, x: Tensor) -> Tensor:
         """The layer's output, [... out] of x, [... into]."""
@@ -203,11 +203,12 @@ _DIFFERENTIABLE_MAPS: WeakKeyDictionary[Network, tuple[DifferentiableMaps, ...]]
 def differentiable_maps(net: Network) -> tuple[DifferentiableMaps, ...]:
     """The linear maps of each layer with a backward, made once for each network."""
     if net not in _DIFFERENTIABLE_MAPS:
-        _DIFFERENTIABLE_MAPS[net] = tuple(_differentiable_maps_of_layer(net, one) for one in linear_maps(net))
+        twice = 2 * _bytes(net) <= MOST
+        _DIFFERENTIABLE_MAPS[net] = tuple(_differentiable_maps_of_layer(net, one, twice) for one in linear_maps(net))
     return _DIFFERENTIABLE_MAPS[net]
 
 
-def _differentiable_maps_of_layer(net: Network, one: LayerMaps) -> DifferentiableMaps:
-    mlp = (None if linear is None else DifferentiableLinear(linear) for linear in (one.into, one.gate, one.out))
-    qkv, o = DifferentiableLinear(one.qkv), DifferentiableLinear(one.o)
+def _differentiable_maps_of_layer(net: Network, one: LayerMaps, twice: bool) -> DifferentiableMaps:
+    mlp = (None if linear is None else DifferentiableLinear(linear, twice) for linear in (one.into, one.gate, one.out))
+    qkv, o = DifferentiableLinear(one.qkv, twice), DifferentiableLinear(one.o, twice)
     return DifferentiableMaps(net.act, one.ln1_post, one.ln2_post, qkv, o, *mlp)

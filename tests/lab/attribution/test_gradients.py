@@ -165,6 +165,15 @@ def test_reordered_weights_give_the_same_slopes(model, monkeypatch):
     works = linear._works(network(model))  # private operators, which another version of torch may lack
     assert (linear.differentiable_maps(network(model))[0].qkv.there.packed is not None) == works
     np.testing.assert_allclose(reordered, plain, atol=2e-5)
+    monkeypatch.setattr(linear, "MOST", linear._bytes(network(model)))  # no room for them a second time
+    for known in ("_LINEAR_MAPS", "_DIFFERENTIABLE_MAPS"):
+        monkeypatch.setattr(linear, known, WeakKeyDictionary())
+    np.testing.assert_allclose(edge_scores(model, prompts, "EAP").values, plain, atol=2e-5)
+    once = linear.differentiable_maps(network(model))[0].qkv
+    assert (once.there.packed is not None) == works and (not works or once.back.packed is None)
+    monkeypatch.setattr(linear, "MOST", 0)
+    monkeypatch.setattr(linear, "_LINEAR_MAPS", WeakKeyDictionary())
+    assert linear.linear_maps(network(model))[0].qkv.packed is None
 
 
 # --- nodes --------------------------------------------------------------------------------------------------------
