@@ -27,10 +27,13 @@ WITHIN = 1e-4  # of the largest effect, for equal numbers
 def ours(path: Path, differing: int | None) -> dict[str, Callable[..., Any]]:
     from mechlib import all_heads, heads
     from mechlib.lab import restored_by_patching
+    from mechlib.lab.interventions import sweep as engine
 
     model, prompts = bench.ours(path, differing)
 
     def swept(positions: Any, few: bool = False) -> dict[str, float]:
+        engine._RUNS.clear()  # as a first sweep: later ones of the same prompts are neither run nor checked again
+        engine._SEEN.clear()
         some = heads(" ".join(f"{layer}.{head}" for layer, head in TIMED)) if few else all_heads(LAYERS, HEADS)
         found = restored_by_patching(model, prompts, some, positions)
         return dict(zip(found.columns, found.values.mean(0).tolist(), strict=True))

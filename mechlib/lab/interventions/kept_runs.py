@@ -16,6 +16,7 @@ from torch import Tensor
 
 from mechlib.lab.forward.cache import CachedRun, run_with_cache
 from mechlib.lab.forward.families import Network
+from mechlib.lab.interventions.sites import Source
 
 KEPT_BYTES = 2**30  # of all kept runs together; those that were asked for last stay
 Pair: TypeAlias = tuple[CachedRun, CachedRun | None]
@@ -29,10 +30,8 @@ class KeptRuns:
         self.net: weakref.ref[Network] | None = None
         self.pairs: OrderedDict[tuple[object, ...], tuple[Pair, int]] = OrderedDict()
 
-    def __call__(
-        self, net: Network, tokens: Tensor, source: Tensor | None, first: int, began: int, groups: bool
-    ) -> Pair:
-        """The run of these tokens, and that of the `source` tokens where there are any, kept from position `first` on.
+    def __call__(self, net: Network, tokens: Tensor, source: Source, first: int, began: int, groups: bool) -> Pair:
+        """The run of these tokens, and that of the source where it is tokens too, kept from position `first` on.
 
         began   the position at which the source run begins: the tokens before it are the same in both
         groups  whether keys and values are kept as they are before they are normed and rotated
@@ -42,12 +41,13 @@ class KeptRuns:
         if self.net is None or self.net() is not net:
             self.clear()
             self.net = weakref.ref(net, lambda _: self.clear())
-        key = (_exact(tokens), None if source is None else _exact(source), first, began, groups)
+        theirs = source if isinstance(source, Tensor) else None
+        key = (_exact(tokens), None if theirs is None else _exact(theirs), first, began, groups)
         if key in self.pairs:
             self.pairs.move_to_end(key)
             return self.pairs[key][0]
         base = run_with_cache(net, tokens, first, groups=groups)
-        other = None if source is None else run_with_cache(net, source, first, began, base, groups=groups)
+        other = None if theirs is None else run_with_cache(net, theirs, first, began, base, groups=groups)
         self._keep(key, (base, other))
         return base, other
 

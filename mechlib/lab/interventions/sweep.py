@@ -6,9 +6,8 @@ begins with the same tokens, at all positions before the first token that differ
 at these). Of the last layer and the vocabulary only as much is computed as the metric reads (`resume` has the runs,
 `readout` the metrics).
 
-The first sweep of each kind (which activations, from where, at which positions) that a process makes of a model
-computes a few of its sets again through hooks (`mechlib.lab.interventions.through_hooks`), and raises if the logits
-differ; what a sweep starts from is kept for the next of the same prompts (`mechlib.lab.interventions.kept_runs`).
+The first sweep of a kind (which activations, from where, at which positions) that a process makes of a model computes a
+few of its sets again through hooks (`through_hooks`), and raises if logits differ. Its runs are kept (`kept_runs`).
 """
 
 from __future__ import annotations
@@ -68,8 +67,7 @@ def sweep(
     source     the activations that replace theirs: token ids of another run, of which `Swept.source` then has the
                metric; or activations by hook name, as [batch pos ...]; or None for zeros
     positions  one, negative from the end; a tuple of several; or "all"
-    readout    the metric: LOGIT_DIFFERENCE, ANSWERED or REPEAT_LOSS of `mechlib.lab.interventions.readout`, or one's
-               own
+    readout    the metric: LOGIT_DIFFERENCE, ANSWERED or REPEAT_LOSS of `readout`, or one's own
     memory     bytes for activations; weights are not counted
     bar        the bar of `progress`, where one is shown for several batches together
 
@@ -124,8 +122,7 @@ class _Sweep:
     def part(self, batch: Batch, source: Source, together: int, bar: Any) -> Swept:
         """The sweep of as many prompts as fit the memory, `together` sets side by side."""
         first, began, at = self.span(batch.tokens, source)
-        theirs = source if isinstance(source, Tensor) else None
-        base, other = _RUNS(self.net, batch.tokens, theirs, first, began, self.of_groups)
+        base, other = _RUNS(self.net, batch.tokens, source, first, began, self.of_groups)
         new: Mapping[str, Tensor] | None = None
         if other is not None:
             new = {name: other[name] for name in self.names}
