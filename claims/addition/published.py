@@ -95,12 +95,12 @@ def just_below_a_ten(below: bool, n: int = COUNT) -> PromptSet:
     return replace(asked, rows=rows[:n], settings=(*asked.settings, ("below a ten", below), ("n", n)))
 
 
-def same_sums(model: str, pairs: int = 100) -> PromptSet:
+def same_sums(model: str, pairs: int = 100, split: Split = "confirmation") -> PromptSet:
     """Pairs of questions with one sum, each answered by what comes first of it: the tens, or the whole number.
 
     Of pretrained models sums that end in 8 or 9, of which such a model has most of its wrong tens.
     """
-    asked = partners(per_pair=4, corrupt="both", wording=wording_of(model), style=style_of(model))
+    asked = partners(split, per_pair=4, corrupt="both", wording=wording_of(model), style=style_of(model))
     if style_of(model) == "world":
         return asked
     short = [row for row in asked if row.answer[-1] in "89"]
@@ -214,22 +214,28 @@ def restored_by_attention(model: str, layers: tuple[int, ...], prompts: PromptSe
 
 
 @evidence
-def right_without_attention(model: str, prompts: PromptSet, reference: PromptSet) -> Measurement:
-    """1 where the answer comes out on top with all heads of one layer mean-ablated at the last position; "intact"."""
+def lost_without_attention(model: str, prompts: PromptSet, reference: PromptSet) -> Measurement:
+    """1 where what comes first of the sum is on top in the run as it is, and no more with all heads of one layer
+    mean-ablated at the last position, else 0."""
+    from dataclasses import replace
+
     from mechlib.lab import layers, load, under_ablation
 
     network = load(model)
     heads = {name: where for name, where in layers(network).items() if name.startswith("attention")}
-    return under_ablation(network, prompts, heads, "mean", reference, positions=-1)
+    found = under_ablation(network, prompts, heads, "mean", reference, positions=-1)
+    intact = found["intact"].array
+    lost = found.with_columns({name: intact * (1 - found[name].array) for name in heads})
+    return replace(lost, yes_no=True, of="right answers lost under mean ablation at the last position")
 
 
 # Choosing, on discovery pairs only.
 
 
-def layers_by_effect(model: str) -> tuple[int, ...]:
-    """All layers, those first whose heads restore most of both operands on discovery pairs."""
+def layers_by_effect(model: str, least: int = 0) -> tuple[int, ...]:
+    """Layers from `least` on, those first whose heads restore most of both operands on discovery pairs."""
     both = [restored_through_layers(model, sums(model, operand, 32, "discovery")) for operand in ("first", "second")]
-    layers = range(len(both[0].mlp_columns))
+    layers = range(least, len(both[0].mlp_columns))
     effects = {layer: sum(float(one[f"attention {layer}"].array.mean()) for one in both) for layer in layers}
     return tuple(sorted(layers, key=lambda layer: -effects[layer]))
 
@@ -254,8 +260,9 @@ def mlps_by_effect(model: str) -> tuple[str, ...]:
 
 def stream_map(model: str, operand: Operand) -> dict[tuple[str, str], Measurement]:
     """What the stream restores behind each layer at the digits of an operand, and at the last position."""
-    at_operand = restored_at_operand(model, sums(model, operand, n=48))
-    last = restored_through_layers(model, sums(model, operand))
-    layers = [name for name in at_operand.columns if name.startswith("after layer")]
-    places = {"operand": at_operand, "last position": last}
-    return {(name, place): found[name] for place, found in places.items() for name in layers}
+    places = {
+        "operand": restored_at_operand(model, sums(model, operand, n=48)),
+        "last position": restored_through_layers(model, sums(model, operand)),
+    }
+    names = [f"after layer {layer}" for layer in sorted(layers_by_effect(model))]
+    return {(name, place): found[name] for place, found in places.items() for name in names}

@@ -40,17 +40,17 @@ LATE_MLPS = "Late MLPs at the last token make the result of the operands."
 @pytest.mark.parametrize("model", PRETRAINED)
 @reported(None, f"{MENTAL}, abstract", sentence=ALL_FOR_ONE)
 def test_an_operand_is_at_the_last_position_behind_the_layer_and_not_before(model, operand):
-    """Behind the layer the residual stream at the last position restores at least 60 % of the logit difference, and
-    before it does not.
+    """Behind the layer the residual stream at the last position restores at least 80 % of the logit difference, and
+    before the layer it does not.
 
-    Source: Qwen2.5-Coder-0.5B on discovery pairs: its heads restore .89 and .88.
+    Source: Qwen2.5-Coder-0.5B on discovery pairs: .95 of the first operand behind, .07 before.
     """
     requires(proportion(right(model, sums(model, n=200))) >= 0.75)
-    layer, *_ = layers_by_effect(model)
+    layer, *_ = layers_by_effect(model, least=1)
     found = restored_through_layers(model, sums(model, operand))
     show(matrix, stream_map(model, operand), "Logits that the stream restores, at an operand and at the last position")
     before = found[(f"after layer {layer - 1}", "total")]
-    assert ratio(found[(f"after layer {layer}", "total")], control=before) >= 0.6
+    assert ratio(found[(f"after layer {layer}", "total")], control=before) >= 0.8
 
 
 @pytest.mark.parametrize("operand", ["first", "second"])
@@ -59,10 +59,10 @@ def test_an_operand_is_at_the_last_position_behind_the_layer_and_not_before(mode
 def test_before_the_layer_hardly_any_of_an_operand_is_at_the_last_position(model, operand):
     """Before the layer the residual stream at the last position restores less than 20 %.
 
-    Source: "only then"; the heads of all layers before restore a few per cent each.
+    Source: Qwen2.5-Coder-0.5B on discovery pairs: .07 of the first operand.
     """
     requires(proportion(right(model, sums(model, n=200))) >= 0.75)
-    layer, *_ = layers_by_effect(model)
+    layer, *_ = layers_by_effect(model, least=1)
     found = restored_through_layers(model, sums(model, operand))
     behind = found[f"after layer {layer}"]
     assert ratio(found[f"after layer {layer - 1}"], found["total"], beside=behind) < 0.2
@@ -73,15 +73,15 @@ def test_before_the_layer_hardly_any_of_an_operand_is_at_the_last_position(model
 @reported(None, f"{MENTAL}, abstract", sentence=ALL_FOR_ONE)
 def test_an_operand_is_read_at_its_own_digits_before_the_layer_and_not_behind(model, operand):
     """Before the layer the residual stream at the digits of the operand, wherever the question says it, restores at
-    least 60 %, and behind the layer it does not: what comes later does not look there any more.
+    least 80 %, and behind the layer it does not: what comes later does not look there any more.
 
-    Source: "only at the last token": behind the layer nothing else is looked at.
+    Source: Qwen2.5-Coder-0.5B on discovery pairs: .93 of the first operand before, .07 behind.
     """
     requires(proportion(right(model, sums(model, n=200))) >= 0.75)
-    layer, *_ = layers_by_effect(model)
+    layer, *_ = layers_by_effect(model, least=1)
     found = restored_at_operand(model, sums(model, operand, n=48))
     behind = found[(f"after layer {layer}", "total")]
-    assert ratio(found[(f"after layer {layer - 1}", "total")], control=behind) >= 0.6
+    assert ratio(found[(f"after layer {layer - 1}", "total")], control=behind) >= 0.8
 
 
 @pytest.mark.parametrize("operand", ["first", "second"])
@@ -91,8 +91,8 @@ def test_two_layers_of_attention_do_most_of_what_all_attention_does(model, opera
     """The heads of two layers together restore at least 70 % of what all heads at the last position restore, and those
     of all other layers together do not.
 
-    Two layers are half of a small model's, and nothing would be said.
-    Source: two layers transfer the operands in Mamidanna et al. 2025, arXiv:2509.09650; the bound is ours.
+    Two layers are half of a small model's: nothing would be said of it.
+    Source: Qwen2.5-Coder-0.5B on discovery pairs: .94 of the first operand by two, .07 by the rest.
     """
     requires(proportion(right(model, sums(model, n=200))) >= 0.75)
     found = restored_by_attention(model, layers_by_effect(model)[:2], sums(model, operand))
@@ -105,17 +105,18 @@ def test_two_layers_of_attention_do_most_of_what_all_attention_does(model, opera
 @pytest.mark.parametrize("operand", ["first", "second"])
 @pytest.mark.parametrize("model", AUDITED)
 def test_one_head_of_the_layer_carries_an_operand_and_not_the_other(model, operand):
-    """The head of the layer that restores most of one operand on discovery pairs restores at least 15 % of it alone,
-    and not of the other operand.
+    """The head of the layer that restores most of one operand on discovery pairs restores at least 8 % of it alone, and
+    not of the other operand.
 
-    Source: Qwen2.5-Coder-0.5B on discovery pairs: .43 of the second operand by 16.8, .18 of the first by 16.11.
+    Source: Qwen2.5-Coder-0.5B on discovery pairs: .15 of the first operand by 16.11 or 16.10, .29 of the second by
+    16.8, and at most .07 of the other operand.
     """
     requires(proportion(right(model, sums(model, n=200))) >= 0.75)
     layer, *_ = layers_by_effect(model)
     (head,) = carrier(model, operand)
     own, other = (restored_by_heads(model, layer, sums(model, one)) for one in (operand, OTHER[operand]))
     show(heads_by_layer, own, "Logits that each head of the layer restores of the operand")
-    assert ratio(own[(str(head), "total")], control=other[(str(head), "total")]) >= 0.15
+    assert ratio(own[(str(head), "total")], control=other[(str(head), "total")]) >= 0.08
 
 
 @pytest.mark.parametrize("operand", ["first", "second"])
@@ -125,7 +126,8 @@ def test_the_head_that_carries_an_operand_looks_at_its_digits(model, operand):
     """The head that carries one operand attends from the last position to its digits, wherever the question says them,
     with probability 0.3 or more, and not to those of the other operand.
 
-    Source: a head that is to bring a number must look at it; the bound is ours.
+    Source: Qwen2.5-Coder-0.5B on discovery pairs: .83 to the first operand by 16.11, .81 to the second by 16.8, and .12
+    and .19 to the other one.
     """
     requires(proportion(right(model, sums(model, n=200))) >= 0.75)
     (head,) = carrier(model, operand)
@@ -140,18 +142,18 @@ def test_the_head_that_carries_an_operand_looks_at_its_digits(model, operand):
 @pytest.mark.parametrize("model", PRETRAINED)
 @reported(None, f"{STOLFO}, section 4", sentence=LATE_MLPS)
 def test_mlps_from_the_layer_on_make_the_sum(model, operand):
-    """MLPs from the layer on, patched together at the last position, restore at least half of the logit difference, and
+    """MLPs from the layer on, patched together at the last position, restore at least 80 % of the logit difference, and
     MLPs before the layer do not.
 
-    Source: Qwen2.5-Coder-0.5B on discovery pairs: .1 to .75 by each of seven MLPs from layer 16 on, at most .03 by any
-    before.
+    So what the heads bring reaches the answer by way of MLPs, and hardly any of it directly.
+    Source: Qwen2.5-Coder-0.5B on discovery pairs: 1.03 of the first operand, .05 by those before.
     """
     requires(proportion(right(model, sums(model, n=200))) >= 0.75)
-    layer, *_ = layers_by_effect(model)
+    layer, *_ = layers_by_effect(model, least=1)
     found = restored_through_layers(model, sums(model, operand))
     show(by_column, found[found.mlp_columns], "Logits that each MLP restores at the last position")
     before = found[(f"MLPs before layer {layer}", "total")]
-    assert ratio(found[(f"MLPs from layer {layer} on", "total")], control=before) >= 0.5
+    assert ratio(found[(f"MLPs from layer {layer} on", "total")], control=before) >= 0.8
 
 
 @pytest.mark.parametrize("operand", ["first", "second"])
@@ -160,10 +162,10 @@ def test_mlps_from_the_layer_on_make_the_sum(model, operand):
 def test_mlps_before_the_layer_restore_next_to_nothing(model, operand):
     """MLPs before the layer, patched together at the last position, restore less than 15 % of the logit difference.
 
-    Source: Qwen2.5-Coder-0.5B on discovery pairs: at most .03 by any of them.
+    Source: Qwen2.5-Coder-0.5B on discovery pairs: .05 of the first operand.
     """
     requires(proportion(right(model, sums(model, n=200))) >= 0.75)
-    layer, *_ = layers_by_effect(model)
+    layer, *_ = layers_by_effect(model, least=1)
     found = restored_through_layers(model, sums(model, operand))
     behind = found[f"MLPs from layer {layer} on"]
     assert ratio(found[f"MLPs before layer {layer}"], found["total"], beside=behind) < 0.15
