@@ -95,7 +95,7 @@ def just_below_a_ten(below: bool, n: int = COUNT) -> PromptSet:
     return replace(asked, rows=rows[:n], settings=(*asked.settings, ("below a ten", below), ("n", n)))
 
 
-def same_sums(model: str, pairs: int = 100, split: Split = "confirmation") -> PromptSet:
+def same_sums(model: str, pairs: int = 120, split: Split = "confirmation") -> PromptSet:
     """Pairs of questions with one sum, each answered by what comes first of it: the tens, or the whole number.
 
     Of pretrained models sums that end in 8 or 9, of which such a model has most of its wrong tens.
@@ -138,18 +138,27 @@ def flipped_through_layers(model: str, prompts: PromptSet) -> Measurement:
 
 
 @evidence
-def turned_right(model: str, from_right: bool, prompts: PromptSet) -> Measurement:
-    """For corrupted prompts answered wrongly and clean ones of the same sum: 1 where all heads of one layer, patched at
-    the last position, turn the wrong answer right, else 0.
+def turned_right(model: str, prompts: PromptSet) -> Measurement:
+    """For corrupted prompts answered wrongly: 1 where all heads of one layer, patched at the last position from a clean
+    prompt of the same sum, turn the wrong answer right, else 0.
 
-    from_right  True: of clean prompts those that are answered rightly; False: those that are answered wrongly too
+    Strata "from right" and "from wrong", as the clean prompt is answered; one row for each pair of operands in it.
     """
-    from mechlib.lab import flipped_by_patching, layers, load, right_against_wrong, wrong_against_wrong
+    from dataclasses import replace
+
+    from mechlib.lab import answers_correctly, flipped_by_patching, layers, load
 
     network = load(model)
+    asked = {text: Prompt(text, row.answer, glue=row.glue) for row in prompts for text in (row.clean, row.corrupted)}
+    answered = answers_correctly(network, replace(prompts, rows=tuple(asked.values()), settings=()))
+    right = dict(zip(asked, answered.array.astype(bool).tolist(), strict=True))
+    kept: dict[str, Prompt] = {}
+    for row in prompts:
+        if not right[row.corrupted]:
+            kept.setdefault(row.label("pair"), row)
     heads = {name: where for name, where in layers(network).items() if name.startswith("attention")}
-    chosen = right_against_wrong if from_right else wrong_against_wrong
-    return flipped_by_patching(network, chosen(network, prompts), heads)
+    flipped = flipped_by_patching(network, replace(prompts, rows=tuple(kept.values()), settings=()), heads)
+    return replace(flipped, strata=tuple("from right" if right[row.clean] else "from wrong" for row in kept.values()))
 
 
 @evidence

@@ -11,6 +11,7 @@ import pytest
 from claims.addition.published import (
     MENTAL,
     STOLFO,
+    attention_of,
     attention_to_replaced,
     carrier,
     layers_by_effect,
@@ -184,3 +185,37 @@ def test_one_mlp_writes_against_the_sum(model, operand):
     found = restored_through_layers(model, sums(model, operand))
     elsewhere = tuple(found[(name, "total")] for name in others)
     assert ratio(found[(against, "total")], control=elsewhere) <= -0.05
+
+
+# The same where a number is only repeated: `Question: What is 23+54? Answer: 23+` is answered by 54.
+
+
+@pytest.mark.parametrize("model", PRETRAINED)
+@reported(None, f"{STOLFO}, section 5", sentence="Late MLPs matter for sums more than for retrieving a number.")
+def test_mlps_matter_for_the_sum_more_than_for_repeating_a_number(model):
+    """MLPs from the layer on, patched together at the last position, restore at least 70 % of the logit difference of
+    sums whose second operand is replaced, and not of the operand itself where it is only to be repeated.
+
+    Source: Qwen2.5-Coder-0.5B on discovery pairs: 1.03 of sums, .43 of repeated operands.
+    """
+    requires(proportion(right(model, sums(model, n=200))) >= 0.75)
+    requires(proportion(right(model, retrieved())) >= 0.75)
+    layer, *_ = layers_by_effect(model, least=1)
+    added, repeated = (restored_through_layers(model, asked) for asked in (sums(model, "second"), retrieved()))
+    mlps = f"MLPs from layer {layer} on"
+    assert ratio(added[(mlps, "total")], control=repeated[(mlps, "total")]) >= 0.7
+
+
+@pytest.mark.parametrize("model", PRETRAINED)
+def test_the_heads_of_the_layer_bring_a_number_that_is_only_repeated(model):
+    """All heads of the layer, chosen by sums, restore at least 40 % of the logit difference where the second operand is
+    only to be repeated, and those of no other layer do: they bring numbers, whatever is made of them.
+
+    Source: Qwen2.5-Coder-0.5B on discovery pairs: .61, and .25 by the heads of layer 20.
+    """
+    requires(proportion(right(model, sums(model, n=200))) >= 0.75)
+    requires(proportion(right(model, retrieved())) >= 0.75)
+    layer, *others = layers_by_effect(model)
+    found = restored_through_layers(model, retrieved())
+    elsewhere = tuple(found[(name, "total")] for name in attention_of(others))
+    assert ratio(found[(f"attention {layer}", "total")], control=elsewhere) >= 0.4
