@@ -38,7 +38,7 @@ ATTENTION_BRINGS = "Attention conveys the operands to the last token."
 
 
 @pytest.mark.parametrize("model", AUDITED)
-@reported(None, f"{STOLFO}, section 4", sentence="Pretrained models answer two-digit sums.")
+@reported(None, f"{STOLFO}, abstract", sentence="Pretrained models answer two-digit sums.")
 def test_sums_with_a_carry_are_right(model):
     """Asked in its own wording, a model writes at least 75 % of the two-digit sums whose units carry.
 
@@ -127,7 +127,7 @@ def test_the_heads_of_the_layer_restore_an_operand_of_other_sums(model, operand)
 
 @pytest.mark.parametrize("operand", ["first", "second"])
 @pytest.mark.parametrize("model", AUDITED)
-@reported(None, f"{STOLFO}, section 4", sentence=ATTENTION_BRINGS)
+@reported(None, f"{STOLFO}, abstract", sentence=ATTENTION_BRINGS)
 def test_the_heads_of_the_layer_turn_the_answer_into_the_other_sum(model, operand):
     """All heads of the layer, patched at the last position, make what comes first of the other prompt's sum the most
     likely answer in at least 40 % of pairs, and those of no other layer do.
@@ -146,8 +146,8 @@ def test_the_heads_of_the_layer_turn_the_answer_into_the_other_sum(model, operan
 @pytest.mark.parametrize("model", (*PRETRAINED, "mini-half"))
 @reported(
     None,
-    f"{STOLFO}, section 4",
-    sentence="The heads of one layer, patched from a right prompt, turn wrong answers right.",
+    f"{MENTAL}, abstract",
+    sentence="What few layers bring to the last token decides the answer: it is sufficient and necessary.",
     primary=True,
 )
 def test_the_heads_of_the_layer_turn_wrong_answers_right(model):

@@ -87,7 +87,7 @@ def test_an_operand_is_read_at_its_own_digits_before_the_layer_and_not_behind(mo
 
 @pytest.mark.parametrize("operand", ["first", "second"])
 @pytest.mark.parametrize("model", PRETRAINED)
-@reported(None, f"{STOLFO}, section 4", sentence="Attention of few layers moves the operands to the last token.")
+@reported(None, f"{STOLFO}, abstract", sentence="Attention of few layers moves the operands to the last token.")
 def test_two_layers_of_attention_do_most_of_what_all_attention_does(model, operand):
     """The heads of two layers together restore at least 70 % of what all heads at the last position restore, and those
     of all other layers together do not.
@@ -122,7 +122,7 @@ def test_one_head_of_the_layer_carries_an_operand_and_not_the_other(model, opera
 
 @pytest.mark.parametrize("operand", ["first", "second"])
 @pytest.mark.parametrize("model", AUDITED)
-@reported(None, f"{STOLFO}, section 4", sentence="Attention conveys the operands to the last token.")
+@reported(None, f"{STOLFO}, abstract", sentence="Attention conveys the operands to the last token.")
 def test_the_head_that_carries_an_operand_looks_at_its_digits(model, operand):
     """The head that carries one operand attends from the last position to its digits, wherever the question says them,
     with probability 0.3 or more, and not to those of the other operand.
@@ -141,7 +141,7 @@ def test_the_head_that_carries_an_operand_looks_at_its_digits(model, operand):
 
 @pytest.mark.parametrize("operand", ["first", "second"])
 @pytest.mark.parametrize("model", PRETRAINED)
-@reported(None, f"{STOLFO}, section 4", sentence=LATE_MLPS)
+@reported(None, f"{STOLFO}, abstract", sentence=LATE_MLPS)
 def test_mlps_from_the_layer_on_make_the_sum(model, operand):
     """MLPs from the layer on, patched together at the last position, restore at least 80 % of the logit difference, and
     MLPs before the layer do not.
@@ -159,7 +159,7 @@ def test_mlps_from_the_layer_on_make_the_sum(model, operand):
 
 @pytest.mark.parametrize("operand", ["first", "second"])
 @pytest.mark.parametrize("model", PRETRAINED)
-@reported(None, f"{STOLFO}, section 4", sentence=LATE_MLPS)
+@reported(None, f"{STOLFO}, abstract", sentence=LATE_MLPS)
 def test_mlps_before_the_layer_restore_next_to_nothing(model, operand):
     """MLPs before the layer, patched together at the last position, restore less than 15 % of the logit difference.
 
@@ -191,7 +191,7 @@ def test_one_mlp_writes_against_the_sum(model, operand):
 
 
 @pytest.mark.parametrize("model", PRETRAINED)
-@reported(None, f"{STOLFO}, section 5", sentence="Late MLPs matter for sums more than for retrieving a number.")
+@reported(None, f"{STOLFO}, abstract", sentence="Late MLPs matter for sums more than for retrieving a number.")
 def test_mlps_matter_for_the_sum_more_than_for_repeating_a_number(model):
     """MLPs from the layer on, patched together at the last position, restore at least 70 % of the logit difference of
     sums whose second operand is replaced, and not of the operand itself where it is only to be repeated.
