@@ -47,7 +47,7 @@ def sums(
 
 
 def other_sums(model: str, operand: Operand) -> PromptSet:
-    """As many confirmation pairs that no other claim asks, with replacements of another draw."""
+    """As many confirmation pairs that are none of those of `sums`, with replacements of another draw."""
     drawn = addition(200 + COUNT, wording=wording_of(model), corrupt=operand, seed=1, style=style_of(model))
     return replace(drawn, rows=drawn.rows[200:], settings=(*drawn.settings, ("without the first", 200)))
 
@@ -173,25 +173,21 @@ def restored_by_heads(model: str, layer: int, prompts: PromptSet) -> Measurement
 
 
 @evidence
-def attention_to_replaced(model: str, prompts: PromptSet) -> Measurement:
-    """Attention of each head from the last position to where clean and corrupted texts differ: all digits of the
-    operand that is replaced, wherever the question says it."""
-    import torch
-
+def attention_to_replaced(model: str, layer: int, prompts: PromptSet) -> Measurement:
+    """Attention of each head of one layer from the last position to where clean and corrupted texts differ: all digits
+    of the operand that is replaced, wherever the question says it."""
     from mechlib import all_heads
     from mechlib.lab import batches, load, per_prompt, run
 
     network = load(model)
-    names = [f"blocks.{layer}.attn.hook_pattern" for layer in range(network.cfg.n_layers)]
+    name = f"blocks.{layer}.attn.hook_pattern"
     made, values = batches(network, prompts), []
     for batch in made:
-        kept = run(network, batch.tokens, keep=names)[1]
-        pattern = torch.cat([kept[name][:, :, -1] for name in names], dim=1)
         assert batch.corrupted is not None
         there = (batch.tokens != batch.corrupted).any(0)
-        values.append(pattern[:, :, there].sum(-1))
-    every = map(str, all_heads(network.cfg.n_layers, network.cfg.n_heads))
-    return per_prompt(prompts, made, values, every, "attention to the operand that is replaced")
+        values.append(run(network, batch.tokens, keep=[name])[1][name][:, :, -1][:, :, there].sum(-1))
+    own = map(str, all_heads(network.cfg.n_layers, network.cfg.n_heads).in_layer(layer))
+    return per_prompt(prompts, made, values, own, "attention to the operand that is replaced")
 
 
 @evidence

@@ -113,8 +113,8 @@ def test_the_heads_of_every_other_layer_restore_little(model, operand):
 @pytest.mark.parametrize("model", AUDITED)
 @reported(None, f"{MENTAL}, abstract", sentence=FEW_LAYERS)
 def test_the_heads_of_the_layer_restore_an_operand_of_other_sums(model, operand):
-    """On a second draw, pairs and replacements that no other claim asks, all heads of the layer restore at least 60 %,
-    and those of no other layer do.
+    """On a second draw, of other pairs with other replacements, all heads of the layer restore at least 60 % of the
+    logit difference, and those of no other layer do.
 
     Source: the claim above, once more.
     """

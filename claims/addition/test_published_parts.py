@@ -131,8 +131,9 @@ def test_the_head_that_carries_an_operand_looks_at_its_digits(model, operand):
     and .19 to the other one.
     """
     requires(proportion(right(model, sums(model, n=200))) >= 0.75)
+    layer, *_ = layers_by_effect(model)
     (head,) = carrier(model, operand)
-    own, other = (attention_to_replaced(model, sums(model, one)) for one in (operand, OTHER[operand]))
+    own, other = (attention_to_replaced(model, layer, sums(model, one)) for one in (operand, OTHER[operand]))
     assert mean(own[head], control=other[head]) >= 0.3
 
 
