@@ -95,7 +95,7 @@ def just_below_a_ten(below: bool, n: int = COUNT) -> PromptSet:
     return replace(asked, rows=rows[:n], settings=(*asked.settings, ("below a ten", below), ("n", n)))
 
 
-def same_sums(model: str, pairs: int = 120, split: Split = "confirmation") -> PromptSet:
+def same_sums(model: str, pairs: int = 140, split: Split = "confirmation") -> PromptSet:
     """Pairs of questions with one sum, each answered by what comes first of it: the tens, or the whole number.
 
     Of pretrained models sums that end in 8 or 9, of which such a model has most of its wrong tens.

@@ -158,7 +158,7 @@ def test_the_heads_of_the_layer_turn_wrong_answers_right(model):
     Where numbers are digits, right and wrong are what comes first, the tens, of sums that end in 8 or 9, where most
     wrong ones are. Both prompts have one sum, so that no part of another answer is patched in. The small models hardly
     err; a half-trained one stands for them, and the gate asks for half of the sums.
-    Source: the bound was named before anything was measured.
+    Source: the bound was named before anything was measured; on discovery pairs eight of nine in Qwen2.5-Coder-0.5B.
     """
     requires(proportion(right(model, sums(model, n=200))) >= 0.5)
     layer, *others = layers_by_effect(model)
@@ -171,17 +171,17 @@ def test_the_heads_of_the_layer_turn_wrong_answers_right(model):
 
 @pytest.mark.parametrize("model", (*PRETRAINED, "mini-half"))
 def test_the_heads_of_the_layer_repair_more_from_right_prompts(model):
-    """Patched from right prompts, all heads of the layer turn at least 20 points more of wrong answers right than
+    """Patched from right prompts, all heads of the layer turn at least 40 points more of wrong answers right than
     patched from prompts of the same sum that are answered wrongly themselves.
 
     If any push repairs an answer that is wrong by one, wrong prompts do as well: so it is with single heads of the
     half-trained network, where the other prompt has another sum.
-    Source: what carrying a right answer over has to mean.
+    Source: Qwen2.5-Coder-0.5B on discovery pairs: eight of nine from right prompts, one of eight from wrong ones.
     """
     requires(proportion(right(model, sums(model, n=200))) >= 0.5)
     layer, *_ = layers_by_effect(model)
     turned = turned_right(model, same_sums(model))[f"attention {layer}"]
-    assert difference(turned.stratum("from right"), turned.stratum("from wrong")) >= 0.2
+    assert difference(turned.stratum("from right"), turned.stratum("from wrong")) >= 0.4
 
 
 @pytest.mark.parametrize("model", AUDITED)
