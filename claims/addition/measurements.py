@@ -24,7 +24,7 @@ replacements of another draw, and name what they are held against: heads of the 
 read-out, another pair's sum.
 
 To be read in this order: test_behaviour, test_wrong_answers, test_patching, test_ablation, test_attribution,
-test_embeddings, test_pretrained.
+test_embeddings, test_pretrained; of pretrained models `published.py`, test_published, test_published_parts.
 """
 
 from dataclasses import replace
