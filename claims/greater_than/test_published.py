@@ -52,16 +52,17 @@ def by_digit(model: str, digit: str = "tens") -> Measurement:
 
 @pytest.mark.parametrize("model", AUDITED)
 @reported(0.817, f"{HANNA}, section 2", unit="probability")
-def test_years_above_the_start_have_half_of_the_probability_more(model):
-    """The probability of the years above the start exceeds that of all others by at least 0.5, and does not in the
+def test_years_above_the_start_are_more_probable_by_seven_tenths(model):
+    """The probability of the years above the start exceeds that of all others by at least 0.7, and does not in the
     answer to the same sentence with another start.
 
-    Of models that write digits by both digits, the units read behind the start's own tens.
+    Of models that write digits by both digits, the units read behind the start's own tens. Late years are likelier
+    whatever the start, which is about half of it.
     """
     prompts = asked(model, 96)
     found = whole_years(model, prompts, begun_otherwise(prompts))
     show(rates_by_stratum, found["own"], "Probability of the years above the start less all others, by the start")
-    assert mean(found["own"], control=found["other start"]) >= 0.5
+    assert mean(found["own"], control=found["other start"]) >= 0.7
 
 
 @pytest.mark.parametrize(("model", "digit"), [*product(PRETRAINED, DIGITS), ("mini-0", "year"), ("mini-1", "year")])
@@ -69,13 +70,14 @@ def test_years_above_the_start_have_half_of_the_probability_more(model):
     None, f"{HANNA}, section 2, of whole years", sentence="Each digit that follows is one that may, by the start."
 )
 def test_each_digit_depends_on_the_start(model, digit):
-    """The probability of the digits that may follow less that of all others is at least 0.1 higher than in the answer
+    """The probability of the digits that may follow less that of all others is at least 0.2 higher than in the answer
     to the same sentence with another start; of the tens, and of the units behind the start's own tens.
 
-    What always says a high digit gains nothing. Minis are asked for the year.
+    What always says a high digit gains nothing. Minis are asked for the year. Source of the bound: SmolLM2 on discovery
+    prompts, .6 for either digit.
     """
     found = by_digit(model, digit)
-    assert mean(found.less("difference", "difference, other start")) >= 0.1
+    assert mean(found.less("difference", "difference, other start")) >= 0.2
 
 
 @pytest.mark.parametrize(("model", "digit"), [*product(PRETRAINED, DIGITS), ("mini-0", "year"), ("mini-1", "year")])
@@ -84,7 +86,8 @@ def test_the_cutoff_is_sharper_than_after_another_start(model, digit):
     """The digit after the start's leads the one before it by at least .02 more than in the answer to the same sentence
     with another start; of the tens, and of the units behind the start's own tens.
 
-    The paper has whole years, with no other start beside them; minis are asked for these.
+    The paper has whole years, with no other start beside them; minis are asked for these, and have the bound.
+    SmolLM2 has .2 and .4 on discovery prompts.
     """
     found = by_digit(model, digit)
     show(rates_by_stratum, found["sharpness"], "Probability of the digit after the start's less the one before it")

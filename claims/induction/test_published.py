@@ -142,15 +142,15 @@ def test_heads_that_share_keys_with_induction_heads_look_there_too(model):
 @pytest.mark.parametrize("model", AUDITED)
 @reported(None, f"{XIAO}, section 3.1", sentence="Attention heads give most of their attention to the first token.")
 def test_a_quarter_of_the_heads_give_the_first_token_half(model):
-    """At least a quarter of all heads give half or more of the last word's attention to the first token, and fewer to
-    the second or the third.
+    """The share of all heads that give half or more of the last word's attention to the first token is at least a
+    quarter higher than the share that give as much to the second.
 
-    The first token is BOS where the model has one, a filler where not. The heads are all there are: across sequences.
+    The first token is BOS where the model has one, a filler where not; the second is a filler. Heads are counted, all
+    there are; sequences are drawn. Source of the bound: SmolLM2 on discovery sequences, .40 and 0.
     """
-    prompts = sequences(model, 48)
-    found = share_of_heads(model, 0.5, prompts)
+    found = share_of_heads(model, 0.5, sequences(model, 48))
     show(by_column, found, "Share of heads that give half of their attention to a token")
-    assert mean(found["first"], control=(found["second"], found["third"])) >= 0.25
+    assert difference(found["first"], found["second"]) >= 0.25
 
 
 @pytest.mark.parametrize("model", ["smollm2-135m", "gemma3-270m"])
