@@ -82,7 +82,7 @@ def test_each_digit_depends_on_the_start(model, digit):
 
 @pytest.mark.parametrize(("model", "digit"), [*product(PRETRAINED, DIGITS), ("mini-0", "year"), ("mini-1", "year")])
 @reported(0.06, f"{HANNA}, section 2, of whole years", unit="probability", sentence="The cutoff at the start is sharp.")
-def test_the_cutoff_is_sharper_than_after_another_start(model, digit):
+def test_the_next_digit_leads_more_than_after_another_start(model, digit):
     """The digit after the start's leads the one before it by at least .02 more than in the answer to the same sentence
     with another start; of the tens, and of the units behind the start's own tens.
 

@@ -68,9 +68,3 @@ def looking(model: str, n: int = 3) -> Selection:
 def carrying(model: str, n: int = 3) -> Selection:
     """The heads that restore most of the logit difference on discovery sequences."""
     return strongest(restored(model, induction(48, "discovery", style=style_of(model))), n)
-
-
-def beside(measured: Measurement, chosen: Selection) -> list[str]:
-    """The columns that are other heads of the layers of those that are chosen."""
-    layers, own = {head.layer for head in chosen}, set(map(str, chosen))
-    return [name for name in measured.head_columns if int(name.partition(".")[0]) in layers and name not in own]

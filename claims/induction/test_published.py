@@ -8,10 +8,10 @@ sentence that fails everywhere may be a fault of ours.
 import pytest
 
 from claims.induction.measurements import around_target
-from claims.induction.published import HALF, beside, looking, losses, said_twice, scores, sequences
+from claims.induction.published import HALF, looking, losses, said_twice, scores, sequences
 from claims.measurements import right
 from claims.models import AUDITED
-from mechlib import Measurement, PromptSet, difference, every, mean, proportion, reported, requires, show
+from mechlib import Measurement, PromptSet, Selection, difference, every, mean, proportion, reported, requires, show
 from mechlib.evidence import evidence
 from mechlib.figures import by_column, heads_by_layer
 
@@ -59,6 +59,15 @@ def loss_by_start(model: str, half: int, prompts: PromptSet) -> Measurement:
         values.append(torch.stack(columns, dim=1))
     columns_said = ("whole", "first gone", "second gone")
     return per_prompt(prompts, made, values, columns_said, "loss on the repeat, in nats per token")
+
+
+# Other heads.
+
+
+def beside(measured: Measurement, chosen: Selection) -> list[str]:
+    """The columns that are other heads of the layers of those that are chosen."""
+    layers, own = {head.layer for head in chosen}, set(map(str, chosen))
+    return [name for name in measured.head_columns if int(name.partition(".")[0]) in layers and name not in own]
 
 
 # The behaviour.

@@ -9,7 +9,6 @@ import pytest
 
 from claims.induction.measurements import attention, behind_the_answer
 from claims.induction.published import (
-    beside,
     carrying,
     looking,
     losses,
