@@ -51,7 +51,7 @@ def by_digit(model: str, digit: str = "tens") -> Measurement:
 
 
 @pytest.mark.parametrize("model", AUDITED)
-@reported(0.817, f"{HANNA}, section 2", unit="probability")
+@reported(0.817, f"{HANNA}, behaviour of GPT-2 small", unit="probability")
 def test_years_above_the_start_are_more_probable_by_seven_tenths(model):
     """The probability of the years above the start exceeds that of all others by at least 0.7, and does not in the
     answer to the same sentence with another start.
@@ -66,22 +66,24 @@ def test_years_above_the_start_are_more_probable_by_seven_tenths(model):
 
 
 @pytest.mark.parametrize(("model", "digit"), [*product(PRETRAINED, DIGITS), ("mini-0", "year"), ("mini-1", "year")])
-@reported(
-    None, f"{HANNA}, section 2, of whole years", sentence="Each digit that follows is one that may, by the start."
-)
 def test_each_digit_depends_on_the_start(model, digit):
     """The probability of the digits that may follow less that of all others is at least 0.2 higher than in the answer
     to the same sentence with another start; of the tens, and of the units behind the start's own tens.
 
-    What always says a high digit gains nothing. Minis are asked for the year. Source of the bound: SmolLM2 on discovery
-    prompts, .6 for either digit.
+    What always says a high digit gains nothing. Minis are asked for the year.
+    Source: SmolLM2 on discovery prompts, .6 for either digit; Hanna et al. have whole years.
     """
     found = by_digit(model, digit)
     assert mean(found.less("difference", "difference, other start")) >= 0.2
 
 
 @pytest.mark.parametrize(("model", "digit"), [*product(PRETRAINED, DIGITS), ("mini-0", "year"), ("mini-1", "year")])
-@reported(0.06, f"{HANNA}, section 2, of whole years", unit="probability", sentence="The cutoff at the start is sharp.")
+@reported(
+    0.06,
+    f"{HANNA}, cutoff sharpness of GPT-2 small, of whole years",
+    unit="probability",
+    sentence="The cutoff at the start is sharp.",
+)
 def test_the_next_digit_leads_more_than_after_another_start(model, digit):
     """The digit after the start's leads the one before it by at least .02 more than in the answer to the same sentence
     with another start; of the tens, and of the units behind the start's own tens.
@@ -98,7 +100,7 @@ def test_the_next_digit_leads_more_than_after_another_start(model, digit):
 
 
 @pytest.mark.parametrize("model", AUDITED)
-@reported(None, f"{HANNA}, section 3.2: MLPs 8 to 11 of 12", primary=True)
+@reported(None, f"{HANNA}, abstract, on the final MLPs; figure 5, MLPs 8 to 11 of 12", primary=True)
 def test_mlps_behind_the_middle_write_half_of_it(model):
     """MLPs of the second half of the layers write at least half of the logit difference between a digit above the
     start's and one below it directly into the output, and not towards the higher of two on one side of it.
@@ -114,7 +116,7 @@ def test_mlps_behind_the_middle_write_half_of_it(model):
 
 
 @pytest.mark.parametrize("model", AUDITED)
-@reported(None, f"{HANNA}, section 3.2", sentence="MLPs write the answer; heads bring them the start.")
+@reported(None, f"{HANNA}, figure 5", sentence="MLPs write the answer; heads bring them the start.")
 def test_mlps_write_more_of_it_than_heads(model):
     """All MLPs write more of the logit difference between a digit above the start's and one below it directly into the
     output than all heads do, by at least a fifth of it, and not so of two digits on one side of the start's.
@@ -129,7 +131,7 @@ def test_mlps_write_more_of_it_than_heads(model):
 
 
 @pytest.mark.parametrize("model", AUDITED)
-@reported(None, f"{HANNA}, section 3.1", sentence="A few attention heads bring the start to the last position.")
+@reported(None, f"{HANNA}, figure 5", sentence="A few attention heads bring the start to the last position.")
 def test_three_heads_bring_a_fifth_of_the_difference(model):
     """The three heads that restore most on discovery prompts, patched together at the last position, restore at least a
     fifth of the difference more than as many random other heads of their layers do on average.
@@ -142,7 +144,7 @@ def test_three_heads_bring_a_fifth_of_the_difference(model):
 
 
 @pytest.mark.parametrize("model", AUDITED)
-@reported(None, f"{HANNA}, section 3.1", sentence="The heads that bring the start attend to it from the last token.")
+@reported(None, f"{HANNA}, figure 5", sentence="The heads that bring the start attend to it from the last token.")
 def test_the_heads_that_bring_the_start_look_at_it(model):
     """The three heads that restore most on discovery prompts attend from the last token to the start, or its tens, by
     at least 0.2 on average."""

@@ -128,12 +128,12 @@ def test_no_head_outside_the_middle_half_of_the_layers_scores_two_fifths(model):
 
 
 @pytest.mark.parametrize("model", list(GROUPED))
-@reported(None, "2026, Architecture, not scale, arXiv:2605.08853, abstract, on concentration under grouped queries")
 def test_heads_that_share_keys_with_induction_heads_look_there_too(model):
     """Heads that share keys and values with the three heads that look most attend to the word after the previous
     occurrence by at least 0.1 more than the other heads of their layers.
 
     Which heads share is the architecture's. All of Gemma 3's do, no two of a mini's: nothing is left to compare.
+    Source: a question of this record, no paper's; .46 or more in SmolLM2 on discovery sequences, beside less than .13.
     """
     found = losses(model, said_twice(model))
     requires(difference(found["first half"], found["repeat"]) >= 1)
@@ -150,16 +150,16 @@ def test_heads_that_share_keys_with_induction_heads_look_there_too(model):
 
 @pytest.mark.parametrize("model", AUDITED)
 @reported(None, f"{XIAO}, section 3.1", sentence="Attention heads give most of their attention to the first token.")
-def test_a_quarter_of_the_heads_give_the_first_token_half(model):
-    """The share of all heads that give half or more of the last word's attention to the first token is at least a
-    quarter higher than the share that give as much to the second.
+def test_more_heads_give_the_first_token_half_than_the_second(model):
+    """The share of all heads that give half or more of the last word's attention to the first token is by at least .15
+    higher than the share that give as much to the second.
 
     The first token is BOS where the model has one, a filler where not; the second is a filler. Heads are counted, all
-    there are; sequences are drawn. Source of the bound: SmolLM2 on discovery sequences, .40 and 0.
+    there are; sequences are drawn. Source of the bound: discovery sequences, .40 in SmolLM2 and .28 in Gemma 3, and 0.
     """
     found = share_of_heads(model, 0.5, sequences(model, 48))
     show(by_column, found, "Share of heads that give half of their attention to a token")
-    assert difference(found["first"], found["second"]) >= 0.25
+    assert difference(found["first"], found["second"]) >= 0.15
 
 
 @pytest.mark.parametrize("model", ["smollm2-135m", "gemma3-270m"])
