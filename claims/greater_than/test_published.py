@@ -1,8 +1,8 @@
 """Greater-than: published sentences, asked of pretrained models digit by digit and of two minis by the same code.
 
 Claims about the inside stand behind a gate: that the digits, or years, that may follow have at least half of the
-probability more than all others. Terms and prompts: `published.py`. Minis are asked where a year and its tens mean the
-same.
+probability more than all others. Terms and prompts: `published.py`. Intervals are across nouns, on these centuries.
+Minis are asked for years.
 """
 
 from itertools import product
@@ -27,6 +27,7 @@ from mechlib.prompts import style_of
 
 HANNA = "Hanna et al. 2023, arXiv:2305.00586"
 DIGITS = ("tens", "units")
+HERE = "these centuries"  # six, too few to generalise over
 
 
 def late(found: Measurement) -> Measurement:
@@ -62,7 +63,7 @@ def test_years_above_the_start_are_more_probable_by_seven_tenths(model):
     prompts = asked(model, 96)
     found = whole_years(model, prompts, begun_otherwise(prompts))
     show(rates_by_stratum, found["own"], "Probability of the years above the start less all others, by the start")
-    assert mean(found["own"], control=found["other start"]) >= 0.7
+    assert mean(found["own"], across=HERE, control=found["other start"]) >= 0.7
 
 
 @pytest.mark.parametrize(("model", "digit"), [*product(PRETRAINED, DIGITS), ("mini-0", "year"), ("mini-1", "year")])
@@ -74,7 +75,7 @@ def test_each_digit_depends_on_the_start(model, digit):
     Source: SmolLM2 on discovery prompts, .6 for either digit; Hanna et al. have whole years.
     """
     found = by_digit(model, digit)
-    assert mean(found.less("difference", "difference, other start")) >= 0.2
+    assert mean(found.less("difference", "difference, other start"), across=HERE) >= 0.2
 
 
 @pytest.mark.parametrize(("model", "digit"), [*product(PRETRAINED, DIGITS), ("mini-0", "year"), ("mini-1", "year")])
@@ -93,7 +94,7 @@ def test_the_next_digit_leads_more_than_after_another_start(model, digit):
     """
     found = by_digit(model, digit)
     show(rates_by_stratum, found["sharpness"], "Probability of the digit after the start's less the one before it")
-    assert mean(found.less("sharpness", "sharpness, other start")) >= 0.02
+    assert mean(found.less("sharpness", "sharpness, other start"), across=HERE) >= 0.02
 
 
 # The inside.
@@ -107,7 +108,7 @@ def test_mlps_behind_the_middle_write_half_of_it(model):
 
     Of minis, between years. "MLPs 8 to 11" of GPT-2 small are the last third; the bound is ours.
     """
-    requires(mean(by_digit(model)["difference"]) >= 0.5)
+    requires(mean(by_digit(model)["difference"], across=HERE) >= 0.5)
     prompts = asked(model)
     found, whole = written_by_kind(model, prompts), written_by_kind(model, prompts)["total"]
     show(by_column, found, "What all heads and each MLP write towards the digit above the start, in logits")
@@ -123,7 +124,7 @@ def test_mlps_write_more_of_it_than_heads(model):
 
     Of minis, between years.
     """
-    requires(mean(by_digit(model)["difference"]) >= 0.5)
+    requires(mean(by_digit(model)["difference"], across=HERE) >= 0.5)
     prompts = asked(model)
     found, whole = written_by_kind(model, prompts), written_by_kind(model, prompts)["total"]
     other = mlps_less_heads(written_by_kind(model, both_above_or_below(prompts)))
@@ -138,7 +139,7 @@ def test_three_heads_bring_a_fifth_of_the_difference(model):
 
     The corrupted start is the lowest year. The difference is one of probabilities, of the tens where digits are asked.
     """
-    requires(mean(by_digit(model)["difference"]) >= 0.5)
+    requires(mean(by_digit(model)["difference"], across=HERE) >= 0.5)
     found = restored_beside_random(model, carriers(model), asked(model, 96))
     assert ratio(found.less("together", "random"), found["total"], across="nouns") >= 0.2
 
@@ -148,7 +149,7 @@ def test_three_heads_bring_a_fifth_of_the_difference(model):
 def test_the_heads_that_bring_the_start_look_at_it(model):
     """The three heads that restore most on discovery prompts attend from the last token to the start, or its tens, by
     at least 0.2 on average."""
-    requires(mean(by_digit(model)["difference"]) >= 0.5)
+    requires(mean(by_digit(model)["difference"], across=HERE) >= 0.5)
     back = 7 if style_of(model) == "pretrained" else 4
     looks = attention_from_the_end(model, back, asked(model, 96))
     show(heads_by_layer, looks, "Attention from the last token to the start")
