@@ -2,7 +2,7 @@
 
 Pretrained models hardly continue `A B ... A` after one pair, so that they are asked behind a whole repeat: random
 words, one token each, are said again up to A (`induction(style="pretrained")`); minis are asked as everywhere. Losses
-are on twelve words said twice behind two fillers. Heads are chosen on 48 discovery sequences, whose words are others:
+are on twelve words said twice behind two fillers. Heads are chosen on 32 discovery sequences, whose words are others:
 *those that look* by their attention from the last word to the word after its previous occurrence, the prefix-matching
 score, and *those that carry* by what they restore, patched at the last position. Three are taken, whatever they
 score.
@@ -19,6 +19,11 @@ HALF = 12  # words said twice
 def sequences(model: str, n: int = 96) -> PromptSet:
     """Confirmation sequences in the model's style."""
     return induction(n, style=style_of(model))
+
+
+def chosen_on(model: str) -> PromptSet:
+    """Discovery sequences in the model's style, on which heads are chosen."""
+    return induction(32, "discovery", style=style_of(model))
 
 
 def said_twice(model: str, n: int = 96, split: Split = "confirmation") -> PromptSet:
@@ -56,8 +61,7 @@ def restored_by_each(model: str, looking: Heads, carrying: Heads, prompts: Promp
 
 def scores(model: str, split: Split = "confirmation") -> Measurement:
     """Prefix-matching score of every head: attention from the last word to the word after its previous occurrence."""
-    prompts = sequences(model) if split == "confirmation" else induction(48, split, style=style_of(model))
-    return attention(model, TARGET, prompts)
+    return attention(model, TARGET, sequences(model) if split == "confirmation" else chosen_on(model))
 
 
 def looking(model: str, n: int = 3) -> Selection:
@@ -67,4 +71,4 @@ def looking(model: str, n: int = 3) -> Selection:
 
 def carrying(model: str, n: int = 3) -> Selection:
     """The heads that restore most of the logit difference on discovery sequences."""
-    return strongest(restored(model, induction(48, "discovery", style=style_of(model))), n)
+    return strongest(restored(model, chosen_on(model)), n)

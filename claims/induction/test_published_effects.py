@@ -10,6 +10,7 @@ import pytest
 from claims.induction.measurements import attention, behind_the_answer
 from claims.induction.published import (
     carrying,
+    chosen_on,
     looking,
     losses,
     restored_by_each,
@@ -17,7 +18,6 @@ from claims.induction.published import (
     scores,
     sequences,
 )
-from claims.measurements import written
 from claims.models import AUDITED
 from mechlib import (
     Heads,
@@ -31,11 +31,9 @@ from mechlib import (
     ratio,
     reported,
     requires,
-    show,
     strongest,
 )
 from mechlib.evidence import evidence
-from mechlib.figures import heads_by_layer
 from mechlib.prompts import induction, style_of
 
 ELHAGE = "Elhage et al. 2021, A Mathematical Framework for Transformer Circuits, 'Induction heads'"
@@ -72,13 +70,21 @@ def attention_by_sender(model: str, sender: Heads, receiver: Heads, prompts: Pro
     return attention_after_path_patching(network, prompts, senders, reader, "k", target)
 
 
+@evidence
+def written_by(model: str, heads: Heads, prompts: PromptSet) -> Measurement:
+    """What each of `heads` writes directly towards the answer rather than the distractor, in logits."""
+    from mechlib.lab import direct_logit_attribution, load
+
+    return direct_logit_attribution(load(model), prompts)[heads]
+
+
 # Choosing, on discovery sequences only.
 
 
 def previous_token_head(model: str) -> Selection:
     """The head before the layer of the one that looks most which attends most to the previous word."""
     ((layer, _),) = looking(model, 1)
-    looks = attention(model, "previous token", induction(48, "discovery", style=style_of(model)))
+    looks = attention(model, "previous token", chosen_on(model))
     return strongest(looks[[name for name in looks.head_columns if int(name.partition(".")[0]) < layer]])
 
 
@@ -168,6 +174,5 @@ def test_the_heads_that_look_write_what_they_look_at(model):
     found = losses(model, said_twice(model))
     requires(difference(found["first half"], found["repeat"]) >= 1)
     chosen, prompts = looking(model), sequences(model, 64)
-    towards_b, behind = written(model, prompts), written(model, behind_the_answer(prompts))
-    show(heads_by_layer, towards_b[towards_b.head_columns], "What each head writes towards B, in logits")
+    towards_b, behind = (written_by(model, chosen, asked) for asked in (prompts, behind_the_answer(prompts)))
     assert mean(towards_b.averaged(chosen), control=behind.averaged(chosen)) >= 0.2
