@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import Literal
 
 from claims.greater_than.measurements import restored_on_average
-from mechlib import Heads, Measurement, Prompt, PromptSet, Selection, all_heads, random_sets, strongest
+from claims.induction.published import strongest_apart
+from mechlib import Heads, Measurement, Prompt, PromptSet, Selection, all_heads, random_sets
 from mechlib.evidence import evidence
 from mechlib.prompts import Split, greater_than, on_one_side, style_of
 
@@ -137,5 +138,6 @@ def attention_from_the_end(model: str, back: int, prompts: PromptSet) -> Measure
 
 
 def carriers(model: str, n: int = 3) -> Selection:
-    """The heads that restore most of the logit difference that the start makes, patched at the last position."""
-    return strongest(restored_on_average(model, asked(model, 48, "discovery")), n)
+    """The heads that restore most of the logit difference that the start makes, patched at the last position; of each
+    layer no more than half."""
+    return strongest_apart(restored_on_average(model, asked(model, 48, "discovery")), n)

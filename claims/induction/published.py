@@ -5,7 +5,7 @@ words, one token each, are said again up to A (`induction(style="pretrained")`);
 are on twelve words said twice behind two fillers. Heads are chosen on 32 discovery sequences, whose words are others:
 *those that look* by their attention from the last word to the word after its previous occurrence, the prefix-matching
 score, and *those that carry* by what they restore, patched at the last position. Three are taken, whatever they
-score.
+score, and of one layer no more than half of its heads, so that others are left there to hold them against.
 """
 
 from claims.induction.measurements import TARGET, attention, restored
@@ -64,9 +64,19 @@ def scores(model: str, split: Split = "confirmation") -> Measurement:
     return attention(model, TARGET, sequences(model) if split == "confirmation" else chosen_on(model))
 
 
+def strongest_apart(measured: Measurement, n: int) -> Selection:
+    """The `n` strongest heads, of each layer no more than half, so that as many others are left there to compare."""
+    ranked, most = strongest(measured, len(measured.head_columns)), len(measured.in_layer(0).columns) // 2
+    chosen = ranked[:1]
+    for number, head in enumerate(ranked.ranked):
+        if len(chosen.ranked) < n and sum(head.layer == other.layer for other in chosen.ranked) < most:
+            chosen = chosen | ranked[number : number + 1]
+    return chosen
+
+
 def looking(model: str, n: int = 3) -> Selection:
-    """The heads with the highest score on discovery sequences, whatever it is."""
-    return strongest(scores(model, "discovery"), n)
+    """The heads with the highest score on discovery sequences, whatever it is; of each layer no more than half."""
+    return strongest_apart(scores(model, "discovery"), n)
 
 
 def carrying(model: str, n: int = 3) -> Selection:
