@@ -154,15 +154,16 @@ def test_heads_that_share_keys_with_induction_heads_look_there_too(model):
 @pytest.mark.parametrize("model", AUDITED)
 @reported(None, f"{XIAO}, section 3.1", sentence="Attention heads give most of their attention to the first token.")
 def test_more_heads_give_the_first_token_half_than_the_second(model):
-    """The share of all heads that give half or more of the last word's attention to the first token is by at least .15
+    """The share of all heads that give half or more of the last word's attention to the first token is by at least .05
     higher than the share that give as much to the second.
 
     The first token is BOS where the model has one, a filler where not; the second is a filler. Heads are counted, all
-    there are; sequences are drawn. Source of the bound: discovery sequences, .40 in SmolLM2 and .28 in Gemma 3, and 0.
+    there are; sequences are drawn. Source of the bound: discovery sequences, .40, .28 and .17 in the three
+    pretrained models, less 0, 0 and .01.
     """
     found = share_of_heads(model, 0.5, sequences(model, 48))
     show(by_column, found, "Share of heads that give half of their attention to a token")
-    assert difference(found["first"], found["second"]) >= 0.15
+    assert difference(found["first"], found["second"]) >= 0.05
 
 
 @pytest.mark.parametrize("model", ["smollm2-135m", "gemma3-270m"])
