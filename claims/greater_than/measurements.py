@@ -20,7 +20,7 @@ lost need not agree; starts fall on nouns by chance, so that where high starts d
 for that alone; and the sentence is one template. The rows on GPT-2 small hold its published heads and figures and run
 where its weights are.
 
-To be read in this order: test_behaviour, test_mlps, test_heads, test_pretrained.
+To be read in this order: test_behaviour, test_mlps, test_heads, test_published, test_pretrained.
 """
 
 from dataclasses import replace

@@ -16,7 +16,8 @@ The five trainings differ, and no mean over them is claimed: the highest inducti
 .95, .09, .09 and .95, and what three carriers restore of the logit difference runs from a third to nine tenths. That
 these networks do the task is a test of theirs (tests/lab/models).
 
-To be read in this order: test_attention, test_weights, test_effects, test_pretrained.
+To be read in this order: test_attention, test_weights, test_effects, test_published, test_published_effects,
+test_pretrained.
 """
 
 from dataclasses import replace
