@@ -4,25 +4,151 @@ Early heads are chosen on 32 discovery prompts, one for each way: the one whose 
 prompts and what "random" is: `published.py`.
 """
 
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
 import pytest
 
-from claims.ioi.published import (
-    carriers,
-    early,
-    goes_between,
-    inside,
-    looked_at,
-    preferred,
-    restored_at,
-    restored_in_group,
-)
+from claims.ioi.published import beside_random, carriers, inside, looked_at, preferred
 from claims.models import AUDITED, PRETRAINED
-from mechlib import Measurement, mean, proportion, ratio, reported, requires, show
+from mechlib import (
+    Heads,
+    Measurement,
+    PromptSet,
+    Selection,
+    all_heads,
+    mean,
+    proportion,
+    ratio,
+    reported,
+    requires,
+    show,
+    strongest,
+)
+from mechlib.evidence import evidence
 from mechlib.figures import matrix
 
 WANG = "Wang et al. 2022, arXiv:2211.00593"
 EIGHTHS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)
 ROLES = ("IO", "first S", "second S", "end")
+
+
+# Evidence: one value for each head, or each depth, for each prompt.
+
+
+@evidence
+def between(model: str, way: str, prompts: PromptSet) -> Measurement:
+    """Attention of every head within the sentence, from one mention of S to another place.
+
+    "duplicate"  from the second S to the first, less that to IO
+    "induction"  from the second S to the word behind the first
+    "previous"   from the word behind the first S to it
+    """
+    return attention_between(model, way, prompts)
+
+
+@evidence
+def goes_between(model: str, way: str, heads: Heads, prompts: PromptSet) -> Measurement:
+    """The same of `heads` ("together"), and of others ("random")."""
+    return beside_random(attention_between(model, way, prompts), heads)
+
+
+@evidence
+def restored_in_group(model: str, heads: Heads, prompts: PromptSet) -> Measurement:
+    """Logit difference that one head restores at the last position ("head"), that the others do which read the same
+    keys and values, on average ("other"), and "total"."""
+    from mechlib import Group, Head
+    from mechlib.lab import groups, heads_of, load, restored_by_patching
+
+    network, (own,) = load(model), heads
+    several = network.cfg.n_heads // (len(groups(network)) // network.cfg.n_layers)
+    group = heads_of(network, Group(int(own.layer), int(own.head) // several))
+    others = [str(Head(*head)) for head in group if head != own]
+    found = restored_by_patching(network, prompts, group)
+    other = found[others].values.mean(axis=1)
+    return found.with_columns({"head": found[str(own)].array, "other": other, "total": found["total"].array})
+
+
+@evidence
+def restored_at(model: str, role: str, layers: tuple[float, ...], prompts: PromptSet) -> Measurement:
+    """Logit difference that the stream restores at one word, "IO", "first S", "second S" or "end", behind the layers at
+    these shares of the depth; and "total"."""
+    from mechlib.lab import load, residual, restored_by_patching
+
+    network = load(model)
+    depth = network.cfg.n_layers
+    wanted = {f"after layer {round(share * depth) - 1}": f"{share:g} of the layers" for share in layers}
+    sites = {wanted[name]: where for name, where in residual(network).items() if name in wanted}
+    parts = [
+        restored_by_patching(network, own, sites, positions=place) for place, own in by_place(network, role, prompts)
+    ]
+    return replace(
+        parts[0],
+        values=np.concatenate([part.values for part in parts]),
+        **{
+            name: tuple(entry for part in parts for entry in getattr(part, name))
+            for name in ("units", "clusters", "strata", "order")
+        },
+    )
+
+
+def attention_between(model: str, way: str, prompts: PromptSet) -> Measurement:
+    """Attention of every head from and to the places of a way, as `between` has them."""
+    import torch
+
+    from mechlib.lab import batches, load, per_prompt, run
+
+    network = load(model)
+    made, values = batches(network, prompts), []
+    names = [f"blocks.{layer}.attn.hook_pattern" for layer in range(network.cfg.n_layers)]
+    for batch in made:
+        kept = run(network, batch.tokens, keep=names)[1]
+        pattern = torch.stack([kept[name] for name in names], dim=1)
+        rows = []
+        for row, prompt in enumerate(batch.prompts):
+            first, second = batch.mentions(row, prompt.distractor)[:2]
+            other = batch.mentions(row, prompt.answer)[0]
+            own = pattern[row]
+            rows.append(
+                {
+                    "duplicate": own[:, :, second, first] - own[:, :, second, other],
+                    "induction": own[:, :, second, first + 1],
+                    "previous": own[:, :, first + 1, first],
+                }[way].flatten()
+            )
+        values.append(torch.stack(rows))
+    columns = map(str, all_heads(network.cfg.n_layers, network.cfg.n_heads))
+    return per_prompt(prompts, made, values, columns, f"attention by the way of {way}")
+
+
+def by_place(network: Any, role: str, prompts: PromptSet) -> list[tuple[int, PromptSet]]:
+    """The prompts by the position, from the end, at which they have a word: it is one for all of a part."""
+    from mechlib.lab import batches
+
+    found: dict[int, list[int]] = {}
+    for batch in batches(network, prompts):
+        length = batch.tokens.shape[1]
+        for row, prompt in enumerate(batch.prompts):
+            said = {
+                "IO": batch.mentions(row, prompt.answer)[0],
+                "first S": batch.mentions(row, prompt.distractor)[0],
+                "second S": batch.mentions(row, prompt.distractor)[-1],
+                "end": length - 1,
+            }
+            found.setdefault(said[role] - length, []).append(batch.rows[row])
+    return [
+        (place, replace(prompts, rows=tuple(prompts.rows[row] for row in rows), settings=()))
+        for place, rows in found.items()
+    ]
+
+
+# Choosing, on discovery prompts only.
+
+
+def early(model: str, way: str) -> Selection:
+    """The head whose attention goes most by a way of `between`."""
+    return strongest(between(model, way, looked_at(model, 32)))
 
 
 # Early heads.
