@@ -3,17 +3,18 @@
 Sentences of Wang et al. 2022 (arXiv:2211.00593) on GPT-2 small, asked by function and not by the paper's heads: which
 heads play a part is chosen on discovery prompts of the model at hand, and twins choose again. `style_of` words the
 task for each model, so that one claim asks all of them with one bound. Behaviour is asked on 384 prompts (48 templates
-of 8; 320 of the minis), the inside on 96 (48 templates, each order once; 192 of the minis), copying on 48: templates
-carry the interval. Heads are chosen on 48 discovery prompts, early ones on 32.
+of 8; 320 of the minis), the inside on 96 (48 templates, each order once; 192 of the minis), copying on 48 of these:
+templates carry the interval. Heads are chosen on 48 discovery prompts, early ones on 16.
 
     movers         the three heads that write most towards IO rather than S, directly into the output
     suppressor     the head that writes most against it
     receiver       the mover that is the first among heads of the upper half of the layers
-    inhibitors     of the layers below the receiver's, and no movers, the three heads that restore most when patched at
+    inhibitors     of the layers below the receiver's, and no movers, the two heads that restore most when patched at
                    the last position, where the giver is exchanged
     carriers       the three heads that restore most, wherever they are
 
-A column "random" is the mean over up to twenty sets with as many other heads in each layer, or the nearest ones: it is
+`planted-ioi` has one mover, whose weights were written by hand: where a sentence about movers fails in a real model, and
+holds there, the claim's code is not the reason. A column "random" is the mean over up to twenty sets with as many other heads in each layer, or the nearest ones: it is
 taken off, so that what is claimed is beyond them. Nothing is said of models before they were quantised.
 
 Behind it stand test_published_behaviour, test_published_movers, test_published_paths, test_published_positions.
@@ -31,8 +32,11 @@ from claims.ioi.measurements import logits
 from claims.measurements import restored, written
 from mechlib import Heads, Measurement, PromptSet, Selection, all_heads, matched_sets, strongest
 from mechlib.evidence import evidence
-from mechlib.prompts import ioi, style_of
+from mechlib.prompts import ioi, planted, style_of
 
+# What is known to move names: a sentence that holds there can be seen by the claim's code. Its prompts are its own, with
+# three other names for corruption, from which an inhibitor alone restores nothing, so that none is asked of it.
+PLANTED = ("planted-ioi-0-4x8",)
 Corruption = Literal["subject", "names", "order", "tokens"]
 Extra = Literal["", "subject", "object"]
 
@@ -41,22 +45,28 @@ Extra = Literal["", "subject", "object"]
 
 def asked(model: str, extra: Extra = "") -> PromptSet:
     """Of its behaviour."""
-    return ioi(extra=extra, style=style_of(model))
+    return planted(model) if model in PLANTED else ioi(extra=extra, style=style_of(model))
 
 
-def inside(model: str, corrupt: Corruption = "subject", n: int = 0) -> PromptSet:
-    """Of its inside: two prompts a template, one in each order of the names; of a mini twelve. `n` asks fewer."""
+def inside(model: str, corrupt: Corruption = "subject", n: int = 96) -> PromptSet:
+    """Of its inside: two prompts a template, one in each order of the names; of a mini twelve, or `n` of others."""
+    if model in PLANTED:
+        return planted(model)
     style = style_of(model)
-    return ioi(n or (96 if style == "pretrained" else 192), corrupt=corrupt, style=style)
+    return ioi(n if style == "pretrained" else 192, corrupt=corrupt, style=style)
 
 
 def looked_at(model: str, n: int = 48, corrupt: Corruption = "subject") -> PromptSet:
     """For looking and choosing."""
+    if model in PLANTED:
+        return planted(model, split="discovery")
     return ioi(n, split="discovery", corrupt=corrupt, style=style_of(model))
 
 
 def elsewhere(model: str) -> PromptSet:
-    """Sentences with three names, for means."""
+    """Sentences with three names, for means; of a planted model its own."""
+    if model in PLANTED:
+        return planted(model, split="reference")
     return ioi(192, split="reference", style=style_of(model))
 
 
@@ -69,8 +79,8 @@ def preferred(model: str) -> Measurement:
 
 
 def movers(model: str, n: int = 3) -> Selection:
-    """The heads that write most towards IO rather than S."""
-    return strongest(written(model, looked_at(model)), n)
+    """The heads that write most towards IO rather than S; of a planted model as many as were planted."""
+    return strongest(written(model, looked_at(model)), 1 if model in PLANTED else n)
 
 
 def suppressor(model: str) -> Selection:
@@ -87,9 +97,9 @@ def receiver(model: str) -> Selection:
 
 
 def inhibitors(model: str) -> Selection:
-    """Three heads that restore most, of the layers below the receiver's, movers left out."""
+    """The two heads that restore most, of the layers below the receiver's, movers left out."""
     found, end = restored(model, looked_at(model)), receiver(model).ranked[0].layer
-    return strongest(found[[head for head in found.head_columns if layer_of(head) < end]], 3, but_not=movers(model))
+    return strongest(found[[head for head in found.head_columns if layer_of(head) < end]], 2, but_not=movers(model))
 
 
 def carriers(model: str, n: int = 3) -> Selection:

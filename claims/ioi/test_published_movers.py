@@ -7,7 +7,7 @@ prompts and what "random" is: `published.py`.
 
 import pytest
 
-from claims.ioi.published import copies, inside, leaning, looked_at, looks, movers, preferred, suppressor
+from claims.ioi.published import PLANTED, copies, inside, leaning, looked_at, looks, movers, preferred, suppressor
 from claims.measurements import written
 from claims.models import AUDITED
 from mechlib import correlation, difference, mean, proportion, ratio, reported, requires, show
@@ -16,7 +16,7 @@ from mechlib.figures import heads_by_layer
 WANG = "Wang et al. 2022, arXiv:2211.00593"
 
 
-@pytest.mark.parametrize("model", AUDITED)
+@pytest.mark.parametrize("model", (*AUDITED, *PLANTED))
 @reported(None, f"{WANG}, section 3.1", primary=True)
 def test_three_heads_write_half_of_it_directly(model):
     """The three movers together write at least half of the logit difference directly into the output.
@@ -30,7 +30,7 @@ def test_three_heads_write_half_of_it_directly(model):
     assert ratio(found.added_up(movers(model).heads), found["total"]) >= 0.5
 
 
-@pytest.mark.parametrize("model", AUDITED)
+@pytest.mark.parametrize("model", (*AUDITED, *PLANTED))
 @reported(None, f"{WANG}, figure 3")
 def test_movers_look_at_the_indirect_object_rather_than_the_subject(model):
     """The movers' attention from the last word to the indirect object is larger, on average over the three, than to
@@ -42,7 +42,7 @@ def test_movers_look_at_the_indirect_object_rather_than_the_subject(model):
     assert mean(leaning(model, inside(model)).averaged(movers(model).heads)) > 0
 
 
-@pytest.mark.parametrize("model", AUDITED)
+@pytest.mark.parametrize("model", (*AUDITED, *PLANTED))
 @reported(0.59, f"{WANG}, section 3.1")
 def test_movers_give_the_indirect_object_half_of_their_attention(model):
     """The movers attend from the last word to the indirect object with probability .5 or more, on average over the
@@ -55,7 +55,7 @@ def test_movers_give_the_indirect_object_half_of_their_attention(model):
     assert mean(found["together"], control=found["random"]) >= 0.5
 
 
-@pytest.mark.parametrize("model", AUDITED)
+@pytest.mark.parametrize("model", (*AUDITED, *PLANTED))
 @reported(0.81, f"{WANG}, section 3.1 and figure 3")
 def test_the_chosen_mover_writes_what_it_looks_at(model):
     """Over prompts, how much more the mover that writes most on discovery prompts attends to IO than to S, and what it
@@ -70,7 +70,7 @@ def test_the_chosen_mover_writes_what_it_looks_at(model):
     assert correlation(looked[head], said[head]) >= 0.6
 
 
-@pytest.mark.parametrize("model", AUDITED)
+@pytest.mark.parametrize("model", (*AUDITED, *PLANTED))
 @reported(0.75, f"{WANG}, section 3.1")
 def test_movers_copy_more_names_than_the_average_head(model):
     """Looking at nothing but the indirect object, the movers would put it among the five highest logits in at least 50

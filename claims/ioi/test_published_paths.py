@@ -8,6 +8,7 @@ prompts and what "random" is: `published.py`.
 import pytest
 
 from claims.ioi.published import (
+    PLANTED,
     along_paths,
     carriers,
     elsewhere,
@@ -39,7 +40,7 @@ WANG = "Wang et al. 2022, arXiv:2211.00593"
 @reported(0.51, f"{WANG}, section 3.2")
 def test_inhibitors_look_at_the_second_mention_of_the_subject(model):
     """The inhibitors attend from the last word to the second mention of S with probability .4 or more, on average over
-    the three, and random heads of their layers do not.
+    the two, and random heads of their layers do not.
 
     Source: Wang et al. 2022: .51.
     """
@@ -125,7 +126,7 @@ def test_what_restores_most_looks_at_the_subject_rather_than_the_indirect_object
 # Paths to the logits.
 
 
-@pytest.mark.parametrize("model", AUDITED)
+@pytest.mark.parametrize("model", (*AUDITED, *PLANTED))
 @reported(None, f"{WANG}, figure 3b")
 def test_movers_have_their_effect_along_the_path_to_the_logits(model):
     """Where only the logits see the movers as after three unrelated names, MLPs on the way computed anew, at least 30 %

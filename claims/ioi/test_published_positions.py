@@ -1,6 +1,6 @@
 """Indirect objects, as published of GPT-2 small: heads that act within the sentence, and where it is known who gives.
 
-Early heads are chosen on 32 discovery prompts, one for each way: the one whose attention goes there most. Terms,
+Early heads are chosen on 16 discovery prompts, one for each way: the one whose attention goes there most. Terms,
 prompts and what "random" is: `published.py`.
 """
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from claims.ioi.published import beside_random, carriers, inside, looked_at, preferred
+from claims.ioi.published import PLANTED, beside_random, carriers, inside, looked_at, preferred
 from claims.models import AUDITED, PRETRAINED
 from mechlib import (
     Heads,
@@ -148,13 +148,13 @@ def by_place(network: Any, role: str, prompts: PromptSet) -> list[tuple[int, Pro
 
 def early(model: str, way: str) -> Selection:
     """The head whose attention goes most by a way of `between`."""
-    return strongest(between(model, way, looked_at(model, 32)))
+    return strongest(between(model, way, looked_at(model, 16)))
 
 
 # Early heads.
 
 
-@pytest.mark.parametrize("model", AUDITED)
+@pytest.mark.parametrize("model", (*AUDITED, *PLANTED))
 @reported(None, f"{WANG}, section 3.3")
 def test_a_head_looks_from_the_second_mention_of_the_subject_to_the_first(model):
     """The head chosen for it attends from the second mention of S to the first by .3 or more beyond what it attends to
