@@ -3,7 +3,7 @@
 Sentences of Wang et al. 2022 (arXiv:2211.00593) on GPT-2 small, asked by function and not by the paper's heads: which
 heads play a part is chosen on discovery prompts of the model at hand, and twins choose again. `style_of` words the
 task for each model, so that one claim asks all of them with one bound. Behaviour is asked on 384 prompts (48 templates
-of 8; 320 of the minis), the inside on 96 (48 templates, each order once; 192 of the minis), copying on 48 of these:
+of 8; 320 of the minis), the inside on 96 (48 templates, each order once; 192 of the minis), copying on 24 of these:
 templates carry the interval. Heads are chosen on 48 discovery prompts, early ones on 16.
 
     movers         the three heads that write most towards IO rather than S, directly into the output
@@ -13,9 +13,9 @@ templates carry the interval. Heads are chosen on 48 discovery prompts, early on
                    the last position, where the giver is exchanged
     carriers       the three heads that restore most, wherever they are
 
-`planted-ioi` has one mover, whose weights were written by hand: where a sentence about movers fails in a real model, and
-holds there, the claim's code is not the reason. A column "random" is the mean over up to twenty sets with as many other heads in each layer, or the nearest ones: it is
-taken off, so that what is claimed is beyond them. Nothing is said of models before they were quantised.
+`planted-ioi` has one mover, whose weights were written by hand: where a sentence about movers fails in a real model and
+holds there, the claim's code is not the reason. A column "random" is the mean over up to twenty sets with as many other
+heads in each layer, or in the nearest ones. Nothing is said of models before they were quantised.
 
 Behind it stand test_published_behaviour, test_published_movers, test_published_paths, test_published_positions.
 """
@@ -34,8 +34,8 @@ from mechlib import Heads, Measurement, PromptSet, Selection, all_heads, matched
 from mechlib.evidence import evidence
 from mechlib.prompts import ioi, planted, style_of
 
-# What is known to move names: a sentence that holds there can be seen by the claim's code. Its prompts are its own, with
-# three other names for corruption, from which an inhibitor alone restores nothing, so that none is asked of it.
+# What is known to move names: a sentence that holds there can be seen by the claim's code. Its prompts are its own,
+# with three other names for corruption: an inhibitor alone restores nothing there, and is not asked for.
 PLANTED = ("planted-ioi-0-4x8",)
 Corruption = Literal["subject", "names", "order", "tokens"]
 Extra = Literal["", "subject", "object"]

@@ -80,7 +80,7 @@ def test_movers_copy_more_names_than_the_average_head(model):
     Source: Wang et al. 2022: above 95 %, and below 20 % for the average head.
     """
     requires(proportion(preferred(model)) >= 0.8)
-    scores, chosen = copies(model, False, inside(model, n=48)), movers(model).heads
+    scores, chosen = copies(model, False, inside(model, n=24)), movers(model).heads
     others = scores.without(chosen)
     assert difference(scores.averaged(chosen), others.averaged(others.head_columns)) >= 0.5
 
@@ -108,7 +108,7 @@ def test_the_suppressor_would_copy_the_name_with_its_sign_turned(model):
     Source: Wang et al. 2022: 98 %, and 12 % for the average head.
     """
     requires(proportion(preferred(model)) >= 0.8)
-    scores, chosen = copies(model, True, inside(model, n=48)), suppressor(model).heads
+    scores, chosen = copies(model, True, inside(model, n=24)), suppressor(model).heads
     others = scores.without(chosen)
     assert difference(scores.averaged(chosen), others.averaged(others.head_columns)) >= 0.5
 
