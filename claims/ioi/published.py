@@ -8,7 +8,8 @@ templates carry the interval. Heads are chosen on 48 discovery prompts, early on
 
     movers         the three heads that write most towards IO rather than S, directly into the output
     suppressor     the head that writes most against it
-    receiver       the mover that is the first among heads of the upper half of the layers
+    receiver       of the six heads in the upper half of the layers that write most towards IO, the one whose attention
+                   to IO exceeds that to S by most: what writes most may look elsewhere
     inhibitors     of the layers below the receiver's, and no movers, the two heads that restore most when patched at
                    the last position, where the giver is exchanged
     carriers       the three heads that restore most, wherever they are
@@ -90,10 +91,11 @@ def suppressor(model: str) -> Selection:
 
 
 def receiver(model: str) -> Selection:
-    """The head of the upper half of the layers that writes most towards IO rather than S."""
+    """Of the six heads in the upper half of the layers that write most towards IO, the one that leans most to it."""
     found = written(model, looked_at(model))
     half = (layer_of(found.head_columns[-1]) + 1) // 2
-    return strongest(found[[head for head in found.head_columns if layer_of(head) >= half]])
+    writers = strongest(found[[head for head in found.head_columns if layer_of(head) >= half]], 6)
+    return strongest(leaning(model, looked_at(model, 16))[writers.heads])
 
 
 def inhibitors(model: str) -> Selection:

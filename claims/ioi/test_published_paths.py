@@ -55,6 +55,7 @@ def test_inhibitors_turn_the_movers_attention_to_the_indirect_object(model):
     """Where the query of the receiver alone sees the inhibitors as they are when the other person gives, it attends to
     the indirect object by at least .1 less, beyond random heads of their layers.
 
+    The receiver is the writer that looks most at the indirect object, for one that looks elsewhere has nothing to lose.
     Source: Wang et al. 2022, section 3.2, without a number; the bound is the smallest that one would call turning.
     """
     requires(proportion(preferred(model)) >= 0.8)
