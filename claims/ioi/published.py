@@ -24,7 +24,6 @@ Behind it stand test_published_behaviour, test_published_movers, test_published_
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -120,14 +119,7 @@ def layer_of(head: str) -> int:
 @evidence
 def leaning(model: str, prompts: PromptSet) -> Measurement:
     """Attention of every head from the last word to IO, less that to both mentions of S."""
-    from mechlib.lab import attention_to, load
-
-    network = load(model)
-    found = attention_to(network, prompts, "answer")
-    subject = (
-        attention_to(network, prompts, "distractor").values + attention_to(network, prompts, "first distractor").values
-    )
-    return replace(found, values=found.values - subject, of="attention to IO less attention to S")
+    return attention_between(model, "leaning", prompts)
 
 
 @evidence
@@ -248,3 +240,33 @@ def beside_random(found: Measurement, heads: Heads) -> Measurement:
     every = read(" ".join(found.head_columns))
     others = [found.averaged(other).array for other in matched_sets(heads, every, 20)]
     return found.with_columns({"together": found.averaged(heads).array, "random": np.mean(others, axis=0)})
+
+
+def attention_between(model: str, way: str, prompts: PromptSet) -> Measurement:
+    """Attention of every head from and to the places of a way, as `leaning` and `between` have them."""
+    import torch
+
+    from mechlib.lab import batches, load, per_prompt, run
+
+    network = load(model)
+    made, values = batches(network, prompts), []
+    names = [f"blocks.{layer}.attn.hook_pattern" for layer in range(network.cfg.n_layers)]
+    for batch in made:
+        kept = run(network, batch.tokens, keep=names)[1]
+        pattern = torch.stack([kept[name] for name in names], dim=1)
+        rows = []
+        for row, prompt in enumerate(batch.prompts):
+            first, second = batch.mentions(row, prompt.distractor)[:2]
+            other = batch.mentions(row, prompt.answer)[0]
+            own = pattern[row]
+            rows.append(
+                {
+                    "leaning": own[:, :, -1, other] - own[:, :, -1, first] - own[:, :, -1, second],
+                    "duplicate": own[:, :, second, first] - own[:, :, second, other],
+                    "induction": own[:, :, second, first + 1],
+                    "previous": own[:, :, first + 1, first],
+                }[way].flatten()
+            )
+        values.append(torch.stack(rows))
+    columns = map(str, all_heads(network.cfg.n_layers, network.cfg.n_heads))
+    return per_prompt(prompts, made, values, columns, f"attention by the way of {way}")

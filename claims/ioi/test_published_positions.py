@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from claims.ioi.published import PLANTED, beside_random, carriers, inside, looked_at, preferred
+from claims.ioi.published import PLANTED, attention_between, beside_random, carriers, inside, looked_at, preferred
 from claims.models import AUDITED, PRETRAINED
 from mechlib import (
     Heads,
     Measurement,
     PromptSet,
     Selection,
-    all_heads,
     mean,
     proportion,
     ratio,
@@ -91,35 +90,6 @@ def restored_at(model: str, role: str, layers: tuple[float, ...], prompts: Promp
             for name in ("units", "clusters", "strata", "order")
         },
     )
-
-
-def attention_between(model: str, way: str, prompts: PromptSet) -> Measurement:
-    """Attention of every head from and to the places of a way, as `between` has them."""
-    import torch
-
-    from mechlib.lab import batches, load, per_prompt, run
-
-    network = load(model)
-    made, values = batches(network, prompts), []
-    names = [f"blocks.{layer}.attn.hook_pattern" for layer in range(network.cfg.n_layers)]
-    for batch in made:
-        kept = run(network, batch.tokens, keep=names)[1]
-        pattern = torch.stack([kept[name] for name in names], dim=1)
-        rows = []
-        for row, prompt in enumerate(batch.prompts):
-            first, second = batch.mentions(row, prompt.distractor)[:2]
-            other = batch.mentions(row, prompt.answer)[0]
-            own = pattern[row]
-            rows.append(
-                {
-                    "duplicate": own[:, :, second, first] - own[:, :, second, other],
-                    "induction": own[:, :, second, first + 1],
-                    "previous": own[:, :, first + 1, first],
-                }[way].flatten()
-            )
-        values.append(torch.stack(rows))
-    columns = map(str, all_heads(network.cfg.n_layers, network.cfg.n_heads))
-    return per_prompt(prompts, made, values, columns, f"attention by the way of {way}")
 
 
 def by_place(network: Any, role: str, prompts: PromptSet) -> list[tuple[int, PromptSet]]:
