@@ -18,7 +18,8 @@ template in another lexicon. Limits: small networks of four layers that were tra
 the last position; and direct attribution sees only what is written at the end, not what later layers make of it. The
 rows on GPT-2 small hold its published heads and figures and run where its weights are.
 
-To be read in this order: test_behaviour, test_name_movers, test_patching, test_ablation, test_paths, test_pretrained.
+To be read in this order: test_behaviour, test_name_movers, test_patching, test_ablation, test_paths, test_pretrained;
+then `published.py` with the published sentences.
 """
 
 from claims.measurements import restored, written

@@ -1,0 +1,127 @@
+"""Indirect objects, as published of GPT-2 small: the heads that write the name, and those that write against it.
+
+Movers are three heads and the suppressor one, chosen on discovery prompts by what they write directly into the output.
+Three heads are 2 % of GPT-2 small's 144, 1.1 % of SmolLM2's 270, 4.2 % of Gemma's 72 and .9 % of Qwen's 336. Terms,
+prompts and what "random" is: `published.py`.
+"""
+
+import pytest
+
+from claims.ioi.published import PLANTED, copies, inside, leaning, looked_at, looks, movers, preferred, suppressor
+from claims.measurements import written
+from claims.models import AUDITED
+from mechlib import correlation, difference, mean, proportion, ratio, reported, requires, show
+from mechlib.figures import heads_by_layer
+
+WANG = "Wang et al. 2022, arXiv:2211.00593"
+
+
+@pytest.mark.parametrize("model", (*AUDITED, *PLANTED))
+@reported(None, f"{WANG}, section 3.1", primary=True)
+def test_three_heads_write_half_of_it_directly(model):
+    """The three movers together write at least half of the logit difference directly into the output.
+
+    Of the net total, in which heads and MLPs that write against it are taken off: a share may pass 1.
+    Source: Wang et al. 2022, section 3.1, without a number.
+    """
+    requires(proportion(preferred(model)) >= 0.8)
+    found = written(model, inside(model))
+    show(heads_by_layer, written(model, looked_at(model)), "Direct contribution to logit(IO) - logit(S), discovery")
+    assert ratio(found.added_up(movers(model).heads), found["total"]) >= 0.5
+
+
+@pytest.mark.parametrize("model", (*AUDITED, *PLANTED))
+@reported(None, f"{WANG}, figure 3")
+def test_movers_look_at_the_indirect_object_rather_than_the_subject(model):
+    """The movers' attention from the last word to the indirect object is larger, on average over the three, than to
+    both mentions of the subject.
+
+    Source: Wang et al. 2022, figure 3.
+    """
+    requires(proportion(preferred(model)) >= 0.8)
+    assert mean(leaning(model, inside(model)).averaged(movers(model).heads)) > 0
+
+
+@pytest.mark.parametrize("model", (*AUDITED, *PLANTED))
+@reported(0.59, f"{WANG}, section 3.1")
+def test_movers_give_the_indirect_object_half_of_their_attention(model):
+    """The movers attend from the last word to the indirect object with probability .5 or more, on average over the
+    three, and random heads of their layers do not.
+
+    Source: Wang et al. 2022: .59.
+    """
+    requires(proportion(preferred(model)) >= 0.8)
+    found = looks(model, "answer", movers(model).heads, inside(model))
+    assert mean(found["together"], control=found["random"]) >= 0.5
+
+
+@pytest.mark.parametrize("model", (*AUDITED, *PLANTED))
+@reported(0.81, f"{WANG}, section 3.1 and figure 3")
+def test_the_chosen_mover_writes_what_it_looks_at(model):
+    """Over prompts, how much more the mover that writes most on discovery prompts attends to IO than to S, and what it
+    writes for IO rather than S, correlate by at least .6.
+
+    The paper has one name at a time; here it is the difference of the two, in attention and in logits.
+    Source: Wang et al. 2022: above .81.
+    """
+    requires(proportion(preferred(model)) >= 0.8)
+    (head,) = movers(model, 1)
+    looked, said = leaning(model, inside(model)), written(model, inside(model))
+    assert correlation(looked[head], said[head]) >= 0.6
+
+
+@pytest.mark.parametrize("model", (*AUDITED, *PLANTED))
+@reported(0.75, f"{WANG}, section 3.1")
+def test_movers_copy_more_names_than_the_average_head(model):
+    """Looking at nothing but the indirect object, the movers would put it among the five highest logits in at least 50
+    points more of the prompts than the average other head.
+
+    From weights and the stream at the name, in this model's vocabulary: five are a larger share of a mini's words.
+    Source: Wang et al. 2022: above 95 %, and below 20 % for the average head.
+    """
+    requires(proportion(preferred(model)) >= 0.8)
+    scores, chosen = copies(model, False, inside(model, n=24)), movers(model).heads
+    others = scores.without(chosen)
+    assert difference(scores.averaged(chosen), others.averaged(others.head_columns)) >= 0.5
+
+
+@pytest.mark.parametrize("model", AUDITED)
+@reported(None, f"{WANG}, section 3.4", primary=True)
+def test_a_head_writes_against_the_indirect_object(model):
+    """The suppressor writes at least 5 % of the logit difference against the indirect object, directly.
+
+    It is chosen on discovery prompts, for on the prompts that judge it some head is always the lowest.
+    Source: Wang et al. 2022, section 3.4 (negative name movers), without a share.
+    """
+    requires(proportion(preferred(model)) >= 0.8)
+    (head,) = suppressor(model)
+    found = written(model, inside(model))
+    assert ratio(found[head], found["total"]) <= -0.05
+
+
+@pytest.mark.parametrize("model", AUDITED)
+@reported(0.86, f"{WANG}, section 3.4")
+def test_the_suppressor_would_copy_the_name_with_its_sign_turned(model):
+    """Looking at nothing but the indirect object, the suppressor would put it among the five lowest logits in at least
+    50 points more of the prompts than the average other head.
+
+    Source: Wang et al. 2022: 98 %, and 12 % for the average head.
+    """
+    requires(proportion(preferred(model)) >= 0.8)
+    scores, chosen = copies(model, True, inside(model, n=24)), suppressor(model).heads
+    others = scores.without(chosen)
+    assert difference(scores.averaged(chosen), others.averaged(others.head_columns)) >= 0.5
+
+
+@pytest.mark.parametrize("model", AUDITED)
+def test_the_suppressor_writes_more_against_it_where_the_mover_writes_more_for_it(model):
+    """Over prompts, what the suppressor and the mover chosen first write towards IO rather than S correlate by -.3 or
+    less.
+
+    A new sentence. Both are divided by one norm, and so are the heads that the control run puts in their places.
+    Source: McDougall et al. 2023, arXiv:2310.04625: what suppresses copies what was predicted before.
+    """
+    requires(proportion(preferred(model)) >= 0.8)
+    (against,), (mover,) = suppressor(model), movers(model, 1)
+    found = written(model, inside(model))
+    assert correlation(found[against], found[mover]) <= -0.3
