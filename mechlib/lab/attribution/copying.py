@@ -87,12 +87,12 @@ def _copied(model: Model, batch: Batch, of: Word, sign: float) -> Float[Tensor, 
     name = single(batch, of)  # as it is said: where a text begins with it, it may be another token
     streams = ("blocks.0.hook_resid_pre", "blocks.0.hook_resid_post")
     kept = run(model, batch.tokens, keep=streams, last=1)[1]
-    columns = []
+    longest, columns = model.W_U.norm(dim=0).max(), []
     for layer, block in enumerate(model.blocks):
         read = block.ln1(kept[streams[min(layer, 1)]])[rows, position]
-        for head in range(model.cfg.n_heads):
-            columns.append(_among_top(model, sign * _output(model, layer, head, read), name))
-    return torch.stack(columns, dim=1)
+        written = [_output(model, layer, head, read) for head in range(model.cfg.n_heads)]
+        columns.append(_among_top(model, sign * torch.stack(written, dim=1), name, longest))
+    return torch.cat(columns, dim=1)
 
 
 def _output(
@@ -108,15 +108,18 @@ def _output(
 
 
 def _among_top(
-    model: Model, written: Float[Tensor, "batch d_model"], name: Int[Tensor, " batch"]
-) -> Float[Tensor, " batch"]:
-    normed = model.ln_final(written.unsqueeze(1)).squeeze(1)
+    model: Model,
+    written: Float[Tensor, "batch heads d_model"],
+    name: Int[Tensor, " batch"],
+    longest: Float[Tensor, ""],
+) -> Float[Tensor, "batch heads"]:
+    normed = model.ln_final(written)
     logits = normed @ model.W_U + model.b_U
-    own = logits.gather(1, name.unsqueeze(1))
-    rounding = ROUNDING * normed.norm(dim=-1, keepdim=True) * model.W_U.norm(dim=0).max()
+    own = logits.gather(2, name[:, None, None].expand(-1, logits.shape[1], 1))
+    rounding = ROUNDING * normed.norm(dim=-1, keepdim=True) * longest  # of the unembedding's longest column
     # A head that writes nothing says no word: all are equal, or in the order of the biases. Equals share their places.
-    place = ((logits > own + rounding).sum(1) + (logits >= own - rounding).sum(1) + 1) / 2
-    return ((place <= TOP) & written.any(1)).to(logits.dtype)
+    place = ((logits > own + rounding).sum(2) + (logits >= own - rounding).sum(2) + 1) / 2
+    return ((place <= TOP) & written.any(2)).to(logits.dtype)
 
 
 def _moved(model: Model, batch: Batch, head: Head, to: Word) -> Float[Tensor, "batch 2"]:
