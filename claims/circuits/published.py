@@ -1,0 +1,194 @@
+"""Evidence of published sentences on circuits: pretrained models, and two minis beside them, on indirect objects.
+
+A network is taken as a graph of heads and MLPs, and a circuit is a set of these *nodes*: all that its nodes write stays
+as it is, all else is replaced, and what is asked is how much of logit(IO) - logit(S) is left. Embeddings stay. Nodes
+are scored by EAP-IG (Hanna et al. 2024, arXiv:2403.17806; five steps), or by EAP where that is said, on 64 discovery
+prompts (16 templates), and a circuit is the tenth, quarter or half of all nodes with the largest scores, of either
+sign. A quarter is what Wang et al. 2022 (arXiv:2211.00593) keep of GPT-2 small: 26 of 144 heads and all 12 MLPs, 24 %.
+
+    nodes    SmolLM2 300, Gemma 3 90, Qwen2.5-Coder 360, a mini 36
+    why not edges   SmolLM2 has some 130,000: they are scored as quickly, and a circuit of a few percent of them, which
+             touches nearly every node, takes several times as long to run as one of nodes
+
+Circuits are judged on 96 confirmation prompts, 48 templates in both orders of the names (192 of the minis, in 16
+templates), nulls and losses node by node on the first 48 of them (96). Intervals are across templates, names and
+objects. Outside the circuit stands what the corrupted prompt has there, in which the other one gives
+("counterfactual"), the mean or one prompt of the same template with three names ("mean", "resample"), or zeros.
+
+Beside a circuit stands the same one with the heads of each layer exchanged at random for others of that layer: as many
+heads in each layer, and the same MLPs. What a circuit keeps beyond that is due to which heads it has. Named as
+controls are two draws, and in one claim 80.
+
+Limits: nodes at all positions at once; one choice of metric and corruption; which MLPs matter is left out of the
+control. Nothing is said of models before they were quantised. Behind it stand test_published_circuits and
+test_published_methods.
+"""
+
+from __future__ import annotations
+
+from claims.ioi.measurements import logits
+from mechlib import Circuit, Estimate, Measurement, PromptSet, proportion, strongest_circuit
+from mechlib.evidence import evidence
+from mechlib.prompts import ioi, style_of
+
+SHARES = {"tenth": 0.1, "quarter": 0.25, "half": 0.5}
+NAMES = ("tenth", "quarter", "half", "tenth, EAP", "quarter, EAP")
+
+# Prompts, worded for the model.
+
+
+def inside(model: str) -> PromptSet:
+    """For judging circuits: two prompts a template, one in each order of the names; of a mini twelve."""
+    style = style_of(model)
+    return ioi(96 if style == "pretrained" else 192, style=style)
+
+
+def fewer(model: str) -> PromptSet:
+    """The first half of these, for what takes many runs."""
+    prompts = inside(model)
+    return prompts.take(len(prompts) // 2)
+
+
+def looked_at(model: str) -> PromptSet:
+    """For scoring nodes."""
+    return ioi(64, split="discovery", style=style_of(model))
+
+
+def elsewhere(model: str) -> PromptSet:
+    """Sentences with three names, for means and resamples."""
+    style = style_of(model)
+    return ioi(192 if style == "pretrained" else None, split="reference", style=style)
+
+
+def preference(model: str) -> Estimate:
+    """How often IO has a higher logit than S: the gate of all that is claimed of the inside is .8."""
+    return proportion(logits(model, ioi(style=style_of(model)))["clean"].at_least(0))
+
+
+# Evidence: scores to choose by, then one value, or a few, for each prompt.
+
+
+@evidence
+def effects(model: str, method: str, prompts: PromptSet) -> Measurement:
+    """What every head and MLP adds to the logit difference, to first order ("EAP" or "EAP-IG"), prompt by prompt."""
+    from mechlib.lab import load, node_scores
+
+    return node_scores(load(model), prompts, method, by_prompt=True)
+
+
+@evidence
+def kept(
+    model: str,
+    names: tuple[str, ...],
+    circuits: tuple[Circuit, ...],
+    how: str,
+    prompts: PromptSet,
+    reference: PromptSet,
+) -> Measurement:
+    """Logit difference with all but a circuit replaced, under the circuit's name; with its heads exchanged for others
+    of their layers, twice, under "NAME, exchanged 1" and "2"; of the "model", and of no node ("empty")."""
+    from mechlib import exchanged_heads
+    from mechlib.lab import circuit_scores, load, network
+
+    loaded = load(model)
+    asked = dict(zip(names, circuits, strict=True))
+    for name, own in zip(names, circuits, strict=True):
+        others = exchanged_heads(network(loaded).graph, own, 2)
+        asked |= {f"{name}, exchanged {number}": other for number, other in enumerate(others, 1)}
+    needed = reference if how in ("mean", "resample") else None
+    return circuit_scores(loaded, prompts, asked, how, needed, unit="prompt")
+
+
+@evidence
+def kept_with_other_heads(model: str, circuit: Circuit, n: int, prompts: PromptSet) -> Measurement:
+    """Of `n` draws of the circuit with its heads exchanged within layers, corrupted outside: logits "kept" above the
+    empty circuit, and the "total" that there is to keep. One row each, means over the prompts."""
+    from mechlib.lab import exchanged_circuit_scores, load
+
+    found = exchanged_circuit_scores(load(model), prompts, circuit, "counterfactual", n=n, without=False)
+    whole, empty, own = (found[name].array for name in ("model", "empty", "circuit"))
+    return found.with_columns({"kept": own - empty, "total": whole - empty})
+
+
+@evidence
+def left_without(model: str, circuit: Circuit, prompts: PromptSet, reference: PromptSet) -> Measurement:
+    """Logit difference of the "model", and with a circuit's nodes at their mean ("without"); and with those of the
+    circuit whose heads are exchanged for others of their layers, twice ("without exchanged 1" and "2")."""
+    from mechlib import exchanged_heads
+    from mechlib.lab import circuit_scores, load, network
+
+    loaded = load(model)
+    graph = network(loaded).graph
+    others = exchanged_heads(graph, circuit, 2)
+    rest = {
+        "without": circuit.complement(graph),
+        **{f"without exchanged {number}": other.complement(graph) for number, other in enumerate(others, 1)},
+    }
+    found = circuit_scores(loaded, prompts, {f"all {name}": one for name, one in rest.items()}, "mean", reference)
+    return found.with_columns({"model": found["model"].array, **{name: found[f"all {name}"].array for name in rest}})
+
+
+@evidence
+def lost_by_each(model: str, circuit: Circuit, prompts: PromptSet) -> Measurement:
+    """Logits lost from the circuit, corrupted outside, when one of its nodes is corrupted too: a column for each."""
+    from mechlib.lab import load, lost_by_part
+
+    return lost_by_part(load(model), prompts, circuit, "counterfactual", unit="prompt")
+
+
+@evidence
+def lost_by_one_more(model: str, circuit: Circuit, n: int, prompts: PromptSet) -> Measurement:
+    """The same of a random node that was added to the circuit, `n` times: one row each, means over the prompts."""
+    from mechlib.lab import load, lost_by_added_part
+
+    return lost_by_added_part(load(model), prompts, circuit, "counterfactual", n=n)
+
+
+@evidence
+def approximated(model: str, prompts: PromptSet) -> Measurement:
+    """Attribution patching beside exact patching, corrupted to clean at the last position, in logits: for the heads of
+    each layer together and for each MLP what is "exact", and "missed" (attribution less exact); "total".
+
+    Squared and added up over layers: "all of it" (exact), "left" (missed), and "left, by the layer before" (missed
+    where each place is given the attribution of its like one layer down, the first that of the last).
+    """
+    import numpy as np
+
+    from mechlib.lab import attribution_patching, layers, load, restored_by_patching
+
+    loaded = load(model)
+    sites = layers(loaded)
+    exact, rough = restored_by_patching(loaded, prompts, sites), attribution_patching(loaded, prompts, sites)
+    true, first = exact[list(sites)].values, rough[list(sites)].values
+    kinds = len(sites) // loaded.cfg.n_layers  # attention and MLP in turn, or attention alone
+    sums = {"all of it": true, "left": first - true, "left, by the layer before": np.roll(first, kinds, axis=1) - true}
+    return exact.with_columns(
+        {
+            **{f"exact, {name}": exact[name].array for name in sites},
+            **{f"missed, {name}": rough[name].array - exact[name].array for name in sites},
+            **{name: (values**2).sum(axis=1) for name, values in sums.items()},
+            "total": exact["total"].array,
+        }
+    )
+
+
+# Choosing, on discovery prompts only. A twin's circuit is chosen again, on the twin.
+
+
+def chosen(model: str, name: str) -> Circuit:
+    """A share of all nodes by the size of their score: "tenth", "quarter" or "half", or of EAP "tenth, EAP"."""
+    size, _, method = name.partition(", ")
+    scores = effects(model, method or "EAP-IG", looked_at(model))
+    return strongest_circuit(scores, round(SHARES[size] * len(scores.columns)))
+
+
+def helpful(model: str) -> Circuit:
+    """The tenth of all nodes with the largest positive scores."""
+    scores = effects(model, "EAP-IG", looked_at(model))
+    return strongest_circuit(scores, round(SHARES["tenth"] * len(scores.columns)), signed=True)
+
+
+def kept_by_circuits(model: str, how: str) -> Measurement:
+    """What all five circuits keep under one replacement."""
+    circuits = tuple(chosen(model, name) for name in NAMES)
+    return kept(model, NAMES, circuits, how, inside(model), elsewhere(model))
