@@ -62,18 +62,28 @@ def elsewhere(model: str) -> PromptSet:
 
 def preference(model: str) -> Estimate:
     """How often IO has a higher logit than S: the gate of all that is claimed of the inside is .8."""
-    return proportion(logits(model, ioi(style=style_of(model)))["clean"].at_least(0))
+    found = proportion(logits(model, ioi(style=style_of(model)))["clean"].at_least(0))
+    assert isinstance(found, Estimate)
+    return found
 
 
 # Evidence: scores to choose by, then one value, or a few, for each prompt.
 
 
 @evidence
-def effects(model: str, method: str, prompts: PromptSet) -> Measurement:
-    """What every head and MLP adds to the logit difference, to first order ("EAP" or "EAP-IG"), prompt by prompt."""
+def effects(model: str, prompts: PromptSet) -> Measurement:
+    """What every head and MLP adds to the logit difference, to first order (EAP-IG), prompt by prompt."""
     from mechlib.lab import load, node_scores
 
-    return node_scores(load(model), prompts, method, by_prompt=True)
+    return node_scores(load(model), prompts, by_prompt=True)
+
+
+@evidence
+def effects_by_eap(model: str, prompts: PromptSet) -> Measurement:
+    """The same by EAP, gradients of the clean run alone: means, to choose by."""
+    from mechlib.lab import load, node_scores
+
+    return node_scores(load(model), prompts, "EAP")
 
 
 @evidence
@@ -178,13 +188,13 @@ def approximated(model: str, prompts: PromptSet) -> Measurement:
 def chosen(model: str, name: str) -> Circuit:
     """A share of all nodes by the size of their score: "tenth", "quarter" or "half", or of EAP "tenth, EAP"."""
     size, _, method = name.partition(", ")
-    scores = effects(model, method or "EAP-IG", looked_at(model))
+    scores = (effects_by_eap if method else effects)(model, looked_at(model))
     return strongest_circuit(scores, round(SHARES[size] * len(scores.columns)))
 
 
 def helpful(model: str) -> Circuit:
     """The tenth of all nodes with the largest positive scores."""
-    scores = effects(model, "EAP-IG", looked_at(model))
+    scores = effects(model, looked_at(model))
     return strongest_circuit(scores, round(SHARES["tenth"] * len(scores.columns)), signed=True)
 
 

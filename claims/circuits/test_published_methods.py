@@ -85,6 +85,6 @@ def test_other_prompts_would_choose_the_same_nodes(model):
     Source: R22; stability alone is asked, and there is no network with heads of their own keys here to compare with.
     """
     requires(preference(model) >= 0.8)
-    scores = effects(model, "EAP-IG", looked_at(model))
+    scores = effects(model, looked_at(model))
     show(depth_and_concentration, scores, "What heads and MLPs add to the logit difference, by relative depth")
     assert overlap(scores, k=round(0.1 * len(scores.columns))) >= 0.66
