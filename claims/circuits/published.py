@@ -7,17 +7,18 @@ prompts (16 templates), and a circuit is the tenth, quarter or half of all nodes
 sign. A quarter is what Wang et al. 2022 (arXiv:2211.00593) keep of GPT-2 small: 26 of 144 heads and all 12 MLPs, 24 %.
 
     nodes    SmolLM2 300, Gemma 3 90, Qwen2.5-Coder 360, a mini 36
-    why not edges   SmolLM2 has some 130,000: they are scored as quickly, and a circuit of a few percent of them, which
-             touches nearly every node, takes several times as long to run as one of nodes
+    why not edges   SmolLM2 has 123,211 and Qwen2.5-Coder 179,749: they are scored as quickly, and a circuit of a few
+             percent of them touches nearly every node and takes several times as long to run as one of nodes
 
-Circuits are judged on 96 confirmation prompts, 48 templates in both orders of the names (192 of the minis, in 16
-templates), nulls and losses node by node on the first 48 of them (96). Intervals are across templates, names and
-objects. Outside the circuit stands what the corrupted prompt has there, in which the other one gives
-("counterfactual"), the mean or one prompt of the same template with three names ("mean", "resample"), or zeros.
+Circuits are judged on 48 confirmation prompts, one for each of 48 templates, in either order of the names by turns (192
+of the minis, in 16 templates); nulls, losses node by node and what is left without a circuit on the first 24 (96).
+Intervals are across templates, names and objects. Outside the circuit stands what the corrupted prompt has there, in
+which the other one gives ("counterfactual"), the mean or one prompt of the same template with three names ("mean",
+"resample"), or zeros.
 
 Beside a circuit stands the same one with the heads of each layer exchanged at random for others of that layer: as many
 heads in each layer, and the same MLPs. What a circuit keeps beyond that is due to which heads it has. Named as
-controls are two draws, and in one claim 80.
+controls are one or two draws, and in one claim 80.
 
 Limits: nodes at all positions at once; one choice of metric and corruption; which MLPs matter is left out of the
 control. Nothing is said of models before they were quantised. Behind it stand test_published_circuits and
@@ -26,21 +27,27 @@ test_published_methods.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from claims.ioi.measurements import logits
-from mechlib import Circuit, Estimate, Measurement, PromptSet, proportion, strongest_circuit
+from mechlib import Circuit, Estimate, Graph, Measurement, PromptSet, exchanged_heads, proportion, strongest_circuit
 from mechlib.evidence import evidence
 from mechlib.prompts import ioi, style_of
 
 SHARES = {"tenth": 0.1, "quarter": 0.25, "half": 0.5}
-NAMES = ("tenth", "quarter", "half", "tenth, EAP", "quarter, EAP")
+ASKED = {"counterfactual": ("tenth", "quarter", "half", "quarter, EAP")}  # under others the quarter alone
+DRAWS = {"tenth": 0, "quarter": 2, "half": 0, "quarter, EAP": 1}  # with heads exchanged, of each
 
 # Prompts, worded for the model.
 
 
 def inside(model: str) -> PromptSet:
-    """For judging circuits: two prompts a template, one in each order of the names; of a mini twelve."""
-    style = style_of(model)
-    return ioi(96 if style == "pretrained" else 192, style=style)
+    """For judging circuits: one prompt a template, in either order of the names by turns; of a mini twelve."""
+    if style_of(model) == "world":
+        return ioi(192)
+    prompts = ioi(96, style="pretrained")  # of each template one prompt in each order
+    rows = tuple(prompts.rows[2 * place + place % 2] for place in range(len(prompts) // 2))
+    return replace(prompts, rows=rows, settings=(*prompts.settings, ("orders", "by turns")))
 
 
 def fewer(model: str) -> PromptSet:
@@ -93,20 +100,14 @@ def kept(
     circuits: tuple[Circuit, ...],
     how: str,
     prompts: PromptSet,
-    reference: PromptSet,
+    reference: PromptSet | None,
 ) -> Measurement:
-    """Logit difference with all but a circuit replaced, under the circuit's name; with its heads exchanged for others
-    of their layers, twice, under "NAME, exchanged 1" and "2"; of the "model", and of no node ("empty")."""
-    from mechlib import exchanged_heads
-    from mechlib.lab import circuit_scores, load, network
+    """Logit difference with all but a circuit replaced, under the circuit's name; of the "model", and of no node
+    ("empty")."""
+    from mechlib.lab import circuit_scores, load
 
-    loaded = load(model)
     asked = dict(zip(names, circuits, strict=True))
-    for name, own in zip(names, circuits, strict=True):
-        others = exchanged_heads(network(loaded).graph, own, 2)
-        asked |= {f"{name}, exchanged {number}": other for number, other in enumerate(others, 1)}
-    needed = reference if how in ("mean", "resample") else None
-    return circuit_scores(loaded, prompts, asked, how, needed, unit="prompt")
+    return circuit_scores(load(model), prompts, asked, how, reference, unit="prompt")
 
 
 @evidence
@@ -121,21 +122,18 @@ def kept_with_other_heads(model: str, circuit: Circuit, n: int, prompts: PromptS
 
 
 @evidence
-def left_without(model: str, circuit: Circuit, prompts: PromptSet, reference: PromptSet) -> Measurement:
-    """Logit difference of the "model", and with a circuit's nodes at their mean ("without"); and with those of the
-    circuit whose heads are exchanged for others of their layers, twice ("without exchanged 1" and "2")."""
-    from mechlib import exchanged_heads
+def left_without(
+    model: str, circuit: Circuit, exchanged: Circuit, prompts: PromptSet, reference: PromptSet
+) -> Measurement:
+    """Logit difference of the "model", and with the nodes of a circuit at their mean: "circuit", and "exchanged"."""
     from mechlib.lab import circuit_scores, load, network
 
     loaded = load(model)
     graph = network(loaded).graph
-    others = exchanged_heads(graph, circuit, 2)
-    rest = {
-        "without": circuit.complement(graph),
-        **{f"without exchanged {number}": other.complement(graph) for number, other in enumerate(others, 1)},
-    }
-    found = circuit_scores(loaded, prompts, {f"all {name}": one for name, one in rest.items()}, "mean", reference)
-    return found.with_columns({"model": found["model"].array, **{name: found[f"all {name}"].array for name in rest}})
+    rest = {"rest": circuit.complement(graph), "rest of exchanged": exchanged.complement(graph)}
+    found = circuit_scores(loaded, prompts, rest, "mean", reference, unit="prompt")
+    left = {"circuit": found["rest"].array, "exchanged": found["rest of exchanged"].array}
+    return found.with_columns({"model": found["model"].array, **left})
 
 
 @evidence
@@ -186,7 +184,7 @@ def approximated(model: str, prompts: PromptSet) -> Measurement:
 
 
 def chosen(model: str, name: str) -> Circuit:
-    """A share of all nodes by the size of their score: "tenth", "quarter" or "half", or of EAP "tenth, EAP"."""
+    """A share of all nodes by the size of their score: "tenth", "quarter" or "half"; "quarter, EAP" by EAP."""
     size, _, method = name.partition(", ")
     scores = (effects_by_eap if method else effects)(model, looked_at(model))
     return strongest_circuit(scores, round(SHARES[size] * len(scores.columns)))
@@ -198,7 +196,18 @@ def helpful(model: str) -> Circuit:
     return strongest_circuit(scores, round(SHARES["tenth"] * len(scores.columns)), signed=True)
 
 
+def exchanged(model: str, name: str, n: int) -> tuple[Circuit, ...]:
+    """A chosen circuit with the heads of each layer exchanged at random for others of that layer, n times."""
+    last = effects(model, looked_at(model)).head_columns[-1]  # "29.8" of 30 layers with 9 heads
+    graph = Graph(*(1 + int(number) for number in last.split(".")))
+    return exchanged_heads(graph, chosen(model, name), n) if n else ()
+
+
 def kept_by_circuits(model: str, how: str) -> Measurement:
-    """What all five circuits keep under one replacement."""
-    circuits = tuple(chosen(model, name) for name in NAMES)
-    return kept(model, NAMES, circuits, how, inside(model), elsewhere(model))
+    """What the chosen circuits keep under one replacement, and "NAME, exchanged 1", the same with other heads."""
+    asked: dict[str, Circuit] = {}
+    for name in ASKED.get(how, ("quarter",)):
+        others = enumerate(exchanged(model, name, DRAWS[name]), 1)
+        asked |= {name: chosen(model, name), **{f"{name}, exchanged {number}": other for number, other in others}}
+    reference = elsewhere(model) if how in ("mean", "resample") else None
+    return kept(model, tuple(asked), tuple(asked.values()), how, inside(model), reference)

@@ -10,6 +10,7 @@ import pytest
 from claims.circuits.published import (
     chosen,
     elsewhere,
+    exchanged,
     fewer,
     helpful,
     kept_by_circuits,
@@ -33,33 +34,34 @@ EXCHANGED = ("exchanged 1", "exchanged 2")
 @pytest.mark.parametrize("how", ["counterfactual", "mean", "zero", "resample"])
 @pytest.mark.parametrize("model", AUDITED)
 @reported(0.87, WANG)
-def test_a_quarter_of_the_nodes_keeps_four_fifths_of_the_logit_difference(model, how):
-    """With three quarters of all heads and MLPs replaced, the quarter chosen by EAP-IG keeps at least 80 % of the logit
+def test_a_quarter_of_the_nodes_keeps_seven_tenths_of_the_logit_difference(model, how):
+    """With three quarters of all heads and MLPs replaced, the quarter chosen by EAP-IG keeps at least 70 % of the logit
     difference, across templates and names; with its heads exchanged for others of their layers it does not.
 
     Shares of the whole network's, F(C) / F(M), as the paper's; corrupted outside, an empty circuit has less than none.
     Source: Wang et al. 2022, section 4: 87 % is kept by 24 % of the nodes, under mean ablation, all MLPs among them.
+    The bound is from discovery prompts that did not choose: SmolLM2 keeps 80 % with the corrupted prompt outside.
     """
     requires(preference(model) >= 0.8)
     found = kept_by_circuits(model, how)
     show(by_column, found, "Logit difference kept by circuits, and by the same with other heads of their layers")
     others = tuple(found[f"quarter, {draw}"] for draw in EXCHANGED)
-    assert ratio(found["quarter"], found["model"], control=others) >= 0.8
+    assert ratio(found["quarter"], found["model"], control=others) >= 0.7
 
 
 @pytest.mark.parametrize("model", AUDITED)
 @reported(None, "Shi et al. 2024, arXiv:2410.13032", primary=True)
 def test_the_circuit_beats_random_ones_of_its_layers(model):
-    """The quarter of the nodes keeps more of what tells the clean from the corrupted prompt than 95 % of 80 circuits
-    with the same MLPs and as many other heads in each layer, corrupted outside.
+    """The tenth of the nodes keeps more of what tells the clean from the corrupted prompt than 95 % of 80 circuits with
+    the same MLPs and as many other heads in each layer, corrupted outside.
 
     Source: Shi et al. 2024, where the circuit of indirect objects beats random ones of up to nine tenths of its size;
     those were random edges of the whole network, which are easier to beat.
     """
     requires(preference(model) >= 0.8)
     found = kept_by_circuits(model, "counterfactual")
-    gains = {"kept": found.less("quarter", "empty").array, "total": found.less("model", "empty").array}
-    others = kept_with_other_heads(model, chosen(model, "quarter"), 80, fewer(model))
+    gains = {"kept": found.less("tenth", "empty").array, "total": found.less("model", "empty").array}
+    others = kept_with_other_heads(model, chosen(model, "tenth"), 80, fewer(model))
     assert above_null(found.with_columns(gains), others[["kept", "total"]], exhaustive=False) > 0
 
 
@@ -89,7 +91,8 @@ def test_half_of_the_nodes_pass_for_the_network(model):
     60 % of prompts, and they differ by at most 10 % of the network's mean logit difference.
 
     The number is the larger distance in units of its margin: 1 is on the margin. Beside it stands the circuit of a
-    tenth, which must be told from the network. In the paper the circuit is ahead on 24 %, 2.6 margins from a half.
+    tenth, which must be told from the network. In the paper the circuit is ahead on 24 %, 2.6 margins from a half; on
+    discovery prompts SmolLM2's is on 31 %, and it is expected to fail.
     Source: Shi et al. 2024, who test where here margins are held.
     """
     requires(preference(model) >= 0.8)
@@ -110,9 +113,9 @@ def test_without_the_quarter_little_of_the_task_is_left(model):
     the sign and size of what is left is asked here.
     """
     requires(preference(model) >= 0.8)
-    left = left_without(model, chosen(model, "quarter"), fewer(model), elsewhere(model))
-    others = tuple(left[f"without {draw}"] for draw in EXCHANGED)
-    assert ratio(left["without"], left["model"], beside=others) <= 0.2
+    (other,) = exchanged(model, "quarter", 1)
+    left = left_without(model, chosen(model, "quarter"), other, fewer(model), elsewhere(model))
+    assert ratio(left["circuit"], left["model"], beside=left["exchanged"]) <= 0.2
 
 
 @pytest.mark.parametrize("model", AUDITED)

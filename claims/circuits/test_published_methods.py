@@ -10,8 +10,6 @@ from claims.models import AUDITED
 from mechlib import every, overlap, ratio, reported, requires, show
 from mechlib.figures import by_column, depth_and_concentration
 
-SIZES = ("tenth", "quarter")
-
 # How near first order comes.
 
 
@@ -58,18 +56,19 @@ def test_attribution_patching_misses_little_in_any_layer(model):
 @pytest.mark.parametrize("model", AUDITED)
 @reported(None, "Hanna et al. 2024, arXiv:2403.17806")
 def test_integrated_gradients_choose_better_nodes(model):
-    """A tenth and a quarter of the nodes chosen by EAP-IG keep at least 5 % more of what tells the clean from the
-    corrupted prompt than as many chosen by EAP; with the heads of both exchanged within layers they do not.
+    """The quarter of the nodes chosen by EAP-IG keeps at least 5 % more of what tells clean from corrupted prompts
+    than the quarter chosen by EAP; with the heads of both exchanged within layers it does not.
 
-    Source: Hanna et al. 2024, by edges; the sign is theirs, the margin ours, that equal choices do not pass.
+    Source: Hanna et al. 2024, by edges; the sign is theirs, the margin ours, that equal choices do not pass. On
+    discovery prompts that did not choose it is 17 % in SmolLM2.
     """
     requires(preference(model) >= 0.8)
     found = kept_by_circuits(model, "counterfactual")
-    ahead, exchanged = (
-        found.with_columns({size: found[f"{size}{draw}"].array - found[f"{size}, EAP{draw}"].array for size in SIZES})
+    ahead, others = (
+        found.with_columns({"more": found[f"quarter{draw}"].array - found[f"quarter, EAP{draw}"].array})
         for draw in ("", ", exchanged 1")
     )
-    assert every(ratio(ahead, found.less("model", "empty"), control=exchanged)) >= 0.05
+    assert ratio(ahead, found.less("model", "empty"), control=others) >= 0.05
 
 
 @pytest.mark.parametrize("model", AUDITED)
