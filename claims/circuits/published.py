@@ -7,14 +7,13 @@ prompts (16 templates), and a circuit is the tenth, quarter or half of all nodes
 sign. A quarter is what Wang et al. 2022 (arXiv:2211.00593) keep of GPT-2 small: 26 of 144 heads and all 12 MLPs, 24 %.
 
     nodes    SmolLM2 300, Gemma 3 90, Qwen2.5-Coder 360, a mini 36
-    why not edges   SmolLM2 has 123,211 and Qwen2.5-Coder 179,749: they are scored as quickly, and a circuit of a few
-             percent of them touches nearly every node and takes several times as long to run as one of nodes
+    why not edges   SmolLM2 has 123,211 and Qwen2.5-Coder 179,749: a circuit of a few percent of them touches nearly
+             every node, and takes several times as many operations as one of nodes
 
 Circuits are judged on 48 confirmation prompts, one for each of 48 templates, in either order of the names by turns (192
-of the minis, in 16 templates); nulls, losses node by node and what is left without a circuit on the first 24 (96).
-Intervals are across templates, names and objects. Outside the circuit stands what the corrupted prompt has there, in
-which the other one gives ("counterfactual"), the mean or one prompt of the same template with three names ("mean",
-"resample"), or zeros.
+of the minis, in 16 templates); nulls and losses node by node on the first 24 (96). Intervals are across templates,
+names and objects. Outside the circuit stands what the corrupted prompt has there, in which the other one gives
+("counterfactual"), the mean or one prompt of the same template with three names ("mean", "resample"), or zeros.
 
 Beside a circuit stands the same one with the heads of each layer exchanged at random for others of that layer: as many
 heads in each layer, and the same MLPs. What a circuit keeps beyond that is due to which heads it has. Named as
@@ -30,7 +29,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from claims.ioi.measurements import logits
-from mechlib import Circuit, Estimate, Graph, Measurement, PromptSet, exchanged_heads, proportion, strongest_circuit
+from mechlib import (
+    Circuit,
+    Estimate,
+    Graph,
+    Heads,
+    Measurement,
+    PromptSet,
+    exchanged_heads,
+    proportion,
+    strongest_circuit,
+)
 from mechlib.evidence import evidence
 from mechlib.prompts import ioi, style_of
 
@@ -122,18 +131,13 @@ def kept_with_other_heads(model: str, circuit: Circuit, n: int, prompts: PromptS
 
 
 @evidence
-def left_without(
-    model: str, circuit: Circuit, exchanged: Circuit, prompts: PromptSet, reference: PromptSet
-) -> Measurement:
-    """Logit difference of the "model", and with the nodes of a circuit at their mean: "circuit", and "exchanged"."""
-    from mechlib.lab import circuit_scores, load, network
+def left_without(model: str, heads: Heads, others: Heads, prompts: PromptSet, reference: PromptSet) -> Measurement:
+    """Logit difference of the network "intact", and with the heads of a circuit ("circuit") or as many others of their
+    layers ("exchanged") at their mean."""
+    from mechlib.lab import load, under_ablation
 
-    loaded = load(model)
-    graph = network(loaded).graph
-    rest = {"rest": circuit.complement(graph), "rest of exchanged": exchanged.complement(graph)}
-    found = circuit_scores(loaded, prompts, rest, "mean", reference, unit="prompt")
-    left = {"circuit": found["rest"].array, "exchanged": found["rest of exchanged"].array}
-    return found.with_columns({"model": found["model"].array, **left})
+    asked = {"circuit": heads, "exchanged": others}
+    return under_ablation(load(model), prompts, asked, "mean", reference, metric="logit difference", unit="prompt")
 
 
 @evidence
