@@ -17,7 +17,7 @@ names and objects. Outside the circuit stands what the corrupted prompt has ther
 
 Beside a circuit stands the same one with the heads of each layer exchanged at random for others of that layer: as many
 heads in each layer, and the same MLPs. What a circuit keeps beyond that is due to which heads it has. Named as
-controls are one or two draws, and in one claim 80.
+controls are two draws, and in one claim 80.
 
 Limits: nodes at all positions at once; one choice of metric and corruption; which MLPs matter is left out of the
 control. Nothing is said of models before they were quantised. Behind it stand test_published_circuits and
@@ -44,8 +44,7 @@ from mechlib.evidence import evidence
 from mechlib.prompts import ioi, style_of
 
 SHARES = {"tenth": 0.1, "quarter": 0.25, "half": 0.5}
-ASKED = {"counterfactual": ("tenth", "quarter", "half", "quarter, EAP")}  # under others the quarter alone
-DRAWS = {"tenth": 0, "quarter": 2, "half": 0, "quarter, EAP": 1}  # with heads exchanged, of each
+CORRUPTED_ONLY = ("tenth", "half", "quarter, EAP", "quarter, fewer")  # under other replacements the quarter alone
 
 # Prompts, worded for the model.
 
@@ -188,9 +187,14 @@ def approximated(model: str, prompts: PromptSet) -> Measurement:
 
 
 def chosen(model: str, name: str) -> Circuit:
-    """A share of all nodes by the size of their score: "tenth", "quarter" or "half"; "quarter, EAP" by EAP."""
-    size, _, method = name.partition(", ")
-    scores = (effects_by_eap if method else effects)(model, looked_at(model))
+    """A share of all nodes by the size of their score: "tenth", "quarter" or "half"; "quarter, EAP" is by EAP, and
+    "quarter, fewer" by EAP-IG on the first half of the discovery prompts."""
+    size, _, way = name.partition(", ")
+    prompts = looked_at(model)
+    if way == "EAP":
+        scores = effects_by_eap(model, prompts)
+    else:
+        scores = effects(model, prompts.take(len(prompts) // 2) if way else prompts)
     return strongest_circuit(scores, round(SHARES[size] * len(scores.columns)))
 
 
@@ -200,18 +204,18 @@ def helpful(model: str) -> Circuit:
     return strongest_circuit(scores, round(SHARES["tenth"] * len(scores.columns)), signed=True)
 
 
-def exchanged(model: str, name: str, n: int) -> tuple[Circuit, ...]:
-    """A chosen circuit with the heads of each layer exchanged at random for others of that layer, n times."""
+def exchanged(model: str, n: int) -> tuple[Circuit, ...]:
+    """The quarter with the heads of each layer exchanged at random for others of that layer, n times."""
     last = effects(model, looked_at(model)).head_columns[-1]  # "29.8" of 30 layers with 9 heads
     graph = Graph(*(1 + int(number) for number in last.split(".")))
-    return exchanged_heads(graph, chosen(model, name), n) if n else ()
+    return exchanged_heads(graph, chosen(model, "quarter"), n)
 
 
 def kept_by_circuits(model: str, how: str) -> Measurement:
-    """What the chosen circuits keep under one replacement, and "NAME, exchanged 1", the same with other heads."""
-    asked: dict[str, Circuit] = {}
-    for name in ASKED.get(how, ("quarter",)):
-        others = enumerate(exchanged(model, name, DRAWS[name]), 1)
-        asked |= {name: chosen(model, name), **{f"{name}, exchanged {number}": other for number, other in others}}
+    """What the quarter keeps under one replacement, and with its heads exchanged, "exchanged 1" and "exchanged 2";
+    corrupted outside, also what the other circuits keep."""
+    others = CORRUPTED_ONLY if how == "counterfactual" else ()
+    asked = {name: chosen(model, name) for name in ("quarter", *others)}
+    asked |= {f"exchanged {number}": one for number, one in enumerate(exchanged(model, 2), 1)}
     reference = elsewhere(model) if how in ("mean", "resample") else None
     return kept(model, tuple(asked), tuple(asked.values()), how, inside(model), reference)

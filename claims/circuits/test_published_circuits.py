@@ -35,19 +35,19 @@ EXCHANGED = ("exchanged 1", "exchanged 2")
 @pytest.mark.parametrize("how", ["counterfactual", "mean", "zero", "resample"])
 @pytest.mark.parametrize("model", AUDITED)
 @reported(0.87, WANG)
-def test_a_quarter_of_the_nodes_keeps_seven_tenths_of_the_logit_difference(model, how):
-    """With three quarters of all heads and MLPs replaced, the quarter chosen by EAP-IG keeps at least 70 % of the logit
+def test_a_quarter_of_the_nodes_keeps_three_fifths_of_the_logit_difference(model, how):
+    """With three quarters of all heads and MLPs replaced, the quarter chosen by EAP-IG keeps at least 60 % of the logit
     difference, across templates and names; with its heads exchanged for others of their layers it does not.
 
     Shares of the whole network's, F(C) / F(M), as the paper's; corrupted outside, an empty circuit has less than none.
     Source: Wang et al. 2022, section 4: 87 % is kept by 24 % of the nodes, under mean ablation, all MLPs among them.
-    The bound is from discovery prompts that did not choose: SmolLM2 keeps 80 % with the corrupted prompt outside.
+    The bound is from discovery prompts that did not choose: corrupted outside, SmolLM2 keeps 80 and Gemma 73 %.
     """
     requires(preference(model) >= 0.8)
     found = kept_by_circuits(model, how)
     show(by_column, found, "Logit difference kept by circuits, and by the same with other heads of their layers")
-    others = tuple(found[f"quarter, {draw}"] for draw in EXCHANGED)
-    assert ratio(found["quarter"], found["model"], control=others) >= 0.7
+    others = tuple(found[draw] for draw in EXCHANGED)
+    assert ratio(found["quarter"], found["model"], control=others) >= 0.6
 
 
 @pytest.mark.parametrize("model", AUDITED)
@@ -76,9 +76,9 @@ def test_what_a_circuit_keeps_depends_on_what_stands_outside(model):
     """
     requires(preference(model) >= 0.8)
     corrupted, zeros = (kept_by_circuits(model, how) for how in ("counterfactual", "zero"))
-    names = ("quarter", *(f"quarter, {draw}" for draw in EXCHANGED))
+    names = ("quarter", *EXCHANGED)
     more = corrupted.with_columns({name: corrupted[name].array - zeros[name].array for name in names})
-    others = tuple(more[name] for name in names[1:])
+    others = tuple(more[name] for name in EXCHANGED)
     assert ratio(more["quarter"], corrupted["model"], control=others) >= 0.2
 
 
@@ -93,7 +93,7 @@ def test_half_of_the_nodes_pass_for_the_network(model):
 
     The number is the larger distance in units of its margin: 1 is on the margin. Beside it stands the circuit of a
     tenth, which must be told from the network. In the paper the circuit is ahead on 24 %, 2.6 margins from a half; on
-    discovery prompts SmolLM2's is on 31 %, and it is expected to fail.
+    discovery prompts SmolLM2's is on 31 % and Gemma's on 37, apart by 13 to 14 % of the mean: it is expected to fail.
     Source: Shi et al. 2024, who test where here margins are held.
     """
     requires(preference(model) >= 0.8)
@@ -115,7 +115,7 @@ def test_without_the_heads_of_the_quarter_little_of_the_task_is_left(model):
     how much is left is asked here.
     """
     requires(preference(model) >= 0.8)
-    (other,) = exchanged(model, "quarter", 1)
+    (other,) = exchanged(model, 1)
     left = left_without(model, chosen(model, "quarter").heads, other.heads, inside(model), elsewhere(model))
     assert ratio(left["circuit"], left["intact"], beside=left["exchanged"]) <= 0.2
 
