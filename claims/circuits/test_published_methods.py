@@ -76,13 +76,14 @@ def test_integrated_gradients_choose_better_nodes(model):
 @reported(
     None,
     "abstract of arXiv:2605.08853, 2026",
-    sentence="Under grouped-query attention circuits are concentrated and stable.",
+    sentence="Under grouped-query attention other prompts would choose the same parts.",
 )
 def test_other_prompts_would_choose_the_same_nodes(model):
     """Of the tenth of all nodes with the largest scores at least 80 % stay in nearly all bootstrap samples of the
     discovery templates: a Jaccard index of .66 or more.
 
-    Source: R22; stability alone is asked, and there is no network with heads of their own keys here to compare with.
+    Source: R22. On discovery prompts it is .89 in SmolLM2 and .99 in Gemma; circuits with other heads of the same layers
+    and the same MLPs come to .36 and .34, 95 % of them to .43 and .50. There is no model here with keys for each head.
     """
     requires(preference(model) >= 0.8)
     scores = effects(model, looked_at(model))
