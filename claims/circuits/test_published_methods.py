@@ -82,8 +82,9 @@ def test_other_prompts_would_choose_the_same_nodes(model):
     """Of the tenth of all nodes with the largest scores at least 80 % stay in nearly all bootstrap samples of the
     discovery templates: a Jaccard index of .66 or more.
 
-    Source: R22. On discovery prompts it is .89 in SmolLM2 and .99 in Gemma; circuits with other heads of the same layers
-    and the same MLPs come to .36 and .34, 95 % of them to .43 and .50. There is no model here with keys for each head.
+    Source: R22. It is .89 in SmolLM2 and .99 in Gemma, known before, as scores on discovery prompts are for looking;
+    circuits with other heads of the same layers and the same MLPs come to .36 and .34, 95 % of them to .43 and .50.
+    There is no model here with keys for each head.
     """
     requires(preference(model) >= 0.8)
     scores = effects(model, looked_at(model))
