@@ -53,16 +53,17 @@ def test_a_quarter_of_the_nodes_keeps_three_fifths_of_the_logit_difference(model
 @pytest.mark.parametrize("model", AUDITED)
 @reported(None, "Shi et al. 2024, arXiv:2410.13032", primary=True)
 def test_the_circuit_beats_random_ones_of_its_layers(model):
-    """The tenth of the nodes keeps more of what tells the clean from the corrupted prompt than 95 % of 80 circuits with
-    the same MLPs and as many other heads in each layer, corrupted outside.
+    """The quarter of the nodes keeps more of what tells clean from corrupted prompts than 95 % of 80 circuits with the
+    same MLPs and as many heads in each layer, drawn at random, corrupted outside.
 
     Source: Shi et al. 2024, where the circuit of indirect objects beats random ones of up to nine tenths of its size;
-    those were random edges of the whole network, which are easier to beat.
+    those were random edges of the whole network, which are easier to beat. On discovery prompts Gemma's, of layers of
+    four heads, keeps 87 %, and 2 of 20 others keep more; SmolLM2's keeps 90 %, and two others at most 36.
     """
     requires(preference(model) >= 0.8)
     found = kept_by_circuits(model, "counterfactual")
-    gains = {"kept": found.less("tenth", "empty").array, "total": found.less("model", "empty").array}
-    others = kept_with_other_heads(model, chosen(model, "tenth"), 80, fewer(model))
+    gains = {"kept": found.less("quarter", "empty").array, "total": found.less("model", "empty").array}
+    others = kept_with_other_heads(model, chosen(model, "quarter"), 80, fewer(model))
     assert above_null(found.with_columns(gains), others[["kept", "total"]], exhaustive=False) > 0
 
 
