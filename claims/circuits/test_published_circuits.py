@@ -1,0 +1,136 @@
+"""Circuits of indirect objects in pretrained models: as published sentences have it of GPT-2 small.
+
+A quarter of all heads and MLPs, found by EAP-IG on discovery prompts, under four replacements, and beside the same MLPs
+with as many other heads in each layer; and what Shi et al. 2024 ask of a circuit as a hypothesis. Terms, prompts and
+limits: `published.py`.
+"""
+
+import pytest
+
+from claims.circuits.published import (
+    chosen,
+    elsewhere,
+    exchanged,
+    fewer,
+    helpful,
+    inside,
+    kept_by_circuits,
+    kept_with_other_heads,
+    left_without,
+    lost_by_each,
+    lost_by_one_more,
+    preference,
+)
+from claims.models import AUDITED
+from mechlib import above_null, equivalence, every, minimality, ratio, reported, requires, show
+from mechlib.figures import by_column
+
+WANG = "Wang et al. 2022, arXiv:2211.00593, section 4"
+SHI = "Shi et al. 2024, arXiv:2410.13032, indirect objects in GPT-2 small"
+EXCHANGED = ("exchanged 1", "exchanged 2")
+
+# How much of the task a circuit does.
+
+
+@pytest.mark.parametrize("how", ["counterfactual", "mean", "zero", "resample"])
+@pytest.mark.parametrize("model", AUDITED)
+@reported(0.87, WANG)
+def test_a_quarter_of_the_nodes_keeps_three_fifths_of_the_logit_difference(model, how):
+    """With three quarters of all heads and MLPs replaced, the quarter chosen by EAP-IG keeps at least 60 % of the logit
+    difference, across templates and names; with its heads exchanged for others of their layers it does not.
+
+    Shares of the whole network's, F(C) / F(M), as the paper's; corrupted outside, an empty circuit has less than none.
+    Source: Wang et al. 2022, section 4: 87 % is kept by 24 % of the nodes, under mean ablation, all MLPs among them.
+    The bound is from discovery prompts that did not choose: corrupted outside, SmolLM2 keeps 80 and Gemma 73 %.
+    """
+    requires(preference(model) >= 0.8)
+    found = kept_by_circuits(model, how)
+    show(by_column, found, "Logit difference kept by circuits, and by the same with other heads of their layers")
+    others = tuple(found[draw] for draw in EXCHANGED)
+    assert ratio(found["quarter"], found["model"], control=others) >= 0.6
+
+
+@pytest.mark.parametrize("model", AUDITED)
+@reported(None, "Shi et al. 2024, arXiv:2410.13032", primary=True)
+def test_the_circuit_beats_random_ones_of_its_layers(model):
+    """The quarter of the nodes keeps more of what tells clean from corrupted prompts than 95 % of 80 circuits with the
+    same MLPs and as many heads in each layer, drawn at random, corrupted outside.
+
+    Source: Shi et al. 2024, where the circuit of indirect objects beats random ones of up to nine tenths of its size;
+    those were random edges of the whole network, which are easier to beat. On discovery prompts Gemma's, of layers of
+    four heads, keeps 87 %, and 2 of 20 others keep more; SmolLM2's keeps 90 %, and two others at most 36.
+    """
+    requires(preference(model) >= 0.8)
+    found = kept_by_circuits(model, "counterfactual")
+    gains = {"kept": found.less("quarter", "empty").array, "total": found.less("model", "empty").array}
+    others = kept_with_other_heads(model, chosen(model, "quarter"), 80, fewer(model))
+    assert above_null(found.with_columns(gains), others[["kept", "total"]], exhaustive=False) > 0
+
+
+@pytest.mark.parametrize("model", AUDITED)
+@reported(None, "Miller et al. 2024, on faithfulness metrics")
+def test_what_a_circuit_keeps_depends_on_what_stands_outside(model):
+    """The quarter of the nodes keeps more with the corrupted prompt outside than with zeros, by at least 20 % of the
+    logit difference, and with its heads exchanged for others of their layers it does not.
+
+    Source: Miller et al. 2024: the faithfulness of one circuit goes from below 0 to above 100 % with such choices.
+    """
+    requires(preference(model) >= 0.8)
+    corrupted, zeros = (kept_by_circuits(model, how) for how in ("counterfactual", "zero"))
+    names = ("quarter", *EXCHANGED)
+    more = corrupted.with_columns({name: corrupted[name].array - zeros[name].array for name in names})
+    others = tuple(more[name] for name in EXCHANGED)
+    assert ratio(more["quarter"], corrupted["model"], control=others) >= 0.2
+
+
+# Circuits as hypotheses.
+
+
+@pytest.mark.parametrize("model", AUDITED)
+@reported(2.6, SHI, unit="margins", sentence="The circuit and the network are equivalent (in GPT-2 small, not).")
+def test_half_of_the_nodes_pass_for_the_network(model):
+    """The circuit of half of the nodes and the network are equivalent, corrupted outside: neither is ahead on more than
+    60 % of prompts, and they differ by at most 10 % of the network's mean logit difference.
+
+    The number is the larger distance in units of its margin: 1 is on the margin. Beside it stands the circuit of a
+    tenth, which must be told from the network. In the paper the circuit is ahead on 24 %, 2.6 margins from a half; on
+    discovery prompts SmolLM2's is on 31 % and Gemma's on 37, apart by 13 to 14 % of the mean: it is expected to fail.
+    Source: Shi et al. 2024, who test where here margins are held.
+    """
+    requires(preference(model) >= 0.8)
+    found = kept_by_circuits(model, "counterfactual")
+    half, tenth = (
+        found.with_columns({"model": found["model"].array, "circuit": found[name].array}) for name in ("half", "tenth")
+    )
+    assert every(equivalence(half, beside=tenth)) <= 1
+
+
+@pytest.mark.parametrize("model", AUDITED)
+@reported(None, SHI, sentence="Without the circuit the network does not do the task (in GPT-2 small it still does).")
+def test_without_the_heads_of_the_quarter_little_of_the_task_is_left(model):
+    """With the heads of the quarter of the nodes at their mean over three-name sentences, at most 20 % of the logit
+    difference is left; with as many other heads of their layers at their mean, more is.
+
+    MLPs stay: without those of the quarter nothing is left whichever heads go with them.
+    Source: Shi et al. 2024, independence, there a test of whether what is left still varies with what the network says;
+    how much is left is asked here.
+    """
+    requires(preference(model) >= 0.8)
+    (other,) = exchanged(model, 1)
+    left = left_without(model, chosen(model, "quarter").heads, other.heads, inside(model), elsewhere(model))
+    assert ratio(left["circuit"], left["intact"], beside=left["exchanged"]) <= 0.2
+
+
+@pytest.mark.parametrize("model", AUDITED)
+@reported(None, SHI, sentence="No part of the circuit is idle (in GPT-2 small some edges are).")
+def test_no_node_of_the_helpful_tenth_is_idle(model):
+    """Each node of the circuit of the tenth with the largest positive scores costs that circuit more, corrupted, than
+    90 % of 40 single nodes that are added to it at random cost when they are taken out again.
+
+    Source: Shi et al. 2024, minimality, by edges; here by nodes, of those with a positive score only.
+    """
+    requires(preference(model) >= 0.8)
+    circuit = helpful(model)
+    lost = lost_by_each(model, circuit, fewer(model))
+    show(by_column, lost, "Logits that each node's corruption costs the circuit")
+    assert every(minimality(lost, lost_by_one_more(model, circuit, 40, fewer(model)))) > 0

@@ -1,0 +1,92 @@
+"""How circuits are found in pretrained models: what is published of attribution patching, EAP and EAP-IG.
+
+Terms, prompts and limits: `published.py`.
+"""
+
+import pytest
+
+from claims.circuits.published import approximated, effects, inside, kept_by_circuits, looked_at, preference
+from claims.models import AUDITED
+from mechlib import every, overlap, ratio, reported, requires, show
+from mechlib.figures import by_column, depth_and_concentration
+
+# How near first order comes.
+
+
+@pytest.mark.parametrize("model", AUDITED)
+@reported(
+    0.73,
+    "docstring completion in a small model, ascribed to Syed et al. 2023, arXiv:2310.10348, by a secondary source",
+    unit="of the squares",
+    primary=True,
+)
+def test_attribution_patching_approximates_exact_patching(model):
+    """Of the squared effects of patching each layer's heads, and each MLP, at the last position, added up by prompt,
+    attribution patching leaves at most half unexplained, across templates and names.
+
+    The paper's R2 of .27 leaves .73, and is a case where the approximation is called poor. Beside it stands the same
+    attribution one layer too low, which must leave more than half: a guess of the size alone does not pass.
+    Source: Nanda 2023, whose attribution patching supposes it. The bound is ours: on discovery prompts
+    SmolLM2 leaves 27 and Gemma 25 %.
+    """
+    requires(preference(model) >= 0.8)
+    found = approximated(model, inside(model))
+    assert ratio(found["left"], found["all of it"], beside=found["left, by the layer before"]) <= 0.5
+
+
+@pytest.mark.parametrize("model", AUDITED)
+@reported(None, "Nanda 2023, attribution patching; Kramár et al. 2024 on where it fails")
+def test_attribution_patching_misses_little_in_any_layer(model):
+    """For the heads and for the MLP of every layer, attribution patching misses what exact patching restores at the
+    last position by at most 10 % of the logit difference, on average across templates and names.
+
+    Beside it stand the exact effects, which are what is missed by whoever says that no layer does anything.
+    Source: what its use supposes. Expected to fail: on discovery prompts it misses the heads of SmolLM2's layer 20 by
+    36 %; the minis are asked in test_methods too.
+    """
+    requires(preference(model) >= 0.8)
+    found = approximated(model, inside(model))
+    missed = found[[name for name in found.columns if name.startswith("missed, ")]]
+    exact = found[[name for name in found.columns if name.startswith("exact, ")]]
+    show(by_column, missed, "Attribution patching less exact patching, in logits")
+    assert -0.1 <= every(ratio(missed, found["total"], beside=exact)) <= 0.1
+
+
+# Which scores find more.
+
+
+@pytest.mark.parametrize("model", AUDITED)
+@reported(None, "Hanna et al. 2024, arXiv:2403.17806")
+def test_integrated_gradients_choose_better_nodes(model):
+    """The quarter of the nodes chosen by EAP-IG keeps at least 5 % more of what tells clean from corrupted prompts than
+    the quarter chosen by EAP; than the quarter that EAP-IG chooses on half of the prompts it does not.
+
+    So what is claimed is more than other choices of one kind differ by.
+    Source: Hanna et al. 2024, by edges; the sign is theirs, the margin ours. On discovery prompts that did not choose
+    it is 17 % in SmolLM2 and 5 % in Gemma.
+    """
+    requires(preference(model) >= 0.8)
+    found = kept_by_circuits(model, "counterfactual")
+    ahead = {way: found["quarter"].array - found[f"quarter, {way}"].array for way in ("EAP", "fewer")}
+    more = found.with_columns(ahead)
+    assert ratio(more["EAP"], found.less("model", "empty"), control=more["fewer"]) >= 0.05
+
+
+@pytest.mark.parametrize("model", AUDITED)
+@reported(
+    None,
+    "abstract of arXiv:2605.08853, 2026",
+    sentence="Under grouped-query attention other prompts would choose the same parts.",
+)
+def test_other_prompts_would_choose_the_same_nodes(model):
+    """Of the tenth of all nodes with the largest scores at least 80 % stay in nearly all bootstrap samples of the
+    discovery templates: a Jaccard index of .66 or more.
+
+    Source: R22. It is .89 in SmolLM2 and .99 in Gemma, known before, as scores on discovery prompts are for looking;
+    circuits with other heads of the same layers and the same MLPs come to .36 and .34, 95 % of them to .43 and .50.
+    There is no model here with keys for each head.
+    """
+    requires(preference(model) >= 0.8)
+    scores = effects(model, looked_at(model))
+    show(depth_and_concentration, scores, "What heads and MLPs add to the logit difference, by relative depth")
+    assert overlap(scores, k=round(0.1 * len(scores.columns))) >= 0.66
