@@ -102,6 +102,47 @@ def test_a_refutation_contradicts_only_with_both_kinds_of_proof_that_the_instrum
     assert word_on(made, SMOLLM)[0] == "UNDECIDED"
 
 
+def test_what_other_parts_of_the_model_come_to_in_the_place_of_its_own_is_proof_or_none(made: Made) -> None:
+    on(made, "mini-0", 3)
+    exchanged = Control("heads of its layer", "23.3", 20, 2, word="void", evidence="controls/it.jsonl")
+    refuted = on(made, SMOLLM, 0.5, controls=[exchanged])
+    seen = "the same code supports it on mini-0; 2 of 20 others in the place of 23.3 exceed the bound here"
+    assert word_on(made, SMOLLM) == ("CONTRADICTED", seen)
+    refuted.controls = [msgspec.structs.replace(exchanged, on_the_side=0, word="passed")]
+    none = "refuted, but none of 20 others in its place exceeds the bound for the same code"
+    assert word_on(made, SMOLLM) == ("UNDECIDED", none)
+    cure = "nothing is filed: `pytest --controls -k it_leads` measures it"
+    refuted.controls = [Control("heads of its layer", "23.3", word="not measured", message=cure)]
+    assert word_on(made, SMOLLM) == (
+        "UNDECIDED", f"refuted, but what other parts of this model come to is not known: {cure}"
+    )  # fmt: skip
+
+
+def test_a_refuted_sentence_says_how_many_others_are_as_claimed_and_calls_nothing_void(made: Made) -> None:
+    said = "2 of 20 in the place of 23.3 are as claimed (heads of its layer)"
+    part = Control("heads of its layer", "23.3", 20, 2, word="void", evidence="controls/it.jsonl", message=said)
+    on(made, SMOLLM, 0.5, controls=[part])
+    text = report_md(RecordBook(made.records, made.root))
+    assert "| heads of its layer: 2 of 20 as claimed |" in text and "void, 2 of 20" not in text
+    assert f"control: {said}".replace("(", "\\(") in text or f"control: {said}" in text
+
+
+@pytest.mark.parametrize("level", [5, 0.5])
+def test_nothing_is_replicated_or_contradicted_that_was_not_registered_before_it_was_measured(
+    made: Made, level: float
+) -> None:
+    record = on(made, SMOLLM, level, controls=[SEEN] if level < 2 else [PASSED])
+    on(made, "mini-0", 3)
+    assert word_on(made, SMOLLM)[0] == ("CONTRADICTED" if level < 2 else "REPLICATED")
+    record.registration, record.registration_why = "EXPLORATORY", "its line came in with its evidence"
+    why = f"{record.verdict}, but EXPLORATORY: its line came in with its evidence"
+    assert word_on(made, SMOLLM) == ("UNDECIDED", why)
+    record.registration = "REGISTERED, PROMPTS SEEN"
+    assert word_on(made, SMOLLM)[0] != "UNDECIDED"
+    record.registered = ""
+    assert word_on(made, SMOLLM)[1].endswith("but EXPLORATORY: no line of the register says it")
+
+
 def test_support_of_other_code_or_without_a_control_does_not_stand_for_the_instrument(made: Made) -> None:
     on(made, SMOLLM, 0.5, controls=[SEEN])
     on(made, "mini-0", 3, name="another_function")

@@ -17,6 +17,7 @@ from mechlib.report.content.claim_rows import ClaimRow
 from mechlib.report.content.summary import SIGNS
 from mechlib.statistics.deciding import NEAR
 from mechlib.statistics.estimate import Estimate
+from mechlib.verdicts.controls import Control
 from mechlib.verdicts.record import Comparison, EstimateEntry, Record
 
 PLOT = 280
@@ -150,9 +151,18 @@ def control_text(record: Record) -> str:
     if far is not None:
         return f"beside= is {far:.0f} bounds away"
     counted = f"{found.on_the_side} of {found.sets}" if found.sets and found.kind != "twins" else ""
+    if record.verdict == "REFUTED" and any(control.evidence for control in record.controls):
+        return f"{found.kind}: {counted} as claimed"  # whose word would say that a supported claim was void
     word = found.word if found.word not in ("passed", "by kind", "none", found.by) else ""
     said = ", ".join(part for part in (word if found.by != "void" else "", counted) if part)
     return f"{found.by or found.kind}: {said}" if said else found.by
+
+
+def told_controls(record: Record) -> list[Control]:
+    """The controls whose numbers are said beside the claim: those of a supported one, and all that were asked of a
+    refuted published sentence."""
+    asked = record.verdict == "REFUTED" and record.reported is not None
+    return [one for one in record.controls if one.word in ("passed", "weak") or (asked and one.evidence)]
 
 
 @dataclass(frozen=True)

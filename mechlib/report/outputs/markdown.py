@@ -11,7 +11,14 @@ from mechlib.figures.data import clipped
 from mechlib.figures.svg.elements import number
 from mechlib.report.content.across_trainings import GROUPS, Recipe
 from mechlib.report.content.claim_rows import ClaimRow
-from mechlib.report.content.claim_views import claimed_bound, control_text, model_name, numbers, twin_texts
+from mechlib.report.content.claim_views import (
+    claimed_bound,
+    control_text,
+    model_name,
+    numbers,
+    told_controls,
+    twin_texts,
+)
 from mechlib.report.content.model_cards import held_out_scores
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.content.summary import MEANINGS, SIGNS, Glance
@@ -193,7 +200,7 @@ def _remarks_on(record: Record, corrected: dict[str, str]) -> Iterator[str]:
         yield f"marked {record.expected}: {record.why}"
     if record.uncontrolled:
         yield f"{UNCONTROLLED}: {record.controlled.why}"
-    yield from (f"control: {control.message}" for control in record.controls if control.word in ("passed", "weak"))
+    yield from (f"control: {control.message}" for control in told_controls(record))
     if record.verdict in ("GATED", "ERROR", "VOID"):
         yield f"{record.verdict}: {record.message}"
     elif record.comparison and record.verdict != "NOT RUN":
