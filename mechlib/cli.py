@@ -22,6 +22,7 @@ from mechlib.checkpoints.packaged import bringing
 
 BESIDE_CLAIMS = ("pytest.ini", "conftest.py", "pyproject.toml")  # one of these lies at the root of a repository
 ALL_PACKAGED = "pretrained"
+KNOWN = (*checkpoints.MINIS, *checkpoints.PACKAGED, *checkpoints.HUB, *checkpoints.PLANTED)
 DONE, WRONG, REFUSED, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -76,7 +77,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     verify.set_defaults(run=_verify)
     plan = commands.add_parser("plan", help="what claims would measure: rows, seconds, size; measures nothing")
-    plan.add_argument("paths", nargs="*", metavar="PATH", help="as `pytest` takes them: claims/ioi, or a claim's id")
+    plan.add_argument(
+        "paths",
+        nargs="*",
+        metavar="MODEL_OR_PATH",
+        help="a model: its claims alone, topic by topic, with a forecast; or what `pytest` takes: claims/ioi, an id",
+    )
     plan.add_argument("-k", dest="keyword", metavar="EXPRESSION", help="as `pytest -k` selects claims")
     plan.add_argument("--model", action="append", metavar="NAME_OR_DIR", help="put this model under each claim")
     plan.add_argument("--controls", action="store_true", help="count control runs that are not filed as well")
@@ -120,8 +126,7 @@ def _models(options: argparse.Namespace) -> int:
     root = root_here() if (root_here() / "fixtures").is_dir() else None
     if options.names or options.text is not None:
         return _one_by_one(options, root)
-    names = (*checkpoints.MINIS, *checkpoints.PACKAGED, *checkpoints.HUB, *checkpoints.PLANTED)
-    described = [details(name, root) for name in names]
+    described = [details(name, root) for name in KNOWN]
     if options.json:
         print(json.dumps(described, indent=2))
         return DONE
@@ -228,22 +233,29 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from mechlib.judging.commands.planning import NotPlanned, planned, told
-    from mechlib.judging.commands.suggestions import for_keyword
+    from mechlib.judging.commands.planning import NotPlanned, planned
+    from mechlib.judging.commands.suggestions import for_keyword, nearest
+    from mechlib.judging.commands.telling import told, told_of_models
     from mechlib.verdicts.register import DamagedRegister
 
     root = _said_root()
-    selected = [*options.paths, *(["-k", options.keyword] if options.keyword else [])]
+    paths = [path for path in options.paths if path not in KNOWN or Path(path).exists()]
+    models = [name for name in options.paths if name not in paths]
+    for path in paths:
+        if "/" not in path and not Path(path).exists() and (near := nearest(path, KNOWN)):
+            raise Refused(f"there is no model and no path {path}: did you mean {near[0]}?")
+    selected = [*paths, *(["-k", options.keyword] if options.keyword else [])]
     selected += [f"--model={name}" for name in options.model or ()]
-    selected += ["--controls"] if options.controls else []
+    selected += ["--controls"] if options.controls or models else []
     try:
-        found = planned(root, selected)
+        found = planned(root, selected, models)
     except (NotPlanned, DamagedRegister) as error:
         if not str(error):
             return REFUSED
         nothing = options.keyword and "nothing was selected" in str(error)
         raise Refused(for_keyword(options.keyword, root) if nothing else str(error)) from None
-    for line in told(found, root, root / "artifacts" / "evidence"):
+    folder = root / "artifacts" / "evidence"
+    for line in told_of_models(found, models, root, folder) if models else told(found, root, folder):
         print(line)
     return DONE
 
