@@ -55,7 +55,7 @@ def what_it_is(model: Checkpoint) -> str:
         what = f"{model.repo} at {model.revision[:8]}, from the Hub"
     elif model.kind == "packaged":
         one = PACKAGED[model.parent]
-        what = f"{one.what}, quantised ({one.quantised}), computed with in {model.dtype}"
+        what = f"{one.what}, 4-bit values ({one.quantised}) in {model.dtype}"
     elif model.kind == "planted":
         what = "written by hand, its circuit is known; made in memory"
     elif model.kind == "local":

@@ -409,7 +409,7 @@ def test_models_says_who_packed_one_and_under_which_licence_and_what_stands_firs
     said = capsys.readouterr().out
     for line in ("licence       a licence", "packed by     a test", "stands first  '<|first|>', id 0 (a test)"):
         assert line in said
-    assert "quantised (Q4_1), computed with in float32" in said
+    assert "4-bit values (Q4_1) in float32" in said
     assert cli.main(["models"]) == 0
     assert re.search(rf"^{NAME} +yes .*; BOS <\|first\|>; a licence; packed by a test$", capsys.readouterr().out, re.M)
 

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from mechlib.report.content.model_cards import called, quantised
 from mechlib.report.content.published_sentences import NOT_ASKABLE, Published, Sentence
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.content.replications import STAGES, outcome, stage
@@ -395,3 +396,51 @@ def test_a_record_without_published_sentences_says_nothing_of_them(tmp_path: Pat
 def test_what_a_control_came_to_is_read_from_the_record_as_it_travels(made: Made) -> None:
     record = on(made, SMOLLM, 0.5, controls=[Control("control=", "layer 3", 1, 1, word="void")])
     assert Record.from_json(record.to_json()) == record
+
+
+# How weights are stored
+
+
+def test_rows_name_the_quantisation_and_what_each_model_is_stands_once(book: RecordBook) -> None:
+    text, page, top = report_md(book), appendix(book), pytest_html.summary(book)
+    what = "SmolLM2-135M-Instruct, 4-bit values (Q4_1) in float32; nothing is said of the model before it was quantised"
+    assert text.replace("\\", "").count(what) == 1 == " ".join(Page(page).text).count(what)
+    rows = [line for line in text.replace("\\", "").splitlines() if line.startswith(f"| {SMOLLM}")]
+    assert len(rows) > 3 and all(line.startswith(f"| {SMOLLM} (Q4_1)") for line in rows)
+    heads = f"| sentence | paper | small networks | {GEMMA} (Q4_K_M) | {QWEN} (Q4_K_M) | {SMOLLM} (Q4_1) |"
+    assert heads in text.replace("\\", "") and f"{SMOLLM} (Q4_1): " in "".join(Page(top).text)
+    for cell in ('<th scope="col">{}</th>', '<th scope="row">{}</th>'):
+        assert cell.format(f"{SMOLLM} (Q4_1)") in page and cell.format(SMOLLM) not in page
+    first = next(record for record in book.records if record.model == GEMMA)
+    assert f">{GEMMA} (Q4_K_M)</td>" in "".join(pytest_html.row(["<td></td>"], first))
+    assert "\n| mini-0 | ✓ SUPPORTED" in text
+
+
+def test_a_twin_is_quantised_as_its_model_is_and_other_models_are_not() -> None:
+    assert [quantised(model) for model in (f"{QWEN}@permuted", "gpt2-small", "mini-0", "")] == ["Q4_K_M", "", "", ""]
+    assert [called(model) for model in (QWEN, "mini-0", "")] == [f"{QWEN} (Q4_K_M)", "mini-0", "no one model"]
+
+
+# What did not run
+
+
+def test_what_is_not_here_is_said_once_and_not_in_every_cell(made: Made) -> None:
+    for name in ("it_leads", "it_leads_again", "it_leads_anew"):
+        made.line += 1
+        one = made.say(name, f"{SENTENCE} ({name})", SMOLLM, None, "NOT RUN", reported=PAPER)
+        one.message = f"no evidence for {name}: run `mechlib fetch {SMOLLM}`, then `pytest -k it`"
+    page = appendix(RecordBook(made.records, made.root))
+    found = re.search('<section id="published">(.*?)</section>', page, re.S)
+    assert found
+    text = " ".join(re.sub("<[^>]*>", "", found[1]).split())
+    assert text.count("no evidence for") == 0 and text.count(f"mechlib fetch {SMOLLM}") == 1
+    assert f"mechlib plan {SMOLLM} says what measuring takes" in text
+    on(made, SMOLLM, 5, name="other")
+    made.records[:] = made.records[3:]
+    assert "mechlib fetch" not in appendix(RecordBook(made.records, made.root))
+
+
+def test_small_networks_that_ended_in_an_error_did_not_answer(made: Made) -> None:
+    on(made, "mini-0", 3)
+    made.say("it_leads", SENTENCE, "mini-1", None, "ERROR", reported=PAPER)
+    assert published(RecordBook(made.records, made.root)).sentences[0].held == "1 of 1"

@@ -14,6 +14,7 @@ from mechlib.figures.points import in_order
 from mechlib.figures.svg.elements import Scale, number, scale_for
 from mechlib.figures.svg.intervals import Mark, axis, box_plot, interval_panel, strip_plot
 from mechlib.report.content.claim_rows import ClaimRow
+from mechlib.report.content.model_cards import called
 from mechlib.report.content.summary import SIGNS
 from mechlib.statistics.deciding import NEAR
 from mechlib.statistics.estimate import Estimate
@@ -49,8 +50,8 @@ def numbers_of(estimate: EstimateEntry, bounds: Sequence[tuple[str, float]]) -> 
 
 
 def model_name(record: Record) -> str:
-    """The model of a record, for readers."""
-    return record.model or "no one model"
+    """The model of a record, for readers, with how it is quantised."""
+    return called(record.model)
 
 
 def bounds_of(records: Iterable[Record]) -> list[tuple[str, float]]:
@@ -109,7 +110,10 @@ def scale_of(row: ClaimRow, width: int = PLOT) -> Scale:
 def forest_panel(row: ClaimRow) -> Markup:
     """The claim on every model, small."""
     scale = scale_of(row, 206)
-    rows = [(f"{clipped(model_name(r), 13)} {SIGNS[r.verdict]}", [*own_marks(r), *twin_marks(r)]) for r in row.records]
+    rows = [
+        (f"{clipped(r.model or model_name(r), 13)} {SIGNS[r.verdict]}", [*own_marks(r), *twin_marks(r)])
+        for r in row.records
+    ]
     return interval_panel(scale, rows, bounds_of(row.records))
 
 

@@ -19,7 +19,7 @@ from mechlib.report.content.claim_views import (
     told_controls,
     twin_texts,
 )
-from mechlib.report.content.model_cards import held_out_scores
+from mechlib.report.content.model_cards import called, held_out_scores
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.content.summary import MEANINGS, SIGNS, Glance
 from mechlib.report.outputs.escaping import escaped as escaped
@@ -88,7 +88,7 @@ def _glance(table: Glance, book: RecordBook) -> Iterator[str]:
         for recipe in book.recipes
     ]
     across = [found for found in across if found]
-    heads = ["held in"] * len(across) + [model or "no one model" for model in table.models]
+    heads = ["held in"] * len(across) + [called(model) for model in table.models]
     heads += [f"{SIGNS['NOT RUN']} NOT RUN"] if table.unrun else []
     yield f"| {escaped(book.titles[table.topic])} | " + " | ".join(map(escaped, heads)) + " |"
     yield "|-|" + ":-:|" * len(heads)
@@ -228,8 +228,10 @@ def _models(book: RecordBook) -> list[str]:
     for card in book.cards:
         size = f"{card.parameters:,}" if card.parameters else "–"
         run = (str(said or "–") for said in (card.dtype, card.processing, card.bos))
-        cells = (card.name, size, card.weights[:16] or "–", *run)
+        cells = (called(card.name), size, card.weights[:16] or "–", *run)
         lines.append("| " + " | ".join(map(escaped, cells)) + " |")
+    said = [f"- {escaped(called(card.name))}: {escaped(card.what)}." for card in book.cards if card.what]
+    lines += ["", *said] if said else []
     names, scores = held_out_scores(book.cards)
     if names:
         lines += ["", "Held-out figures from their cards:", "", "| confirmation prompts | " + " | ".join(names) + " |"]
