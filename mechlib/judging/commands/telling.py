@@ -18,6 +18,7 @@ from mechlib.evidence.question import prompts_in
 from mechlib.evidence.run_log import LOG
 from mechlib.judging.commands.forecasting import FACTORS, Basis, Forecast, Runs, added
 from mechlib.judging.commands.planning import Asked, Plan, State
+from mechlib.judging.controls.exchanges import FEW
 
 _FETCH = re.compile(r"`(mechlib fetch [^`]+)`")
 
@@ -214,7 +215,10 @@ def _controls(found: Plan) -> str:
     known = f"{_of(found.controls, 'part')} exchanged for {found.sets} sets (`pytest --controls`)"
     if not found.unjudged:
         return f"control runs: {known}"
-    unknown = f"{_of(found.unjudged, 'claim')} may need some, which is known once they are judged"
+    unknown = (
+        f"{_of(found.unjudged, 'claim')} may need some, known once they are judged: some {FEW} sets a part, each "
+        "at the cost of the claim's evidence, in no sum here"
+    )
     return f"control runs: {known}; {unknown}" if found.controls else f"control runs: {unknown}"
 
 
