@@ -79,5 +79,5 @@ class Named:
 def test_the_system_says_how_much_is_free_or_nothing_is_taken_for_free(monkeypatch):
     if Path("/proc/meminfo").is_file():
         assert 1e7 < running._free() < 1e14
-    monkeypatch.setattr(running.Path, "read_text", lambda *_, **__: "MemTotal: 3 kB\n")
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "MemTotal: 3 kB\n")
     assert running._free() == 0
