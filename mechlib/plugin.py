@@ -18,10 +18,10 @@ from mechlib.judging.collection import (
     pytest_pycollect_makeitem,
 )
 from mechlib.judging.options import pytest_addoption, pytest_configure, pytest_terminal_summary
-from mechlib.judging.running import pytest_pyfunc_call, pytest_report_teststatus
+from mechlib.judging.running import pytest_pyfunc_call, pytest_report_teststatus, pytest_xdist_make_scheduler
 
 __all__ = [
     "pytest_addoption", "pytest_collection_modifyitems", "pytest_configure", "pytest_generate_tests",
     "pytest_make_collect_report", "pytest_pycollect_makeitem", "pytest_pyfunc_call", "pytest_report_header",
-    "pytest_report_teststatus", "pytest_terminal_summary",
+    "pytest_report_teststatus", "pytest_terminal_summary", "pytest_xdist_make_scheduler",
 ]  # fmt: skip

@@ -55,7 +55,7 @@ def what_it_is(model: Checkpoint) -> str:
         what = f"{model.repo} at {model.revision[:8]}, from the Hub"
     elif model.kind == "packaged":
         one = PACKAGED[model.parent]
-        what = f"{one.what}, quantised ({one.quantised}), computed with in {model.dtype}"
+        what = f"{one.what}, 4-bit values ({one.quantised}) in {model.dtype}"
     elif model.kind == "planted":
         what = "written by hand, its circuit is known; made in memory"
     elif model.kind == "local":
@@ -125,10 +125,17 @@ def in_full(model: dict[str, Any]) -> str:
 
 
 def card(model: dict[str, Any]) -> str:
-    """What the listing says besides of a packaged model: what stands first, its licence, who packed it."""
+    """What the listing says besides of a packaged model: what stands first, its licence, how much a fetch brings."""
     if not model["packages"]:
         return ""
-    return f"; BOS {model['bos'] or 'none'}; {model['licence']}; packed by {model['packed_by']}"
+    brings = "" if model["here"] else f"; {in_bytes(model['download'])} to fetch"
+    return f"; BOS {model['bos'] or 'none'}; {model['licence']}{brings}"
+
+
+def packers(models: list[dict[str, Any]]) -> str:
+    """One line on who packed the models of the package index; "" without any."""
+    said = [f"{model['name']} by {model['packed_by']}" for model in models if model["packages"]]
+    return f"packed for the package index, each pinned by its hash: {'; '.join(said)}" if said else ""
 
 
 def _terms(model: dict[str, Any]) -> str:

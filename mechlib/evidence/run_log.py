@@ -16,10 +16,12 @@ from mechlib.evidence import sealed
 from mechlib.evidence.question import Question
 from mechlib.evidence.store import Store
 
+LOG = "runs.jsonl"
+
 
 def log_of(place: Store) -> Path:
     """The file that runs on this store are logged in."""
-    return place.folder.parent / "runs.jsonl"
+    return place.folder.parent / LOG
 
 
 def log(place: Store, question: Question, seconds: float, path: Path) -> None:

@@ -169,10 +169,12 @@ def _controls(
 ) -> tuple[Control, ...]:
     """What the claim names beside its estimate, else what the house exchanges its parts for (R31).
 
-    In an audit no other parts are measured: twenty questions for each would make hours of minutes.
+    In an audit no other parts are measured: twenty questions for each would make hours of minutes, and a sentence that
+    it refutes is none of the record's.
     """
     named = first.asserted.controls if first.asserted is not None else ()
-    if named or record.verdict != "SUPPORTED" or record.twin == "by kind":
+    asked = record.verdict == "SUPPORTED" or (record.verdict == "REFUTED" and not audit)
+    if named or not asked or record.twin == "by kind":
         return named
     place = current(claim.function.__code__.co_filename)
     return run_controls(claim, arguments, first, replace(place, mode="frozen") if audit else place)

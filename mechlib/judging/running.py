@@ -1,14 +1,18 @@
-"""Running: one claim is judged in place of being called, and its word is what pytest reports."""
+"""Running: one claim is judged in place of being called, and its word is what pytest reports. Of several workers one
+alone gets a model of which each of them would have to hold a copy that does not fit beside the others.
+"""
 
 from __future__ import annotations
 
 import json
 from contextlib import chdir
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mechlib.checkpoints import HUB, PACKAGED, checkpoint, is_here, memory
 from mechlib.evidence import uses, using
 from mechlib.evidence.prompt_files import called
 from mechlib.judging.audit.asking import AUDITED, BESIDE, as_audited, own_models, why_not_asked
@@ -61,6 +65,49 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if not record.ok:
         pytest.fail(_failure(record, trace), pytrace=False)
     return True
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `-n`, all claims on a large model go to one worker, which then holds it once; others to whoever is free.
+
+    None, which leaves it to pytest-xdist, where nothing is measured, no large model is here, or --dist says otherwise.
+    """
+    if config.getvalue("dist") != "load" or config.stash[STORE].mode == "frozen":
+        return None
+    large = too_large(len(config.getvalue("tx") or ()), config.rootpath)
+    if not large:
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class OneWorkerAModel(LoadScopeScheduling):
+        """Claims of one large model are one unit of work, every other claim is its own."""
+
+        def _split_scope(self, nodeid: str) -> str:
+            case = nodeid.partition("[")[2]
+            return next((model for model in large if model in case), nodeid)
+
+    return OneWorkerAModel(config, log)
+
+
+def too_large(workers: int, root: Path) -> tuple[str, ...]:
+    """The fetched models that so many workers could not each hold in half of the memory that is free now.
+
+    A worker that goes on from a model to its twin holds the weights of both for a moment.
+    """
+    here = [model for name in (*PACKAGED, *HUB) if is_here(model := checkpoint(name, root))]
+    needs = {model.name: memory(model) for model in here}
+    free = _free()
+    return tuple(name for name, need in needs.items() if workers * (need.total + need.weights) > free / 2)
+
+
+def _free() -> float:
+    """Bytes of memory that programs can have now; 0 where the system does not say, so that nothing is held twice."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(1024.0 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, ValueError, StopIteration):
+        return 0.0
 
 
 def _audited(

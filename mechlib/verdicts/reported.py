@@ -10,11 +10,12 @@ Replication = Literal["REPLICATED", "CONTRADICTED", "UNDECIDED", "NOT ASKABLE", 
 # In the order in which a reader wants them counted.
 REPLICATIONS: tuple[Replication, ...] = get_args(Replication)
 REPLICATION_MEANINGS: dict[Replication, str] = {
-    "REPLICATED": "supported, controlled, and so after Holm's correction over the table",
-    "CONTRADICTED": "refuted, after Holm's correction too; the same code supports the sentence on a planted or small "
-    "model, and exceeds the bound elsewhere in this model",
+    "REPLICATED": "supported, registered before it was measured, controlled, and so after Holm's correction over "
+    "the table",
+    "CONTRADICTED": "refuted, registered so, after Holm's correction too; the same code supports the sentence on a "
+    "planted or small model, and exceeds the bound elsewhere in this model",
     "UNDECIDED": "anything else that was asked: an open interval, a closed gate, a refusal, a control that was not "
-    "passed, a refutation that the instrument may owe to itself",
+    "passed, what was explored before it was registered, a refutation that the instrument may owe to itself",
     "NOT ASKABLE": "the sentence has no operation that could be measured here",
     "NOT RUN": "nothing is filed, and the weights are not on this machine",
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import re
 import shutil
 import sys
@@ -296,6 +297,23 @@ def test_a_fetched_model_is_the_file_to_the_bit_and_runs_as_hugging_face_runs_it
     assert f"{NAME} is here already" in capsys.readouterr().out
 
 
+@pytest.mark.skipif(os.name != "posix", reason="modes of files are POSIX's")
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
+def test_its_files_may_be_read_by_whom_the_umask_lets(tiny, cache, made, umask, mode):
+    def copied(_: Path, folder: Path) -> None:
+        folder.mkdir()
+        for path in made.iterdir():
+            shutil.copyfile(path, folder / path.name)
+        (folder / "model.safetensors").chmod(0o600)
+
+    before = os.umask(umask)
+    try:
+        bringing.bring(checkpoint(NAME), copied)
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in (cache / NAME).iterdir()} == {mode}
+
+
 def test_a_file_without_a_tensor_is_refused_rather_than_filled_at_random(tmp_path):
     pytest.importorskip("gguf")
     from mechlib.checkpoints.checkpoint import NotTheSameModel
@@ -409,9 +427,13 @@ def test_models_says_who_packed_one_and_under_which_licence_and_what_stands_firs
     said = capsys.readouterr().out
     for line in ("licence       a licence", "packed by     a test", "stands first  '<|first|>', id 0 (a test)"):
         assert line in said
-    assert "quantised (Q4_1), computed with in float32" in said
+    assert "4-bit values (Q4_1) in float32" in said
     assert cli.main(["models"]) == 0
-    assert re.search(rf"^{NAME} +yes .*; BOS <\|first\|>; a licence; packed by a test$", capsys.readouterr().out, re.M)
+    said = capsys.readouterr().out
+    assert re.search(rf"^{NAME} +yes .*; BOS <\|first\|>; a licence$", said, re.M) and f"; {NAME} by a test\n" in said
+    shutil.rmtree(here)
+    assert cli.main(["models"]) == 0
+    assert re.search(rf"^{NAME} +no .*; a licence; .* to fetch$", capsys.readouterr().out, re.M)
 
 
 # --- the real ones ------------------------------------------------------------------------------------------------

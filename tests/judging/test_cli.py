@@ -25,8 +25,11 @@ from mechlib.judging.commands import verify as verifying
 from mechlib.measurement import Measurement
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.outputs.markdown import report_md
-from mechlib.verdicts.record import ModelRead, Record, ShownFigure
+from mechlib.statistics import mean
+from mechlib.verdicts.controlled import Controlled
+from mechlib.verdicts.record import Comparison, ModelRead, Record, ShownFigure
 from mechlib.verdicts.register import REFILED, REGISTER, Judgement, Register
+from mechlib.verdicts.reported import Reported
 from tests.helpers import house, toys
 
 root = toys.root
@@ -368,6 +371,29 @@ def test_a_record_that_is_whole_has_nothing_to_say(sound, capsys):
     caution, *rest = capsys.readouterr().out.splitlines()
     assert caution.startswith("caution: this is no git repository: whether claims came before their evidence, and ")
     assert rest == ["the record is whole"]
+
+
+def test_the_outcome_of_a_published_sentence_is_held_against_git_before_the_report_is(sound, monkeypatch):
+    """The words of git are not in records that travelled, and nothing that was explored is replicated."""
+    said = Reported(1.0, "A paper 2024, section 1")
+    verdict = mean(Measurement(np.linspace(0.7, 0.9, 50), units=[f"u{n}" for n in range(50)])) >= 0.5
+    found = Comparison.of(verdict.to_dict())
+    known = {"model": "smollm2-135m", "verdict": "SUPPORTED", "reported": said, "registered": "line"}
+    known |= {"id": "toy.test_other[smollm2-135m]", "function": "test_other"}
+    own = record(**known, comparison=found, controlled=Controlled("twins", "twins", 2, 0, "passed"))
+    sound.records.append(own)
+
+    def explored(root, records):
+        for one in records:
+            one.registration, one.registration_why = "EXPLORATORY", "its line came late"
+
+    explored(sound.root, [own])
+    filed = report_md(RecordBook(sound.records, sound.root))
+    assert "UNDECIDED" in filed and "its line came late" in filed
+    (sound.root / "REPORT.md").write_text(filed, encoding="utf-8")
+    own.registration = ""
+    monkeypatch.setattr(verifying, "registrations", explored)
+    assert not [line for line in sound.verify() if "REPORT.md is not what" in line]
 
 
 def test_a_flipped_bit_is_found(sound, capsys):

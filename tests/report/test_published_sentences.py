@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from mechlib.report.content.model_cards import called, quantised
 from mechlib.report.content.published_sentences import NOT_ASKABLE, Published, Sentence
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.content.replications import STAGES, outcome, stage
@@ -100,6 +101,47 @@ def test_a_refutation_contradicts_only_with_both_kinds_of_proof_that_the_instrum
     refuted.controls = [SEEN]
     supported.verdict = "REFUTED"
     assert word_on(made, SMOLLM)[0] == "UNDECIDED"
+
+
+def test_what_other_parts_of_the_model_come_to_in_the_place_of_its_own_is_proof_or_none(made: Made) -> None:
+    on(made, "mini-0", 3)
+    exchanged = Control("heads of its layer", "23.3", 20, 2, word="void", evidence="controls/it.jsonl")
+    refuted = on(made, SMOLLM, 0.5, controls=[exchanged])
+    seen = "the same code supports it on mini-0; 2 of 20 others in the place of 23.3 exceed the bound here"
+    assert word_on(made, SMOLLM) == ("CONTRADICTED", seen)
+    refuted.controls = [msgspec.structs.replace(exchanged, on_the_side=0, word="passed")]
+    none = "refuted, but none of 20 others in its place exceeds the bound for the same code"
+    assert word_on(made, SMOLLM) == ("UNDECIDED", none)
+    cure = "nothing is filed: `pytest --controls -k it_leads` measures it"
+    refuted.controls = [Control("heads of its layer", "23.3", word="not measured", message=cure)]
+    assert word_on(made, SMOLLM) == (
+        "UNDECIDED", f"refuted, but what other parts of this model come to is not known: {cure}"
+    )  # fmt: skip
+
+
+def test_a_refuted_sentence_says_how_many_others_are_as_claimed_and_calls_nothing_void(made: Made) -> None:
+    said = "2 of 20 in the place of 23.3 are as claimed (heads of its layer)"
+    part = Control("heads of its layer", "23.3", 20, 2, word="void", evidence="controls/it.jsonl", message=said)
+    on(made, SMOLLM, 0.5, controls=[part])
+    text = report_md(RecordBook(made.records, made.root))
+    assert "| heads of its layer: 2 of 20 as claimed |" in text and "void, 2 of 20" not in text
+    assert f"control: {said}".replace("(", "\\(") in text or f"control: {said}" in text
+
+
+@pytest.mark.parametrize("level", [5, 0.5])
+def test_nothing_is_replicated_or_contradicted_that_was_not_registered_before_it_was_measured(
+    made: Made, level: float
+) -> None:
+    record = on(made, SMOLLM, level, controls=[SEEN] if level < 2 else [PASSED])
+    on(made, "mini-0", 3)
+    assert word_on(made, SMOLLM)[0] == ("CONTRADICTED" if level < 2 else "REPLICATED")
+    record.registration, record.registration_why = "EXPLORATORY", "its line came in with its evidence"
+    why = f"{record.verdict}, but EXPLORATORY: its line came in with its evidence"
+    assert word_on(made, SMOLLM) == ("UNDECIDED", why)
+    record.registration = "REGISTERED, PROMPTS SEEN"
+    assert word_on(made, SMOLLM)[0] != "UNDECIDED"
+    record.registered = ""
+    assert word_on(made, SMOLLM)[1].endswith("but EXPLORATORY: no line of the register says it")
 
 
 def test_support_of_other_code_or_without_a_control_does_not_stand_for_the_instrument(made: Made) -> None:
@@ -354,3 +396,51 @@ def test_a_record_without_published_sentences_says_nothing_of_them(tmp_path: Pat
 def test_what_a_control_came_to_is_read_from_the_record_as_it_travels(made: Made) -> None:
     record = on(made, SMOLLM, 0.5, controls=[Control("control=", "layer 3", 1, 1, word="void")])
     assert Record.from_json(record.to_json()) == record
+
+
+# How weights are stored
+
+
+def test_rows_name_the_quantisation_and_what_each_model_is_stands_once(book: RecordBook) -> None:
+    text, page, top = report_md(book), appendix(book), pytest_html.summary(book)
+    what = "SmolLM2-135M-Instruct, 4-bit values (Q4_1) in float32; nothing is said of the model before it was quantised"
+    assert text.replace("\\", "").count(what) == 1 == " ".join(Page(page).text).count(what)
+    rows = [line for line in text.replace("\\", "").splitlines() if line.startswith(f"| {SMOLLM}")]
+    assert len(rows) > 3 and all(line.startswith(f"| {SMOLLM} (Q4_1)") for line in rows)
+    heads = f"| sentence | paper | small networks | {GEMMA} (Q4_K_M) | {QWEN} (Q4_K_M) | {SMOLLM} (Q4_1) |"
+    assert heads in text.replace("\\", "") and f"{SMOLLM} (Q4_1): " in "".join(Page(top).text)
+    for cell in ('<th scope="col">{}</th>', '<th scope="row">{}</th>'):
+        assert cell.format(f"{SMOLLM} (Q4_1)") in page and cell.format(SMOLLM) not in page
+    first = next(record for record in book.records if record.model == GEMMA)
+    assert f">{GEMMA} (Q4_K_M)</td>" in "".join(pytest_html.row(["<td></td>"], first))
+    assert "\n| mini-0 | ✓ SUPPORTED" in text
+
+
+def test_a_twin_is_quantised_as_its_model_is_and_other_models_are_not() -> None:
+    assert [quantised(model) for model in (f"{QWEN}@permuted", "gpt2-small", "mini-0", "")] == ["Q4_K_M", "", "", ""]
+    assert [called(model) for model in (QWEN, "mini-0", "")] == [f"{QWEN} (Q4_K_M)", "mini-0", "no one model"]
+
+
+# What did not run
+
+
+def test_what_is_not_here_is_said_once_and_not_in_every_cell(made: Made) -> None:
+    for name in ("it_leads", "it_leads_again", "it_leads_anew"):
+        made.line += 1
+        one = made.say(name, f"{SENTENCE} ({name})", SMOLLM, None, "NOT RUN", reported=PAPER)
+        one.message = f"no evidence for {name}: run `mechlib fetch {SMOLLM}`, then `pytest -k it`"
+    page = appendix(RecordBook(made.records, made.root))
+    found = re.search('<section id="published">(.*?)</section>', page, re.S)
+    assert found
+    text = " ".join(re.sub("<[^>]*>", "", found[1]).split())
+    assert text.count("no evidence for") == 0 and text.count(f"mechlib fetch {SMOLLM}") == 1
+    assert f"mechlib plan {SMOLLM} says what measuring takes" in text
+    on(made, SMOLLM, 5, name="other")
+    made.records[:] = made.records[3:]
+    assert "mechlib fetch" not in appendix(RecordBook(made.records, made.root))
+
+
+def test_small_networks_that_ended_in_an_error_did_not_answer(made: Made) -> None:
+    on(made, "mini-0", 3)
+    made.say("it_leads", SENTENCE, "mini-1", None, "ERROR", reported=PAPER)
+    assert published(RecordBook(made.records, made.root)).sentences[0].held == "1 of 1"

@@ -155,7 +155,9 @@ def _check_made(model: Checkpoint, packaged: Packaged, made: Path) -> None:
 
 
 def _exchange(made: Path, place: Path, replaced: Path) -> None:
-    """Puts a whole directory in its place; what was damaged there goes."""
+    """Puts a whole directory in its place, its files as readable as itself; what was damaged there goes."""
+    for path in made.iterdir():  # safetensors writes for the user alone, whatever the umask
+        path.chmod(made.stat().st_mode & 0o666)
     shutil.rmtree(replaced, ignore_errors=True)
     if place.is_dir():
         place.rename(replaced)

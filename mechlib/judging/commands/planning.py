@@ -1,44 +1,47 @@
 """Planning: what claims would measure, found without measuring it. Reads only, and loads no torch.
 
 Each claim is called as in judging, but an evidence function that has no answer filed is noted and not run. What comes
-back can be handed on, and nothing can be computed from it: there the claim stops, and what it would ask behind that
-(another part of a gate's claim, heads that are yet to be chosen) is not known. How long a measurement takes and how
+back can be handed on, and nothing can be computed from it: there the claim stops, and is called again without its gates
+and figures. What it would ask of heads that are yet to be chosen is not known. How long a measurement takes and how
 large it is nobody knows before it ran: both are those of the same function on other models or arguments.
 """
 
 from __future__ import annotations
 
+import ast
 import contextlib
-import json
-import re
-import shutil
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+import copy
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from statistics import median
+from types import FunctionType
 from typing import Any, Literal, cast
 
 import pytest
 
-from mechlib.checkpoints.checkpoint import IncompleteModel, NotPublished, twins
+from mechlib.checkpoints.checkpoint import IncompleteModel, NotPublished, twin_of, twins
 from mechlib.evidence import EvidenceUse, NoEvidence, Store, using
 from mechlib.evidence.decorator import answered_by
 from mechlib.evidence.lookup import Body, plan, read
 from mechlib.evidence.question import Question, prompts_in
+from mechlib.evidence.run_log import LOG
+from mechlib.figures.show import show
 from mechlib.judging.claim import Claim
 from mechlib.judging.collection import CLAIM, id_of, topic_of
+from mechlib.judging.commands.forecasting import Runs, added
 from mechlib.judging.controls.exchanges import FEW, MOST, RANDOM_CIRCUITS
 from mechlib.judging.controls.run import run_controls
 from mechlib.judging.judge import attempt
 from mechlib.judging.options import STORE
 from mechlib.judging.registration.seeds import seeds_of
 from mechlib.measurement import Measurement
+from mechlib.report.content.replications import stands_in
 from mechlib.verdicts.register import REGISTER, Register
-from mechlib.verdicts.verdict import Gated, Inconclusive, Refuted, judging
+from mechlib.verdicts.verdict import Gated, Inconclusive, Refuted, judging, requires
 
 State = Literal["filed", "missing", "changed", "not here"]
 _QUIETLY = ("-p", "no:cacheprovider", "-p", "no:terminal", "--frozen")
-_FETCH = re.compile(r"`(mechlib fetch [^`]+)`")
 
 
 class NotPlanned(RuntimeError):
@@ -51,11 +54,13 @@ class Asked:
 
     state  "filed"; "missing"; "changed", an earlier version of it is filed; "not here", the weights are not
     why    what changed, or what to fetch
+    topic  of the claim that asked it first
     """
 
     question: Question
     state: State
     why: str = ""
+    topic: str = ""
 
     @property
     def name(self) -> str:
@@ -70,7 +75,8 @@ class Plan:
     open_ended  how many claims may ask for more once what is missing is there; `further`, how many evidence files more
                 of the model itself those have that the register knows of the same claims
     controls    parts that control runs would exchange, and `sets`, for how many sets at first; of claims whose evidence
-                is filed
+                is filed. `unjudged` claims are not, and may need some
+    topics      how many claims each topic has, `sets_of` how many sets, and `seconds_of` what these may take
     """
 
     asked: dict[str, Asked] = field(default_factory=dict)
@@ -79,7 +85,15 @@ class Plan:
     open_ended: int = 0
     further: int = 0
     controls: int = 0
-    sets: int = 0
+    unjudged: int = 0
+    topics: Counter[str] = field(default_factory=Counter)
+    sets_of: Counter[str] = field(default_factory=Counter)
+    seconds_of: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    @property
+    def sets(self) -> int:
+        """How many sets parts would be exchanged for."""
+        return self.sets_of.total()
 
     def of(self, *states: State) -> list[Asked]:
         """The questions in these states, each once, in the order in which they are asked."""
@@ -96,10 +110,14 @@ class _Pending:
 
 
 class Planner:
-    """A plugin of pytest that asks every selected claim in place of running it."""
+    """A plugin of pytest that asks every selected claim in place of running it.
 
-    def __init__(self, register: Register) -> None:
-        self.plan = Plan()
+    runs    the log of runs, for what control runs may take
+    models  of which claims are asked; all where none is given
+    """
+
+    def __init__(self, register: Register, runs: Runs, models: Sequence[str] = ()) -> None:
+        self.plan, self.runs, self.models, self.seen = Plan(), runs, models, 0
         self.elsewhere: dict[str, int] = {}
         for id_, judgement in register.latest.items():
             name = id_.partition("[")[0]
@@ -115,8 +133,9 @@ class Planner:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Asks the claims, once all are collected."""
         for item in session.items if not self.problems else ():
-            if CLAIM in item.stash:
-                arguments = dict(item.callspec.params) if hasattr(item, "callspec") else {}
+            arguments = dict(item.callspec.params) if hasattr(item, "callspec") else {}
+            self.seen += CLAIM in item.stash
+            if CLAIM in item.stash and (not self.models or arguments.get("model") in self.models):
                 name = f"{topic_of(item)}.{item.stash[CLAIM].name}"
                 with seeds_of(id_of(item), item.config.rootpath):
                     self._ask(name, item.stash[CLAIM], arguments, item.config.stash[STORE])
@@ -130,26 +149,80 @@ class Planner:
             for twin in twins(str(arguments["model"])):
                 again = _call(claim, {**arguments, "model": twin}, store, asked, gates_open=True)
                 ended = "open" if "open" in (ended, again) else ended
-        self.plan.asked |= {one.name: one for one in asked}
+        topic = name.partition(".")[0]
+        for one in asked:
+            self.plan.asked.setdefault(one.name, replace(one, topic=topic))
         self.plan.claims += 1
+        self.plan.topics[topic] += 1
         self.plan.measuring += any(one.state in ("missing", "changed") for one in asked)
         if ended == "done" and store.controls:
-            self._controls(claim, arguments, store)
+            self._controls(topic, claim, arguments, store, asked)
+        elif ended != "gated" and store.controls:
+            self.plan.unjudged += 1
         if ended == "open":
             self.plan.open_ended += 1
             self.plan.further += max(0, self.elsewhere.get(name, 0) - own)
 
-    def _controls(self, claim: Claim, arguments: dict[str, Any], store: Store) -> None:
-        """Counts the sets of a control run that judging would measure. The store is frozen: none is measured."""
+    def _controls(
+        self, topic: str, claim: Claim, arguments: dict[str, Any], store: Store, asked: Sequence[Asked]
+    ) -> None:
+        """Counts the sets of a control run that judging would measure. The store is frozen: none is measured.
+
+        Each costs what the claim's own evidence cost on confirmation prompts.
+        """
         with using(store):
             found = run_controls(claim, arguments, attempt(claim, arguments), store)
         missing = [control for control in found if control.word == "not measured"]
         self.plan.controls += len(missing)
-        self.plan.sets += sum(FEW if control.kind == RANDOM_CIRCUITS else MOST for control in missing)
+        small = stands_in(str(arguments.get("model", "")))
+        sets = sum(MOST if small and control.kind != RANDOM_CIRCUITS else FEW for control in missing)
+        self.plan.sets_of[topic] += sets
+        own = [one.question for one in asked if not twin_of(one.question.model)]
+        confirmed = [one for one in own if any(p.split != "discovery" for p in prompts_in(one.arguments))]
+        low, high = added(self.runs.forecast(question, store.root) for question in confirmed)
+        self.plan.seconds_of[topic] += sets * (low + high) / 2
 
 
 def _call(claim: Claim, arguments: dict[str, Any], store: Store, asked: list[Asked], gates_open: bool) -> str:
-    """Notes what one call asks; "open" where it stopped at what is not measured, "gated" at a gate, else "done"."""
+    """Notes what a claim asks; "open" where it stopped at what is not measured, "gated" at a gate, else "done".
+
+    A gate that is not measured may open, so the claim is then called without those that stopped it, one more each time.
+    """
+    ended = _once(claim, claim.function, arguments, store, asked, gates_open)
+    aside = [number for number, line in enumerate(claim.tree.body) if _stands_aside(line)]
+    for many in range(1, len(aside) + 1):
+        if ended != "open":
+            break
+        if _once(claim, _without(claim, set(aside[:many])), arguments, store, asked, gates_open=True) != "open":
+            break
+    return ended
+
+
+def _stands_aside(line: ast.stmt) -> bool:
+    """Whether a statement is a gate or a figure, from which nothing comes back."""
+    called = line.value.func if isinstance(line, ast.Expr) and isinstance(line.value, ast.Call) else None
+    return isinstance(called, ast.Name) and called.id in (requires.__name__, show.__name__)
+
+
+def _without(claim: Claim, numbers: set[int]) -> FunctionType:
+    """The claim's function without some of its statements."""
+    tree = copy.deepcopy(claim.tree)
+    tree.decorator_list, tree.body = [], [line for number, line in enumerate(tree.body) if number not in numbers]
+    made: dict[str, Any] = {}
+    code = compile(ast.Module([tree], []), claim.function.__code__.co_filename, "exec")
+    exec(code, claim.function.__globals__, made)
+    return cast(FunctionType, made[claim.name])
+
+
+def _once(
+    claim: Claim,
+    function: FunctionType,
+    arguments: dict[str, Any],
+    store: Store,
+    asked: list[Asked],
+    gates_open: bool,
+) -> str:
+    """One call of a claim, or of what is left of it."""
     place = Store(store.root, "measure", evidence_dir=store.evidence_dir)  # asked what it would do, and never to do it
     before = len(asked)
 
@@ -167,7 +240,7 @@ def _call(claim: Claim, arguments: dict[str, Any], store: Store, asked: list[Ask
 
     with using(store), judging(claim.chained, gates_open), answered_by(note):
         try:
-            claim.function(**arguments)
+            function(**arguments)
         except Gated:
             return "gated"
         except (Refuted, Inconclusive, NotPublished):
@@ -177,118 +250,21 @@ def _call(claim: Claim, arguments: dict[str, Any], store: Store, asked: list[Ask
     return "done"
 
 
-def planned(root: Path, arguments: Iterable[str]) -> Plan:
-    """What the claims selected by these arguments of pytest would measure. Raises NotPlanned."""
-    planner = Planner(Register(root / REGISTER, writable=False))
+def planned(root: Path, arguments: Iterable[str], models: Sequence[str] = ()) -> Plan:
+    """What the claims selected by these arguments of pytest would measure, of `models` alone where some are given.
+
+    Raises NotPlanned.
+    """
+    planner = Planner(Register(root / REGISTER, writable=False), Runs(root / "artifacts" / LOG), models)
     here = Path.cwd() if Path.cwd().is_relative_to(root) else root  # below the root, paths are relative as for pytest
     with contextlib.chdir(here):
         status = pytest.main([*_QUIETLY, *arguments], plugins=[planner])
     if planner.problems:
         raise NotPlanned("; ".join(planner.problems))
     if not planner.plan.claims:
+        if planner.seen:
+            cure = f"`mechlib plan --model={models[0]}` puts it under claims that name others"
+            raise NotPlanned(f"no claim of this selection names {' or '.join(models)}: {cure}")
         said = status == pytest.ExitCode.USAGE_ERROR  # by pytest itself
         raise NotPlanned("" if said else "nothing was selected: `pytest --collect-only -q` lists the claims")
     return planner.plan
-
-
-# --- in words -----------------------------------------------------------------------------------------------------
-
-
-def told(found: Plan, root: Path, folder: Path) -> Iterator[str]:
-    """The plan in lines: counts, each measurement, sums, what cannot be measured here."""
-    filed, missing = len(found.of("filed")), found.of("missing", "changed")
-    yield (
-        f"{_of(found.claims, 'claim')}: {found.measuring} would measure; {_of(filed, 'evidence file')} "
-        f"{'is' if filed == 1 else 'are'} filed, {len(missing)} would be measured"
-    )
-    rows = [_row(asked, folder, root / "artifacts" / "runs.jsonl") for asked in missing]
-    if rows:
-        room = max(40, shutil.get_terminal_size((120, 24)).columns - 45)
-        yield from _table([("to be measured", "rows", "seconds", "kB", "why"), *(_cells(row, room) for row in rows)])
-        yield _sum(rows)
-        yield "seconds and kB: the median of the same function's, as logged and filed; forward passes are not known"
-    if found.controls:
-        exchanged = f"{_of(found.controls, 'part')} exchanged for up to {found.sets} sets"
-        yield f"control runs: {exchanged}, each of which costs the claim's evidence again"
-    if found.open_ended:
-        elsewhere = f": up to {_of(found.further, 'file')} of the model, as elsewhere" if found.further else ""
-        yield f"{_of(found.open_ended, 'claim')} may ask for more, once what is missing is there{elsewhere}"
-    for why, models in _absent(found.of("not here")).items():
-        yield f"not here: {', '.join(models)}: {why}"
-
-
-@dataclass(frozen=True)
-class _Expected:
-    name: str
-    rows: int | None
-    seconds: float | None
-    size: float | None
-    why: str
-
-
-def _row(asked: Asked, folder: Path, log: Path) -> _Expected:
-    question = asked.question
-    alike = list((folder / question.topic).glob(f"{question.function}--*.jsonl"))
-    given = sum(len(prompts) for prompts in prompts_in(question.arguments))
-    lines = [file.read_bytes().count(b"\n") - 1 for file in alike]
-    rows = given or (round(median(lines)) if lines else None)
-    size = median(file.stat().st_size for file in alike) / 1000 if alike else None
-    took = _seconds(log, question)
-    why = f"{asked.why} changed".replace("changed changed", "changed") if asked.why else "nothing is filed"
-    return _Expected(f"{question.topic}.{question.text}", rows, median(took) if took else None, size, why)
-
-
-def _seconds(log: Path, question: Question) -> list[float]:
-    """How long the same function took before, on any model, as far as this machine's log of runs knows."""
-    found = []
-    with contextlib.suppress(OSError):
-        for line in log.read_text(encoding="utf-8").split("\n"):
-            with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
-                entry = json.loads(line)
-                same = entry["question"].partition("(")[0] == question.function
-                if same and Path(entry["file"]).parent.name == question.topic:
-                    found.append(float(entry["seconds"]))
-    return found
-
-
-def _cells(row: _Expected, room: int) -> tuple[str, ...]:
-    unknown = "unknown"
-    return (
-        row.name if len(row.name) <= room else f"{row.name[: room - 1]}…",
-        unknown if row.rows is None else str(row.rows),
-        unknown if row.seconds is None else f"{row.seconds:.1f}",
-        unknown if row.size is None else f"{row.size:.0f}",
-        row.why,
-    )
-
-
-def _table(rows: list[tuple[str, ...]]) -> Iterator[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    for name, *numbers, why in rows:
-        cells = (number.rjust(width) for number, width in zip(numbers, widths[1:], strict=True))
-        yield f"  {name:<{widths[0]}}  {'  '.join(cells)}  {why}"
-
-
-def _sum(rows: list[_Expected]) -> str:
-    said = []
-    for name, unit in (("rows", "rows"), ("seconds", "seconds"), ("size", "kB")):
-        known = [value for row in rows if (value := getattr(row, name)) is not None]
-        rest = len(rows) - len(known)
-        counted = f"{sum(known):.0f} {unit}" if known else f"{unit} unknown"
-        said.append(f"{counted} and {rest} unknown" if known and rest else counted)
-    return f"together: {', '.join(said)}"
-
-
-def _absent(asked: Iterable[Asked]) -> dict[str, list[str]]:
-    """What to do about models whose files are not here, and which they are."""
-    found: dict[str, list[str]] = {}
-    for one in asked:
-        fetch = _FETCH.search(one.why)
-        models = found.setdefault(f"`{fetch[1]}` brings it" if fetch else one.why, [])
-        if one.question.model not in models:
-            models.append(one.question.model)
-    return found
-
-
-def _of(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -23,6 +23,7 @@ from mechlib.evidence.stamp import filed_stamp
 from mechlib.judging.controls.checking import damaged_control, unread_controls
 from mechlib.judging.registration import verified
 from mechlib.judging.registration.verified import judged_on
+from mechlib.judging.registration.words import registrations
 from mechlib.verdicts.record import Record
 from mechlib.verdicts.register import REFILED, REGISTER, refiled
 
@@ -47,6 +48,8 @@ def checked(root: Path, records: Path | None = None) -> tuple[list[str], list[st
     folder = root / "artifacts" / "evidence"
     found = [*damaged(folder), *verified.register(root)]
     judged = read_records(records) if records else judge_frozen(root)
+    if not any(verified.register(root)):  # records that travelled have not asked git; outcomes of sentences hang on it
+        registrations(root, [record for record in judged if record.reported])
     found += [
         *over_budget(folder, judged),
         *unreadable(judged),

@@ -26,6 +26,7 @@ from mechlib.judging.controls.outcome import (
 )
 from mechlib.judging.controls.question import ControlQuestion, control_question, skipped_by
 from mechlib.parts.graphs import Graph
+from mechlib.report.content.replications import stands_in
 from mechlib.verdicts.controls import Control
 from mechlib.verdicts.presence import claims_presence
 from mechlib.verdicts.verdict import Verdict
@@ -39,13 +40,25 @@ NULLS = {"set of heads", "random circuit", "circuit with exchanged heads"}
 NULL_COLUMNS = {"random", "other", "beyond direction", "beyond heads"}
 
 
+def is_controlled(claim: Claim, word: str, model: str) -> bool:
+    """Whether a claim that ended with this word on this model is asked again of other parts.
+
+    A SUPPORTED one is, for they may hold it as well. Of REFUTED ones those are that ask a published sentence of a model
+    that was not made for this record: what other parts of it come to tells a contradiction from an instrument that
+    finds nothing there (mechlib.report.content.replications).
+    """
+    if model != parent(model):
+        return False
+    return word == "SUPPORTED" or (word == "REFUTED" and claim.reported is not None and not stands_in(model))
+
+
 def run_controls(claim: Claim, arguments: dict[str, Any], first: Attempt, place: Store) -> tuple[Control, ...]:
-    """The controls of a claim of presence that was SUPPORTED, one for each part that it names; () of any other.
+    """The controls of a claim of presence that `is_controlled`, one for each part that it names; () of any other.
 
     What is filed is judged. What is not is measured, unless `place` is frozen, and filed.
     """
     verdict, model = first.asserted, str(arguments.get("model", ""))
-    if first.word != "SUPPORTED" or verdict is None or not claims_presence(verdict.bounds) or model != parent(model):
+    if verdict is None or not is_controlled(claim, first.word, model) or not claims_presence(verdict.bounds):
         return ()
     if not model:
         return (Control("no part", message="asked of several models at once: see the claim on each of them"),)

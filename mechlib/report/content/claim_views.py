@@ -14,9 +14,11 @@ from mechlib.figures.points import in_order
 from mechlib.figures.svg.elements import Scale, number, scale_for
 from mechlib.figures.svg.intervals import Mark, axis, box_plot, interval_panel, strip_plot
 from mechlib.report.content.claim_rows import ClaimRow
+from mechlib.report.content.model_cards import called
 from mechlib.report.content.summary import SIGNS
 from mechlib.statistics.deciding import NEAR
 from mechlib.statistics.estimate import Estimate
+from mechlib.verdicts.controls import Control
 from mechlib.verdicts.record import Comparison, EstimateEntry, Record
 
 PLOT = 280
@@ -48,8 +50,8 @@ def numbers_of(estimate: EstimateEntry, bounds: Sequence[tuple[str, float]]) -> 
 
 
 def model_name(record: Record) -> str:
-    """The model of a record, for readers."""
-    return record.model or "no one model"
+    """The model of a record, for readers, with how it is quantised."""
+    return called(record.model)
 
 
 def bounds_of(records: Iterable[Record]) -> list[tuple[str, float]]:
@@ -108,7 +110,10 @@ def scale_of(row: ClaimRow, width: int = PLOT) -> Scale:
 def forest_panel(row: ClaimRow) -> Markup:
     """The claim on every model, small."""
     scale = scale_of(row, 206)
-    rows = [(f"{clipped(model_name(r), 13)} {SIGNS[r.verdict]}", [*own_marks(r), *twin_marks(r)]) for r in row.records]
+    rows = [
+        (f"{clipped(r.model or model_name(r), 13)} {SIGNS[r.verdict]}", [*own_marks(r), *twin_marks(r)])
+        for r in row.records
+    ]
     return interval_panel(scale, rows, bounds_of(row.records))
 
 
@@ -150,9 +155,18 @@ def control_text(record: Record) -> str:
     if far is not None:
         return f"beside= is {far:.0f} bounds away"
     counted = f"{found.on_the_side} of {found.sets}" if found.sets and found.kind != "twins" else ""
+    if record.verdict == "REFUTED" and any(control.evidence for control in record.controls):
+        return f"{found.kind}: {counted} as claimed"  # whose word would say that a supported claim was void
     word = found.word if found.word not in ("passed", "by kind", "none", found.by) else ""
     said = ", ".join(part for part in (word if found.by != "void" else "", counted) if part)
     return f"{found.by or found.kind}: {said}" if said else found.by
+
+
+def told_controls(record: Record) -> list[Control]:
+    """The controls whose numbers are said beside the claim: those of a supported one, and all that were asked of a
+    refuted published sentence."""
+    asked = record.verdict == "REFUTED" and record.reported is not None
+    return [one for one in record.controls if one.word in ("passed", "weak") or (asked and one.evidence)]
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mechlib.checkpoints.checkpoint import parent
+from mechlib.checkpoints.details import what_it_is
 from mechlib.checkpoints.hub import HUB
 from mechlib.checkpoints.packaged.table import PACKAGED
+from mechlib.checkpoints.resolve import checkpoint
 from mechlib.verdicts.record import ModelRead, Record
 
 
@@ -24,6 +27,25 @@ class ModelCard:
     processing: str | None
     bos: bool | str | None
     scores: dict[str, dict[str, Any]]  # held-out figures by name
+
+    @property
+    def what(self) -> str:
+        """What is measured of a quantised model, and what is not; "" of any other."""
+        if not quantised(self.name):
+            return ""
+        return f"{what_it_is(checkpoint(self.name))}; nothing is said of the model before it was quantised"
+
+
+def quantised(model: str) -> str:
+    """How the weights of a packaged model, or of its twin, are stored: "Q4_1"; "" of any other."""
+    packaged = PACKAGED.get(parent(model))
+    return packaged.quantised if packaged else ""
+
+
+def called(model: str) -> str:
+    """A model as readers meet it: "mini-0", "smollm2-135m (Q4_1)"; "no one model" for ""."""
+    mark = quantised(model)
+    return f"{model} ({mark})" if mark else model or "no one model"
 
 
 def model_cards(records: Sequence[Record], models: Sequence[str], root: Path) -> list[ModelCard]:

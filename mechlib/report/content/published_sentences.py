@@ -81,7 +81,7 @@ class Sentence:
     @property
     def held(self) -> str:
         """ "4 of 5": in how many of the small models that answered it is supported and controlled."""
-        answered = [record for record in self.small if record.verdict not in ("NOT RUN", "GATED")]
+        answered = [record for record in self.small if record.verdict not in ("NOT RUN", "GATED", "ERROR")]
         return f"{sum(map(holds, answered))} of {len(answered)}" if answered else ""
 
     @property
@@ -128,6 +128,11 @@ class Published:
     def counts(self) -> dict[str, Counter[Replication]]:
         """How many sentences ended with each word, by model."""
         return {m: Counter(one.cells[m].word for one in self.sentences if m in one.cells) for m in self.models}
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """The models of which some sentence was not run, for nothing is filed and their weights are not here."""
+        return tuple(m for m in self.models if self.counts[m]["NOT RUN"])
 
     @property
     def flow(self) -> list[tuple[str, list[int], bool]]:

@@ -2,6 +2,7 @@
 
 A supported claim is a replication where something controls it. A refuted one contradicts the paper only where the same
 code is known to find what it looks for: on a model in which the sentence holds, and elsewhere in the model at hand.
+What was measured before it was registered is neither.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from mechlib.verdicts.controlled import UNCONTROLLED
+from mechlib.verdicts.controls import ControlWord
 from mechlib.verdicts.record import Record
 from mechlib.verdicts.reported import Replication
 
@@ -31,7 +33,9 @@ _ENDS: dict[str, Stage] = {
     "NOT RUN": "not run", "GATED": "gated", "ERROR": "refused", "VOID": "void", "INCONCLUSIVE": "open",
     "REFUTED": "refuted", "SUPPORTED": "supported",
 }  # fmt: skip
-_CAUTIONS = ("EXPLORATORY", "AMENDED", "REGISTERED, PROMPTS SEEN")
+EXPLORATORY = "EXPLORATORY"  # by the order of commits (mechlib.judging.registration.words)
+_CAUTIONS = (EXPLORATORY, "AMENDED", "REGISTERED, PROMPTS SEEN")
+_UNKNOWN: tuple[ControlWord, ...] = ("not measured", "error", "no set")
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,9 @@ def outcome(record: Record, holm: str, same_code: Sequence[Record]) -> tuple[Rep
             "VOID": "void: it holds on a twin or of other parts as well",
             "INCONCLUSIVE": "the interval straddles the bound",
         }[record.verdict]
+    if not record.registered or record.registration == EXPLORATORY:
+        why = record.registration_why if record.registration == EXPLORATORY else "no line of the register says it"
+        return "UNDECIDED", f"{record.verdict}, but {EXPLORATORY}: {why}"
     if record.uncontrolled:
         return "UNDECIDED", f"{UNCONTROLLED}: {record.controlled.why}"
     if holm != record.verdict:
@@ -87,8 +94,8 @@ def outcome(record: Record, holm: str, same_code: Sequence[Record]) -> tuple[Rep
     if not (supporting := _supported_where_it_stands(same_code)):
         return "UNDECIDED", "refuted, but on no small or planted model does the same code support it"
     if not (elsewhere := _exceeded_elsewhere(record, same_code)):
-        return "UNDECIDED", "refuted, but nothing in this model exceeds the bound for the same code"
-    return "CONTRADICTED", f"the same code supports it on {supporting}; {elsewhere} exceeds the bound here"
+        return "UNDECIDED", f"refuted, but {_nothing_seen(record)}"
+    return "CONTRADICTED", f"the same code supports it on {supporting}; {elsewhere} the bound here"
 
 
 def cell(records: Sequence[Record], holm: Mapping[str, str], same_code: Mapping[str, Sequence[Record]]) -> Cell:
@@ -124,15 +131,29 @@ def _supported_where_it_stands(same_code: Sequence[Record]) -> str:
 
 
 def _exceeded_elsewhere(record: Record, same_code: Sequence[Record]) -> str:
-    """What of this model lies on the claimed side for the same code: a part beside it, a member, another case."""
+    """What of this model lies on the claimed side for the same code: a part beside it, another in the place of its own,
+    a member, another case."""
     for control in record.controls:
+        if control.on_the_side and control.evidence:
+            exceed = "exceeds" if control.on_the_side == 1 else "exceed"
+            return f"{control.on_the_side} of {control.sets} others in the place of {control.part} {exceed}"
         if control.on_the_side and control.word != "error":
-            return control.part or f"its {control.kind}"
+            return f"{control.part or f'its {control.kind}'} exceeds"
     members = record.comparison.members if record.comparison else ()
     for member in members:
         if member.word == "SUPPORTED":
-            return member.name or "another member"
+            return f"{member.name or 'another member'} exceeds"
     for other in same_code:
         if other.model == record.model and other.id != record.id and holds(other):
-            return other.id.partition("[")[2].removesuffix("]")
+            return f"{other.id.partition('[')[2].removesuffix(']')} exceeds"
     return ""
+
+
+def _nothing_seen(record: Record) -> str:
+    """Why nothing is known to exceed the bound elsewhere in the model: it was not asked, or nothing does."""
+    unknown = next((control for control in record.controls if control.word in _UNKNOWN), None)
+    if unknown is not None:
+        return f"what other parts of this model come to is not known: {unknown.message}"
+    sets = sum(control.sets for control in record.controls if control.evidence)
+    counted = f"none of {sets} others in its place exceeds" if sets else "nothing in this model exceeds"
+    return f"{counted} the bound for the same code"

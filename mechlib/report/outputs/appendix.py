@@ -19,6 +19,7 @@ from mechlib.report.content.claim_views import (
     own_marks,
     scale_of,
     strip_table,
+    told_controls,
     twin_marks,
 )
 from mechlib.report.content.model_cards import held_out_scores
@@ -134,7 +135,7 @@ def notes(row: ClaimRow) -> Iterator[tuple[str, list[tuple[str, str]]]]:
             found.append(("", "; ".join(record.comparison.remarks)))
         if record.uncontrolled:
             found.append((UNCONTROLLED, record.controlled.why))
-        found += [("control", control.message) for control in record.controls if control.word in ("passed", "weak")]
+        found += [("control", control.message) for control in told_controls(record)]
         found += [("flag", flag) for flag in record.flags if flag != UNCONTROLLED]
         if record.registration not in ("", "CLAIM FIRST", "ORDER UNKNOWN"):
             found.append((record.registration, record.registration_why))

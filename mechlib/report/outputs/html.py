@@ -12,6 +12,7 @@ from mechlib.figures.svg.intervals import interval_row
 from mechlib.figures.svg.sheet import STYLES
 from mechlib.report.content.claim_rows import record_anchor, slug
 from mechlib.report.content.claim_views import claimed_bound, control_text, numbers, percent, prose, twin_texts
+from mechlib.report.content.model_cards import called, quantised
 from mechlib.report.content.published_sentences import LOOKS
 from mechlib.report.content.summary import MEANINGS, SIGNS, plural
 from mechlib.verdicts.reported import REPLICATION_MEANINGS
@@ -37,6 +38,8 @@ def environment() -> Environment:
         replication_looks=LOOKS, replication_meanings=REPLICATION_MEANINGS,
     )  # fmt: skip
     made.filters["prose"] = prose
+    made.filters["called"] = called
+    made.tests["quantised"] = quantised
     return made
 
 

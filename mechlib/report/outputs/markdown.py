@@ -11,8 +11,15 @@ from mechlib.figures.data import clipped
 from mechlib.figures.svg.elements import number
 from mechlib.report.content.across_trainings import GROUPS, Recipe
 from mechlib.report.content.claim_rows import ClaimRow
-from mechlib.report.content.claim_views import claimed_bound, control_text, model_name, numbers, twin_texts
-from mechlib.report.content.model_cards import held_out_scores
+from mechlib.report.content.claim_views import (
+    claimed_bound,
+    control_text,
+    model_name,
+    numbers,
+    told_controls,
+    twin_texts,
+)
+from mechlib.report.content.model_cards import called, held_out_scores
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.content.summary import MEANINGS, SIGNS, Glance
 from mechlib.report.outputs.escaping import escaped as escaped
@@ -81,7 +88,7 @@ def _glance(table: Glance, book: RecordBook) -> Iterator[str]:
         for recipe in book.recipes
     ]
     across = [found for found in across if found]
-    heads = ["held in"] * len(across) + [model or "no one model" for model in table.models]
+    heads = ["held in"] * len(across) + [called(model) for model in table.models]
     heads += [f"{SIGNS['NOT RUN']} NOT RUN"] if table.unrun else []
     yield f"| {escaped(book.titles[table.topic])} | " + " | ".join(map(escaped, heads)) + " |"
     yield "|-|" + ":-:|" * len(heads)
@@ -193,7 +200,7 @@ def _remarks_on(record: Record, corrected: dict[str, str]) -> Iterator[str]:
         yield f"marked {record.expected}: {record.why}"
     if record.uncontrolled:
         yield f"{UNCONTROLLED}: {record.controlled.why}"
-    yield from (f"control: {control.message}" for control in record.controls if control.word in ("passed", "weak"))
+    yield from (f"control: {control.message}" for control in told_controls(record))
     if record.verdict in ("GATED", "ERROR", "VOID"):
         yield f"{record.verdict}: {record.message}"
     elif record.comparison and record.verdict != "NOT RUN":
@@ -221,8 +228,10 @@ def _models(book: RecordBook) -> list[str]:
     for card in book.cards:
         size = f"{card.parameters:,}" if card.parameters else "–"
         run = (str(said or "–") for said in (card.dtype, card.processing, card.bos))
-        cells = (card.name, size, card.weights[:16] or "–", *run)
+        cells = (called(card.name), size, card.weights[:16] or "–", *run)
         lines.append("| " + " | ".join(map(escaped, cells)) + " |")
+    said = [f"- {escaped(called(card.name))}: {escaped(card.what)}." for card in book.cards if card.what]
+    lines += ["", *said] if said else []
     names, scores = held_out_scores(book.cards)
     if names:
         lines += ["", "Held-out figures from their cards:", "", "| confirmation prompts | " + " | ".join(names) + " |"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mechlib.report.content.claim_views import numbers
+from mechlib.report.content.model_cards import called, quantised
 from mechlib.report.content.published_sentences import LOOKS, Published, Sentence
 from mechlib.report.content.replications import Cell
 from mechlib.report.content.summary import SIGNS
@@ -22,6 +23,9 @@ def published_md(published: Published | None) -> list[str]:
     if published is None:
         return []
     lines = ["## Published sentences", "", MISSING, ""]
+    if marked := [called(model) for model in published.models if quantised(model)]:
+        said = "what is asked are quantised weights, and nothing is said of the models before"
+        lines += [f"{escaped(', '.join(marked))}: {said}; [what each is](#models).", ""]
     if published.problem:
         lines += [escaped(published.problem), ""]
     lines += [f"- {LOOKS[word][0]} {word}: {escaped(meaning)}" for word, meaning in REPLICATION_MEANINGS.items()]
@@ -32,7 +36,7 @@ def published_md(published: Published | None) -> list[str]:
 
 
 def _table(published: Published) -> Iterator[str]:
-    heads = ["sentence", "paper", "small networks", *published.models]
+    heads = ["sentence", "paper", "small networks", *map(called, published.models)]
     yield "| " + " | ".join(map(escaped, heads)) + " |"
     yield "|" + " --- |" * len(heads)
     for one in published.sentences:
@@ -59,7 +63,7 @@ def _cell(found: Cell | None) -> str:
 
 
 def _flow(published: Published) -> Iterator[str]:
-    yield "| how far they came | " + " | ".join(map(escaped, published.models)) + " |"
+    yield "| how far they came | " + " | ".join(escaped(called(model)) for model in published.models) + " |"
     yield "| --- |" + " ---: |" * len(published.models)
     for what, counts, is_sum in published.flow:
         named = f"**{escaped(what)}**" if is_sum else escaped(what)
