@@ -300,7 +300,7 @@ def test_logits_that_are_all_about_nothing_are_compared_by_their_rounding(tmp_pa
 
 
 def test_the_same_prompts_are_run_once_for_several_sweeps(gpt2, monkeypatch):
-    ran, honest, batch = [], kept_runs.run_with_cache, made_up(same=6)
+    ran, honest, batch = [], run_with_cache, made_up(same=6)
     monkeypatch.setattr(kept_runs, "run_with_cache", lambda *rest, **more: (ran.append(1), honest(*rest, **more))[1])
     first = sweep(gpt2, batch, SETS, batch.corrupted, -1, LOGIT_DIFFERENCE)
     assert len(ran) == 2
