@@ -23,6 +23,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from tqdm import tqdm
 
+from mechlib.checkpoints.checkpoint import twin_of
 from mechlib.lab.batching import Batch, require_finite
 from mechlib.lab.forward.cache import CachedRun, layer_and_part
 from mechlib.lab.forward.families import Network, network
@@ -264,7 +265,7 @@ class _Checked:
         for number, logits in zip(self.numbers, runs, strict=True):
             own = self.seen.get(number, intact[self.row])
             off = (own - job.readout.of(logits.unsqueeze(0), self.batch)[0]).abs().amax(-1)
-            rounding = hooked.rounding(logits, streams)
+            rounding = hooked.rounding(logits, streams, twin_of(job.net.name) == "permuted")
             if not bool((off <= rounding).all()):
                 require_finite(self.batch, own.unsqueeze(0), job.net.name)
                 seen, allowed = (float(one[(off - rounding).argmax()]) for one in (off, rounding))

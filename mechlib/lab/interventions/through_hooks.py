@@ -33,7 +33,7 @@ LEAST = 1e-5
 # What the stream once held stays in it as rounding. In SmolLM2 the first token's goes from 900 to 90 to 20,000 and ends
 # at an rms of 200, and its logits move by 2.4e-4 of their spread where only the order of hidden units is another.
 HELD = 5e-6  # of the spread, times the largest entry that a position's stream ever held over the rms of its last
-MOST = 1e-3  # of the spread, whatever the stream held
+MOST = 1e-3  # of the spread, whatever the stream held; and of weights in random order, which amplify what is rounded
 
 
 def sweep_through_hooks(
@@ -90,14 +90,15 @@ def on_one_prompt(
 
 
 def rounding(
-    logits: Float[Tensor, "pos d_vocab"], streams: Float[Tensor, "depth pos d_model"]
+    logits: Float[Tensor, "pos d_vocab"], streams: Float[Tensor, "depth pos d_model"], permuted: bool = False
 ) -> Float[Tensor, " pos"]:
     """By position, how far apart two computations of a run in float32 may lie in a logit.
 
-    streams  the residual stream before each layer, and behind the last, of the run as it is
+    streams   the residual stream before each layer, and behind the last, of the run as it is
+    permuted  of the twin whose weights are in random order: what an instrument does wrong is seen on the model itself
     """
     held, ends = streams.abs().amax((0, 2)), streams[-1].square().mean(-1).sqrt()
-    share = (HELD * held / ends.clamp(min=torch.finfo(ends.dtype).tiny)).clamp(TOLERANCE, MOST)
+    share = (HELD * held / ends.clamp(min=torch.finfo(ends.dtype).tiny)).clamp(MOST if permuted else TOLERANCE, MOST)
     return LEAST + share * logits.std(-1).max() + ROUNDING * logits.abs().max()
 
 

@@ -48,6 +48,7 @@ def test_a_position_whose_stream_was_once_large_is_allowed_more_and_no_other_is(
     assert float(allowed[0]) == pytest.approx(usual + 4 * TOLERANCE * spread)
     assert float(allowed[1]) == pytest.approx(usual + (MOST - TOLERANCE) * spread)  # whatever the stream held
     assert torch.equal(rounding(logits, torch.zeros(5, 3, 8)), allowed[2].expand(3))
+    assert torch.equal(rounding(logits, streams, permuted=True), allowed[1].expand(3))
 
 
 @pytest.mark.pretrained
