@@ -147,11 +147,12 @@ class Planner:
         ended = _call(claim, arguments, store, asked, gates_open=False)
         own = len({one.name for one in asked})
         if ended != "gated" and "model" in arguments:
+            made = dithered_of(str(arguments["model"]), claim.reported) if store.controls else ""
+            made = "" if made and ended == "done" and _left_open(claim, arguments, store) else made
             for twin in twins(str(arguments["model"])):
                 again = _call(claim, {**arguments, "model": twin}, store, asked, gates_open=True)
                 ended = "open" if "open" in (ended, again) else ended
-            made = dithered_of(str(arguments["model"]), claim.reported) if store.controls else ""
-            if made and not (ended == "done" and _left_open(claim, arguments, store)):
+            if made:
                 again = _call(claim, {**arguments, "model": made}, store, asked, gates_open=False)
                 ended = "open" if again == "open" else ended
         topic = name.partition(".")[0]

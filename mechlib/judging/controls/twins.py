@@ -58,6 +58,8 @@ def _ask_both(record: Record, arguments: dict[str, Any], asking: Asking) -> tupl
         outcome = asking({**arguments, "model": twin})
         read += outcome.read
         told = _told(twin, outcome)
+        if record.verdict != "SUPPORTED" and (outcome.word == "NOT RUN" or outcome.why == "unfiled"):
+            continue  # it would decide nothing
         trace = trace or outcome.trace
         record.twins.append(told)
     _decide(record)
@@ -73,6 +75,8 @@ def _told(model: str, outcome: Attempt) -> TwinOutcome:
 
 def _decide(record: Record) -> None:
     words = [twin.word for twin in record.twins]
+    if not words:
+        return
     failed = [twin for twin in record.twins if twin.word == "ERROR"]
     failed += [twin for twin in record.twins if twin.word == "NOT RUN"]
     if failed:

@@ -140,7 +140,7 @@ def test_it_decides_nothing(judged, level, noisy, verdict, word):
 def test_nothing_else_is_asked(judged, case, tmp_path):
     record = judged(**case)
     assert record.dithered is None and filed(tmp_path) == []
-    assert filed(tmp_path, "untrained") or case.get("model") or case.get("gate"), "its twins were"
+    assert filed(tmp_path, "untrained") or case.get("model") or case.get("level"), "its twins were"
 
 
 def test_without_controls_it_is_not_measured_and_said_how_to(judged, tmp_path):
