@@ -160,7 +160,7 @@ def judge(claim: Claim, arguments: dict[str, Any], identity: dict[str, Any], aud
     trace = first.trace
     read_by_twins: list[EvidenceUse] = []
     if first.word in ("SUPPORTED", "REFUTED", "INCONCLUSIVE", "VOID"):
-        with _measuring(claim, first.word == "SUPPORTED" or stands_in(record.model)):
+        with _measuring(claim, audit or first.word == "SUPPORTED" or stands_in(record.model)):
             read_by_twins, twin_trace = judge_twins(
                 record, arguments, lambda twin: attempt(claim, twin, gates_open=True)
             )
