@@ -1,6 +1,7 @@
 """Checkpoints: which models there are, where they lie, whether they are whole, what hashes to. Loads nothing."""
 
 from mechlib.checkpoints.checkpoint import (
+    DITHERED,
     MINIS,
     TWINS,
     Checkpoint,
@@ -30,8 +31,8 @@ from mechlib.checkpoints.planted import Plan, plan
 from mechlib.checkpoints.resolve import PLANTED, checkpoint, file_name, hub_cache, packaged_cache, plan_of, repository
 
 __all__ = [
-    "HUB", "MINIS", "PACKAGED", "PLANTED", "PLANTED_RECIPE", "TWINS", "Checkpoint", "IncompleteModel", "Memory",
-    "NotPublished", "NotTheSameModel", "Plan", "Shape", "UnknownModel", "WeightsMissing", "checkpoint", "config_hashes",
-    "file_hashes", "file_name", "hub_cache", "is_here", "memory", "packaged_cache", "parent", "plan", "plan_of",
-    "problems", "published", "repository", "require_here", "twins", "weight_files", "weight_hash",
+    "DITHERED", "HUB", "MINIS", "PACKAGED", "PLANTED", "PLANTED_RECIPE", "TWINS", "Checkpoint", "IncompleteModel",
+    "Memory", "NotPublished", "NotTheSameModel", "Plan", "Shape", "UnknownModel", "WeightsMissing", "checkpoint",
+    "config_hashes", "file_hashes", "file_name", "hub_cache", "is_here", "memory", "packaged_cache", "parent", "plan",
+    "plan_of", "problems", "published", "repository", "require_here", "twins", "weight_files", "weight_hash",
 ]  # fmt: skip

@@ -3,7 +3,8 @@
 A model is one of five kinds: a `mini` ships in fixtures/, a `hub` model comes from the Hugging Face Hub at a
 pinned revision through the normal cache, a `packaged` one from the package index by exact versions and hashes, a
 `planted` one is written down in code and made in memory, a `local` one is any Hugging Face directory named by its path.
-Each has two twins, written `name@untrained` and `name@permuted`, which are made in memory when they are loaded.
+Each has two twins, written `name@untrained` and `name@permuted`, which are made in memory when they are loaded. So is
+`name@dithered`, a packaged model with noise of its file's rounding: no twin, for it is to do what the model does.
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
 T = TypeVar("T")
 Kind = Literal["mini", "hub", "packaged", "planted", "local"]
 Twin = Literal["untrained", "permuted"]
+Made = Literal["untrained", "permuted", "dithered"]
 
+DITHERED: Final = "dithered"
 TWINS: tuple[Twin, ...] = ("untrained", "permuted")
+_MADE: tuple[Made, ...] = (*TWINS, DITHERED)
 MINIS = ("mini-0", "mini-1", "mini-2", "mini-3", "mini-4", "mini-pilot", "mini-half")
 
 
@@ -53,7 +57,7 @@ class Checkpoint:
     path        the Hugging Face directory (for a model that is fetched its place in a cache, which need not exist; a
                 planted model has no files, and its name here)
     parent      the name without the twin; the same as `name` where this is no twin
-    twin        which twin this is, or None
+    twin        which twin this is, "dithered", or None for the model itself
     repo, revision   on the Hub, else ""
     bos         the token put before every prompt, as text; "" for none
     bos_source  where that was found, in words: "tokenizer_config.json", "--bos", ...
@@ -66,7 +70,7 @@ class Checkpoint:
     kind: Kind
     path: Path
     parent: str
-    twin: Twin | None = None
+    twin: Made | None = None
     repo: str = ""
     revision: str = ""
     bos: str = ""
@@ -77,21 +81,21 @@ class Checkpoint:
 
 
 def parent(name: str) -> str:
-    """The model whose twin this is: `parent("mini-0@permuted")` is "mini-0"; other names are their own parent."""
+    """The model that this is made of: `parent("mini-0@permuted")` is "mini-0"; other names are their own parent."""
     return name.rpartition("@")[0] if twin_of(name) else name
 
 
 def twins(name: str) -> tuple[str, str]:
-    """The names of a model's two twins. A twin has none: ValueError."""
+    """The names of a model's two twins. What is made of a model has none: ValueError."""
     if twin_of(name):
         raise ValueError(f"{name} is a twin itself: ask for the twins of {parent(name)}")
     return f"{name}@untrained", f"{name}@permuted"
 
 
-def twin_of(name: str) -> Twin | None:
-    """Which twin a name means; None for a model itself."""
+def twin_of(name: str) -> Made | None:
+    """What a name means that is made of a model: a twin, or "dithered"; None for a model itself."""
     ending = name.rpartition("@")[2]
-    return next((twin for twin in TWINS if ending == twin and "@" in name), None)
+    return next((made for made in _MADE if ending == made and "@" in name), None)
 
 
 def published(table: Mapping[str, T], model: str) -> T:

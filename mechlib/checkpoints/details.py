@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mechlib.checkpoints.bos import token_id
-from mechlib.checkpoints.checkpoint import Checkpoint, IncompleteModel
+from mechlib.checkpoints.checkpoint import DITHERED, Checkpoint, IncompleteModel
 from mechlib.checkpoints.files import problems
 from mechlib.checkpoints.memory import memory
 from mechlib.checkpoints.packaged.table import PACKAGED
@@ -63,6 +63,8 @@ def what_it_is(model: Checkpoint) -> str:
         what = f"a directory of one's own, {family}"
     else:
         what = ROLES.get(model.parent, f"training seed {model.parent.rpartition('-')[2]}") + ", ships with the record"
+    if model.twin == DITHERED:
+        return f"{what}; with noise of half a step of its file either way, made in memory"
     return f"{what}; its {model.twin} twin, made in memory" if model.twin else what
 
 

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Final
 
 from mechlib.checkpoints import native, planted
-from mechlib.checkpoints.checkpoint import Checkpoint, IncompleteModel, Twin, WeightsMissing
+from mechlib.checkpoints.checkpoint import Checkpoint, IncompleteModel, Made, WeightsMissing
 from mechlib.checkpoints.packaged.table import PACKAGED
 from mechlib.checkpoints.reading import FileState, file_state, json_of, parsed
 from mechlib.checkpoints.tokenizer import telling
 
-# Of the twins: raise one when mechlib.lab.models makes such twins differently, so that their evidence is remade.
-RECIPES: Final[dict[Twin, int]] = {"untrained": 2, "permuted": 1}
+# Of what is made of a model: raise one when mechlib.lab.models makes it differently (the seed of its noise is part of
+# the recipe), so that its evidence is remade.
+RECIPES: Final[dict[Made, int]] = {"untrained": 2, "permuted": 1, "dithered": 1}
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.ckpt")
 SAYS_NOTHING = ("transformers_version", "_name_or_path", "dtype", "torch_dtype")  # of config.json
 # What torch.compile, DataParallel and FSDP put before the names of tensors, and where the model itself is.

@@ -11,7 +11,7 @@ import platformdirs
 
 from mechlib.checkpoints import planted
 from mechlib.checkpoints.bos import Bos, asked_for, declared
-from mechlib.checkpoints.checkpoint import MINIS, Checkpoint, UnknownModel, parent, twin_of
+from mechlib.checkpoints.checkpoint import DITHERED, MINIS, Checkpoint, UnknownModel, parent, twin_of
 from mechlib.checkpoints.hub import HUB, Hub
 from mechlib.checkpoints.packaged.table import PACKAGED
 
@@ -24,10 +24,12 @@ def checkpoint(name: str, root: Path | None = None) -> Checkpoint:
 
     A model of the Hub and one's own begin with the BOS that they declare, a packaged one with that of its table; all
     of them with what was asked for instead (`bos`).
-    Raises UnknownModel, with the nearest name, where there is none.
+    Raises UnknownModel, with the nearest name, where there is none, and of a dithered model that is not quantised.
     """
     base = parent(name)
     twin = twin_of(name)
+    if twin == DITHERED and base not in PACKAGED and not Path(name).expanduser().is_dir():
+        raise UnknownModel(_not_quantised(checkpoint(base, root)))
     if base in MINIS:
         path = (root or repository()) / "fixtures" / base
         return Checkpoint(name, "mini", path, base, twin, bos="<bos>", bos_source="its world", known=_WORLD)
@@ -53,6 +55,13 @@ def checkpoint(name: str, root: Path | None = None) -> Checkpoint:
         first = _first(declared(path))
         return Checkpoint(name, "local", path.resolve(), base, twin, bos=first.text, bos_source=first.source)
     raise UnknownModel(_unknown(base))
+
+
+def _not_quantised(model: Checkpoint) -> str:
+    return (
+        f"{model.name} is not quantised, so that it has no step to be dithered by: ask for "
+        f"{', '.join(f'{name}@{DITHERED}' for name in PACKAGED)}"
+    )
 
 
 def plan_of(base: str) -> planted.Plan | None:

@@ -68,7 +68,7 @@ def evidence(function: Callable[P, Measurement]) -> Callable[P, Measurement]:
         refuse_picking(function.__name__, body.picks, prompts_in(arguments))
         place = current(source.file)
         question = ask(body.topic, function.__name__, body.meaning, arguments, place.models, place.known)
-        exchange = None if _is_for_choosing(question) else the_exchange()
+        exchange = None if is_for_choosing(question) else the_exchange()
         if exchange is None or question.key in exchange.skipped:
             return _read(body, question, place)
         arguments = {name: exchange.argument(value, name) for name, value in arguments.items()}
@@ -85,12 +85,12 @@ def _read(body: Body, question: Question, place: Store) -> Measurement:
         collected.append(reading)
     if reading.refused:
         raise InstrumentRefused(reading.refused)
-    if not _is_for_choosing(question):
+    if not is_for_choosing(question):
         note_arguments(reading.path, question.arguments)
     return reading.measurement
 
 
-def _is_for_choosing(question: Question) -> bool:
+def is_for_choosing(question: Question) -> bool:
     """Whether it is on discovery prompts alone: what is chosen by it was chosen, whatever is exchanged later."""
     return bool(question.sets) and all(prompts.split == "discovery" for prompts in question.sets.values())
 

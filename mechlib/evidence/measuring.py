@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from mechlib import checkpoints
-from mechlib.checkpoints.checkpoint import TWINS
+from mechlib.checkpoints.checkpoint import twin_of
 from mechlib.evidence import files, sealed
 from mechlib.evidence.code_hash import EvidenceRefused
 from mechlib.evidence.lookup import Body, EvidenceUse, NoEvidence, Plan, load, plan, read
@@ -115,7 +115,7 @@ def _answered(body: Body, question: Question) -> Any:
     try:
         return body.call(**question.arguments)
     except Exception as error:
-        if question.model.partition("@")[2] not in TWINS or not _is_refusal(error):
+        if twin_of(question.model) is None or not _is_refusal(error):
             raise
         return files.Refusal(str(error), type(error).__name__)
 

@@ -21,7 +21,7 @@ from mechlib.judging.choices import named
 from mechlib.judging.claim import Claim
 from mechlib.judging.controls.deciding import decide
 from mechlib.judging.controls.run import run_controls
-from mechlib.judging.controls.twins import judge_twins
+from mechlib.judging.controls.twins import judge_dithered, judge_twins
 from mechlib.parts.blinding import blinded
 from mechlib.parts.heads import DoubleDipping, EmptySelection
 from mechlib.report.content.replications import stands_in
@@ -160,12 +160,16 @@ def judge(claim: Claim, arguments: dict[str, Any], identity: dict[str, Any], aud
     trace = first.trace
     read_by_twins: list[EvidenceUse] = []
     if first.word in ("SUPPORTED", "REFUTED", "INCONCLUSIVE", "VOID"):
-        with _measuring(claim, first.word == "SUPPORTED" or stands_in(record.model)):
+        with _measuring(claim, audit or first.word == "SUPPORTED" or stands_in(record.model)):
             read_by_twins, twin_trace = judge_twins(
                 record, arguments, lambda twin: attempt(claim, twin, gates_open=True)
             )
-        trace = trace or twin_trace
         decide(record, _controls(claim, arguments, first, record, audit))
+        if not audit:
+            read, dithered_trace = judge_dithered(record, arguments, lambda made: attempt(claim, made))
+            read_by_twins += read
+            twin_trace = twin_trace or dithered_trace
+        trace = trace or twin_trace
     _add_what_was_read(record, first.read, read_by_twins)
     record.ok = _is_fine(record)
     record.seconds = round(time.perf_counter() - start, 3)

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from mechlib.checkpoints.checkpoint import IncompleteModel, UnknownModel
+from mechlib.checkpoints.checkpoint import TWINS, IncompleteModel, UnknownModel
 from mechlib.checkpoints.files import require_here
 from mechlib.checkpoints.resolve import checkpoint
 from mechlib.evidence import Store
@@ -176,7 +176,8 @@ def _check_models(names: Sequence[str], root: Path) -> None:
         try:
             model = checkpoint(name, root)
             if model.twin is not None:
-                raise UnknownModel(f"{name!r} is a twin, which every claim is held against: --model={model.parent}")
+                why = "a twin, which every claim is held against" if model.twin in TWINS else f"made of {model.parent}"
+                raise UnknownModel(f"{name!r} is {why}: --model={model.parent}")
             if model.kind == "local":  # of others evidence may be filed, whatever became of their weights
                 require_here(model)
         except (UnknownModel, IncompleteModel) as error:

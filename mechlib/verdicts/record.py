@@ -104,8 +104,14 @@ class Comparison(Struct, frozen=True):
         return msgspec.convert(msgspec.to_builtins(plain, enc_hook=_number), cls)
 
 
+NOT_MEASURED = "not measured"
+
+
 class TwinOutcome(Struct, frozen=True):
-    """What a claim came to on a twin; `word` may be "silent" besides the words of a claim."""
+    """What a claim came to on a twin, or with noise of the model's rounding.
+
+    `word` may be "silent" besides the words of a claim; NOT_MEASURED with noise, where nothing is filed.
+    """
 
     model: str
     word: str
@@ -193,6 +199,8 @@ class Record(Struct):
     gates       the comparisons given to `requires`
     others      every further comparison, so that no number can be hidden
     twin        one of TWIN_WORDS (mechlib.verdicts.controlled)
+    dithered    of a primary published sentence, what it came to with noise of its quantised model's rounding; it
+                decides nothing, and its files are among `twin_evidence`
     controls    what the claim names beside its estimate, or came to with other parts in the place of its own
     controlled  what all this amounts to
     evidence    paths below artifacts/evidence of what was read for the model itself, twins' files in `twin_evidence`,
@@ -229,6 +237,7 @@ class Record(Struct):
     others: list[Comparison] = field(default_factory=list)
     twin: TwinWord = "none"
     twins: list[TwinOutcome] = field(default_factory=list)
+    dithered: TwinOutcome | None = None
     evidence: list[str] = field(default_factory=list)
     twin_evidence: list[str] = field(default_factory=list)
     controls: list[Control] = field(default_factory=list)

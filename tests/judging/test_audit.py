@@ -254,6 +254,17 @@ def test_a_twin_is_not_audited_as_its_parent(name, house, pytester):
     result.stderr.fnmatch_lines([f"ERROR: '{name}@untrained' is a twin, which every claim is held against: *{name}"])
 
 
+def test_a_dithered_model_is_not_audited_either(house, pytester):
+    build(pytester.path, LEVELS + claim("it", level(0.8, 0.2)))
+    for name, said in (
+        ("smollm2-135m", "is made of smollm2-135m: --model=smollm2-135m"),
+        ("mini-0", "is not quantised*"),
+    ):
+        result = house(None, f"--model={name}@dithered")
+        assert result.ret == 4
+        result.stderr.fnmatch_lines([f"ERROR: *{name}*{said}"])
+
+
 def test_an_empty_model_is_not_the_working_directory(house, pytester):
     build(pytester.path, LEVELS + claim("it", level(0.8, 0.2)))
     result = house(None, "--model=")

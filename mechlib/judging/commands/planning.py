@@ -32,6 +32,7 @@ from mechlib.judging.collection import CLAIM, id_of, topic_of
 from mechlib.judging.commands.forecasting import Runs, added
 from mechlib.judging.controls.exchanges import FEW, MOST, RANDOM_CIRCUITS
 from mechlib.judging.controls.run import run_controls
+from mechlib.judging.controls.twins import choosing_on_the_model, dithered_of
 from mechlib.judging.judge import attempt
 from mechlib.judging.options import STORE
 from mechlib.judging.registration.seeds import seeds_of
@@ -146,9 +147,14 @@ class Planner:
         ended = _call(claim, arguments, store, asked, gates_open=False)
         own = len({one.name for one in asked})
         if ended != "gated" and "model" in arguments:
+            made = dithered_of(str(arguments["model"]), claim.reported) if store.controls else ""
+            made = "" if made and ended == "done" and _left_open(claim, arguments, store) else made
             for twin in twins(str(arguments["model"])):
                 again = _call(claim, {**arguments, "model": twin}, store, asked, gates_open=True)
                 ended = "open" if "open" in (ended, again) else ended
+            if made:
+                again = _call(claim, {**arguments, "model": made}, store, asked, gates_open=False)
+                ended = "open" if again == "open" else ended
         topic = name.partition(".")[0]
         for one in asked:
             self.plan.asked.setdefault(one.name, replace(one, topic=topic))
@@ -181,6 +187,12 @@ class Planner:
         confirmed = [one for one in own if any(p.split != "discovery" for p in prompts_in(one.arguments))]
         low, high = added(self.runs.forecast(question, store.root) for question in confirmed)
         self.plan.seconds_of[topic] += sets * (low + high) / 2
+
+
+def _left_open(claim: Claim, arguments: dict[str, Any], store: Store) -> bool:
+    """Whether a claim whose evidence is all filed is neither supported nor refuted by it. The store is frozen."""
+    with using(store):
+        return attempt(claim, arguments).word not in ("SUPPORTED", "REFUTED")
 
 
 def _call(claim: Claim, arguments: dict[str, Any], store: Store, asked: list[Asked], gates_open: bool) -> str:
@@ -238,7 +250,7 @@ def _once(
             asked.append(Asked(question, "changed" if found.change else "missing", found.change))
         return EvidenceUse(question.function, question.model, "", "", cast(Measurement, _Pending()))
 
-    with using(store), judging(claim.chained, gates_open), answered_by(note):
+    with using(store), judging(claim.chained, gates_open), answered_by(choosing_on_the_model(note)):
         try:
             function(**arguments)
         except Gated:

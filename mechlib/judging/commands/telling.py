@@ -177,7 +177,7 @@ def _topic(topic: str, found: Plan, runs: Runs, folder: Path, root: Path) -> tup
 
 
 def _kind(one: Asked) -> str:
-    """Whose evidence a file is: of twins, of prompts for choosing alone, or the model's own."""
+    """Whose evidence a file is: of twins or the dithered model, of prompts for choosing alone, or the model's own."""
     if twin_of(one.question.model):
         return "twins"
     splits = {prompts.split for prompts in prompts_in(one.question.arguments)}

@@ -29,7 +29,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTok
 from transformers.utils import logging as transformers_logging
 
 from mechlib.checkpoints import native
-from mechlib.checkpoints.checkpoint import Checkpoint
+from mechlib.checkpoints.checkpoint import DITHERED, Checkpoint
 from mechlib.checkpoints.files import config_hashes, require_here, weight_hash
 from mechlib.checkpoints.memory import memory
 from mechlib.checkpoints.planted import BOS, UNK, Plan, plan
@@ -37,6 +37,7 @@ from mechlib.checkpoints.resolve import checkpoint
 from mechlib.checkpoints.tokenizer import read_tokenizer
 from mechlib.lab.models import planted_weights as planted
 from mechlib.lab.models.checks import check_recorded, check_tokenizer, check_weights, weights_now
+from mechlib.lab.models.dithering import dithered
 from mechlib.lab.models.huggingface import cannot_wrap, check_same, logits_of, probe, trained
 from mechlib.lab.models.native import boot, write
 from mechlib.lab.models.twins import permuted, seed_of, shuffled, untrained
@@ -160,10 +161,12 @@ def _boot_directory(described: Checkpoint, device: str, folded: bool) -> Model:
 
 
 def _theirs(described: Checkpoint) -> PreTrainedModel:
-    """Hugging Face's own model of a directory, or its twin."""
+    """Hugging Face's own model of a directory, or what is made of it."""
     path = str(described.path)
     if described.twin == "untrained":
         return untrained(path, seed_of(described))
+    if described.twin == DITHERED:
+        return dithered(path)
     return permuted(path) if described.twin else trained(path)
 
 

@@ -22,6 +22,11 @@ from mechlib.verdicts.controls import Control
 from mechlib.verdicts.record import Comparison, EstimateEntry, Record
 
 PLOT = 280
+WITH_NOISE = "after noise of a quantisation step"
+_WITH_NOISE = {
+    "SUPPORTED": "holds", "REFUTED": "does not hold", "INCONCLUSIVE": "left open", "GATED": "its gate is closed",
+    "silent": "cannot be asked",
+}  # fmt: skip
 _NOT_SHOWN = ("distribution", "whole")  # of an estimate's fields those that its text does not need
 
 
@@ -127,6 +132,17 @@ def twin_texts(record: Record) -> list[tuple[str, str, str]]:
         outcome = f"{numbers(twin.comparison).value} {SIGNS[twin.word]}".strip()
         texts.append(("◇" if kind == "permuted" else "○", kind, outcome))
     return texts
+
+
+def dithered_text(record: Record) -> str:
+    """What a sentence came to with noise of its quantised model's rounding: "0.61 [0.55, 0.67], holds"; "" where it was
+    not asked."""
+    found = record.dithered
+    if found is None:
+        return ""
+    shown = numbers(found.comparison)
+    said = _WITH_NOISE.get(found.word, found.word)
+    return f"{shown.value} {shown.interval}, {said}" if found.comparison else said
 
 
 def far_beside(record: Record) -> float | None:

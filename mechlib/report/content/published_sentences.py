@@ -153,6 +153,11 @@ class Published:
             *((word, [count[word] for count in words], True) for word in REPLICATIONS[:3]),
         ]
 
+    @property
+    def dithered(self) -> bool:
+        """Whether some sentence was to be asked after noise of a quantisation step."""
+        return any(r.dithered for one in self.sentences for found in one.cells.values() for r in found.records)
+
     def word_on(self, record: Record) -> Replication | None:
         """The outcome of the sentence that a record asks, on the record's model; None where it has none."""
         return self._words.get(record.id)

@@ -11,7 +11,16 @@ from mechlib.figures.svg.elements import number
 from mechlib.figures.svg.intervals import interval_row
 from mechlib.figures.svg.sheet import STYLES
 from mechlib.report.content.claim_rows import record_anchor, slug
-from mechlib.report.content.claim_views import claimed_bound, control_text, numbers, percent, prose, twin_texts
+from mechlib.report.content.claim_views import (
+    WITH_NOISE,
+    claimed_bound,
+    control_text,
+    dithered_text,
+    numbers,
+    percent,
+    prose,
+    twin_texts,
+)
 from mechlib.report.content.model_cards import called, quantised
 from mechlib.report.content.published_sentences import LOOKS
 from mechlib.report.content.summary import MEANINGS, SIGNS, plural
@@ -34,6 +43,7 @@ def environment() -> Environment:
         record_anchor=record_anchor,
         signs=SIGNS, meanings=MEANINGS, number=number, percent=percent, numbers=numbers,
         claimed=claimed_bound, control_text=control_text, twin_texts=twin_texts,
+        dithered_text=dithered_text, with_noise=WITH_NOISE,
         interval_row=interval_row, plural=plural, slug=slug,
         replication_looks=LOOKS, replication_meanings=REPLICATION_MEANINGS,
     )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mechlib.report.content.claim_views import numbers
+from mechlib.report.content.claim_views import WITH_NOISE, dithered_text, numbers
 from mechlib.report.content.model_cards import called, quantised
 from mechlib.report.content.published_sentences import LOOKS, Published, Sentence
 from mechlib.report.content.replications import Cell
@@ -58,6 +58,8 @@ def _cell(found: Cell | None) -> str:
     if found.answered is not None:
         shown = numbers(found.answered.comparison)
         said += f" {shown.value} {shown.interval}"
+    noisy = [f"{WITH_NOISE} {text}" for record in found.records if (text := dithered_text(record))]
+    said = "; ".join([said, *noisy])
     # A command that would bring a model depends on the machine; it stands at the end of the report.
     return f"{said}: {found.why}" if found.why and found.word != "NOT RUN" else said
 

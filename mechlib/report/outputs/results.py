@@ -43,6 +43,16 @@ class ControlResult(Struct, frozen=True):
     ]
 
 
+class DitheredResult(Struct, frozen=True):
+    """What a claim came to on its quantised model with noise of half a quantisation step either way."""
+
+    model: str
+    word: Annotated[str, Meta(description="the claim's word there, silent, or not measured; it decides nothing")]
+    estimate: float | None
+    low: Annotated[float | None, Meta(description="lower end of the 95 % interval")]
+    high: Annotated[float | None, Meta(description="upper end of the 95 % interval")]
+
+
 class ClaimResult(Struct, frozen=True):
     """One claim on one model; null where there is no number. Fields up to `flags` are those of schema 1."""
 
@@ -101,6 +111,9 @@ class ClaimResult(Struct, frozen=True):
     replication: Annotated[
         Replication | None, Meta(description="the published sentence's outcome on a pretrained model; null elsewhere")
     ]
+    dithered: Annotated[
+        DitheredResult | None, Meta(description="a primary sentence after noise of a quantisation step; null elsewhere")
+    ]
 
 
 class Results(Struct, frozen=True):
@@ -149,7 +162,17 @@ def _result(record: Record, case: str, book: RecordBook) -> ClaimResult:
         controlled_by=record.controlled.by,
         variance=dict(estimate.variance) if estimate else {},
         replication=book.published.word_on(record) if book.published else None,
+        dithered=_dithered(record),
     )
+
+
+def _dithered(record: Record) -> DitheredResult | None:
+    found = record.dithered
+    if found is None:
+        return None
+    estimate = found.comparison.estimate if found.comparison else None
+    numbers = (estimate.value, estimate.low, estimate.high) if estimate else (None, None, None)
+    return DitheredResult(found.model, found.word, *numbers)
 
 
 def _control(record: Record) -> ControlResult | None:
@@ -196,6 +219,9 @@ def _for_a_sheet(value: Any) -> Any:
     value = "; ".join(value) if isinstance(value, tuple) else value
     if isinstance(value, ControlResult):
         value = f"{value.kind}: {value.on_the_side} of {value.sets}, {value.word}"
+    if isinstance(value, DitheredResult):
+        shown = "" if value.estimate is None else f"{value.estimate:g} [{value.low:g}, {value.high:g}] "
+        value = f"{shown}{value.word}"
     if isinstance(value, Reported):
         value = f"{value.number or 'no number'} ({value.where})"
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
