@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from types import CodeType
 from typing import Any, cast
@@ -12,7 +13,7 @@ from typing import Any, cast
 import pytest
 
 from mechlib.checkpoints.checkpoint import NotPublished, UnknownModel
-from mechlib.evidence import EvidenceUse, NoEvidence, uses
+from mechlib.evidence import EvidenceUse, NoEvidence, uses, using
 from mechlib.evidence.decorator import current
 from mechlib.evidence.measuring import raised_by_mechlib
 from mechlib.figures.show import Shown, collecting_figures, entry
@@ -23,6 +24,7 @@ from mechlib.judging.controls.run import run_controls
 from mechlib.judging.controls.twins import judge_twins
 from mechlib.parts.blinding import blinded
 from mechlib.parts.heads import DoubleDipping, EmptySelection
+from mechlib.report.content.replications import stands_in
 from mechlib.statistics import RatioRefused, TooFew
 from mechlib.verdicts.controls import Control
 from mechlib.verdicts.record import Comparison, ModelRead, Record
@@ -54,7 +56,9 @@ class Attempt:
     read: list[EvidenceUse] = field(default_factory=list)
     shown: list[Shown] = field(default_factory=list)
     trace: str = ""
-    why: str = ""  # of an ERROR: "refused" by an instrument in a line of its own, or "broken" where no model was loaded
+    # Of an ERROR: "refused" by an instrument in a line of its own, "broken" where no model was loaded, "unfiled" where
+    # what it reads is not filed and may not be measured.
+    why: str = ""
 
 
 def attempt(claim: Claim, arguments: dict[str, Any], gates_open: bool = False) -> Attempt:
@@ -62,7 +66,7 @@ def attempt(claim: Claim, arguments: dict[str, Any], gates_open: bool = False) -
     with judging(claim.chained, gates_open) as judged, uses() as read, collecting_figures() as shown, blinded():
         word, message, trace = _call(claim, arguments)
     asserted = judged.asserted
-    why = word if word in ("refused", "broken") else ""
+    why = word if word in ("refused", "broken", "unfiled") else ""
     word = "ERROR" if why else word
     if word in ("SUPPORTED", _NO_VERDICT) and asserted is not None and asserted.word != "SUPPORTED":
         word, message = "ERROR", f"{asserted}: this was {asserted.word}, and something caught it on its way"
@@ -88,7 +92,7 @@ def _call(claim: Claim, arguments: dict[str, Any]) -> tuple[str, str, str]:
     except _SILENT as error:
         return "silent", str(error), ""
     except NoEvidence as error:
-        return ("NOT RUN" if error.not_run else "ERROR"), str(error), ""
+        return ("NOT RUN" if error.not_run else "unfiled"), str(error), ""
     except NotPublished as error:
         return "NOT RUN", str(error), ""
     except (pytest.skip.Exception, pytest.fail.Exception, pytest.xfail.Exception) as error:
@@ -138,15 +142,16 @@ def _told(error: Exception) -> tuple[str, str]:
 def judge(claim: Claim, arguments: dict[str, Any], identity: dict[str, Any], audit: bool = False) -> tuple[Record, str]:
     """The record of a claim on one model with its twins, and the traceback of an ERROR ("" otherwise).
 
-    Twins are called whatever the first outcome, but not where nothing was asked of the model: a closed gate,
-    missing weights or an error says nothing that a twin could confirm.
+    Twins are called where the model answered: a closed gate, missing weights or an error says nothing that a twin could
+    confirm. Of a model that was not made for this record they are measured where they decide, of a claim that it
+    supports; of another they are shown if they are filed.
 
     In an audit a refused ratio or an empty selection closes the claim as a gate does: there is nothing in this model
     to claim it of. Raises NotAsked and BrokenModel in audits only.
     """
     start = time.perf_counter()
     first = attempt(claim, arguments)
-    if audit and first.why:
+    if audit and first.why in ("refused", "broken"):
         raise (NotAsked if first.why == "refused" else BrokenModel)(first.message)
     if first.word == "silent":
         # A refused ratio or an empty selection is informative on twins only.
@@ -155,13 +160,27 @@ def judge(claim: Claim, arguments: dict[str, Any], identity: dict[str, Any], aud
     trace = first.trace
     read_by_twins: list[EvidenceUse] = []
     if first.word in ("SUPPORTED", "REFUTED", "INCONCLUSIVE", "VOID"):
-        read_by_twins, twin_trace = judge_twins(record, arguments, lambda twin: attempt(claim, twin, gates_open=True))
+        with _measuring(claim, first.word == "SUPPORTED" or stands_in(record.model)):
+            read_by_twins, twin_trace = judge_twins(
+                record, arguments, lambda twin: attempt(claim, twin, gates_open=True)
+            )
         trace = trace or twin_trace
         decide(record, _controls(claim, arguments, first, record, audit))
     _add_what_was_read(record, first.read, read_by_twins)
     record.ok = _is_fine(record)
     record.seconds = round(time.perf_counter() - start, 3)
     return record, trace
+
+
+@contextmanager
+def _measuring(claim: Claim, missing: bool) -> Iterator[None]:
+    """Inside, what is not filed is measured only if it is wanted; what is filed is read, or measured again, as ever."""
+    place = current(claim.function.__code__.co_filename)
+    if missing or place.mode != "measure":
+        yield
+    else:
+        with using(replace(place, mode="frozen")):
+            yield
 
 
 def _controls(

@@ -49,6 +49,8 @@ def _ask_both(record: Record, arguments: dict[str, Any], ask: Asking) -> tuple[l
         if outcome.why == "refused":  # what an instrument cannot ask of such a network: wrong answers only, say
             outcome.word, outcome.trace = "silent", ""
         read += outcome.read
+        if record.verdict != "SUPPORTED" and (outcome.word == "NOT RUN" or outcome.why == "unfiled"):
+            continue  # it would decide nothing
         trace = trace or outcome.trace
         comparison = None if outcome.asserted is None else Comparison.of(outcome.asserted.to_dict())
         record.twins.append(TwinOutcome(twin, outcome.word, outcome.message, comparison))
@@ -58,6 +60,8 @@ def _ask_both(record: Record, arguments: dict[str, Any], ask: Asking) -> tuple[l
 
 def _decide(record: Record) -> None:
     words = [twin.word for twin in record.twins]
+    if not words:
+        return
     failed = [twin for twin in record.twins if twin.word == "ERROR"]
     failed += [twin for twin in record.twins if twin.word == "NOT RUN"]
     if failed:

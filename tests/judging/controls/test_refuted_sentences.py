@@ -84,3 +84,11 @@ def test_without_controls_it_is_said_how_to_measure_them(judged):
 def test_nothing_is_exchanged_where_no_sentence_is_published_on_the_minis_and_in_an_audit(judged, case):
     record = judged(**case)
     assert record.verdict == "REFUTED" and record.controls == []
+
+
+def test_twins_of_what_a_fetched_model_does_not_support_are_not_measured_and_shown_where_they_are_filed(judged):
+    assert judged(mode="frozen", model="mini-0").verdict == "ERROR", "nothing is filed"
+    assert judged().twins == [] and judged().verdict == "REFUTED"
+    assert len(judged(model="mini-0").twins) == 2
+    judged(mode="fresh")
+    assert len(judged().twins) == 2
