@@ -37,8 +37,12 @@ TIMED = [(layer, 5 * layer % HEADS) for layer in range(LAYERS)]  # one head a la
 class Side:
     """A process that makes something once, then does what it is asked, and counts seconds and bytes."""
 
-    def __init__(self, make: Callable[..., dict[str, Callable[..., Any]]], *arguments: Any) -> None:
+    def __init__(
+        self, make: Callable[..., dict[str, Callable[..., Any]]], *arguments: Any, python: str | None = None
+    ) -> None:
+        """`make`, called with the arguments in the new process, gives its work by name; `python`, whose it is."""
         context = multiprocessing.get_context("spawn")
+        context.set_executable(python or sys.executable)
         self.pipe, other = context.Pipe()
         self.process = context.Process(target=_serve, args=(other, make, arguments), daemon=True)
         self.process.start()
@@ -58,7 +62,7 @@ class Side:
         return self._answer()
 
     def memory(self) -> float:
-        """Peak memory since it was made, MiB: weights, libraries and all."""
+        """Peak memory since it was made or forgot the last, MiB: weights, libraries and all."""
         return self("peak")[0]
 
     def _answer(self) -> tuple[Any, float]:
@@ -80,7 +84,7 @@ def _serve(pipe: Any, make: Callable[..., dict[str, Callable[..., Any]]], argume
         warnings.simplefilter("ignore")
         if hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-        work = {**make(*arguments), "peak": _peak}
+        work = {**make(*arguments), "peak": _peak, "forget": _forget_peak}
         _forget_peak()
         pipe.send((None, 0.0))
         while True:

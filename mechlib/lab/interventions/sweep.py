@@ -23,6 +23,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from tqdm import tqdm
 
+from mechlib.checkpoints.checkpoint import twin_of
 from mechlib.lab.batching import Batch, require_finite
 from mechlib.lab.forward.cache import CachedRun, layer_and_part
 from mechlib.lab.forward.families import Network, network
@@ -39,11 +40,6 @@ from mechlib.parts.heads import EmptySelection
 SWEEP_BYTES = 512 * 2**20  # for the cached runs of a batch and for the sets that run side by side
 TOGETHER = 2048  # tokens that run side by side: more bring no speed on a CPU, and leave its cache
 CHECKED = 4  # sets of the first sweep of a kind that are computed again through hooks, on one prompt
-# Float32 rounds both: on the models of this record they meet to about 2e-6 of the largest logit. A wrong position, mask
-# or key moves logits by a visible part of their spread. Logits that are all about 0 are the rounding of larger terms.
-TOLERANCE = 1e-4
-ROUNDING = 1e-6
-LEAST = 1e-5
 SOON = 5.0  # seconds after which a sweep that is not over yet shows a bar, on a terminal
 
 
@@ -144,7 +140,7 @@ class _Sweep:
             bar.update(len(numbers) * len(batch.tokens))
         require_finite(batch, intact, self.net.name)
         if checked is not None:
-            checked.check(intact)
+            checked.check(intact, base)
         ends = None if other is None else self.read(other.streams[-1].unsqueeze(1), batch)[:, 0]
         return Swept(
             intact=self.readout.value(intact, batch),
@@ -260,20 +256,22 @@ class _Checked:
         if number in self.numbers:
             self.seen[number] = read[self.row].clone()
 
-    def check(self, intact: Read) -> None:
+    def check(self, intact: Read, base: CachedRun) -> None:
         """Disagreement where the hooked model gives other logits."""
         job, sites = self.job, [self.job.sites[number] for number in self.numbers]
         last = None if job.readout.whole else 1
         runs = hooked.on_one_prompt(job.model, self.batch.tokens, sites, self.source, job.positions, last)
-        for number, logits in zip(self.numbers, runs.unsqueeze(1), strict=True):
+        streams = torch.stack([stream[self.row, -runs.shape[1] :] for stream in base.streams])
+        for number, logits in zip(self.numbers, runs, strict=True):
             own = self.seen.get(number, intact[self.row])
-            off = float((own - job.readout.of(logits, self.batch)[0]).abs().max())
-            allowed = LEAST + TOLERANCE * float(logits.std(-1).max()) + ROUNDING * float(logits.abs().max())
-            if not off <= allowed:
+            off = (own - job.readout.of(logits.unsqueeze(0), self.batch)[0]).abs().amax(-1)
+            rounding = hooked.rounding(logits, streams, twin_of(job.net.name) == "permuted")
+            if not bool((off <= rounding).all()):
                 require_finite(self.batch, own.unsqueeze(0), job.net.name)
+                seen, allowed = (float(one[(off - rounding).argmax()]) for one in (off, rounding))
                 raise Disagreement(
                     f"with {', '.join(job.places[number])} replaced at position {job.positions} of {job.net.name}, "
-                    f"exact sweep and hooked model differ by {off:.2g} in a logit, {allowed:.2g} allowed: one of the "
+                    f"exact sweep and hooked model differ by {seen:.2g} in a logit, {allowed:.2g} allowed: one of the "
                     "two is wrong; report it, and sweep through hooks alone with hooked=True"
                 )
         _SEEN.setdefault(job.net, set()).add(self.kind)
