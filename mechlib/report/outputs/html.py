@@ -13,7 +13,7 @@ from mechlib.figures.svg.sheet import STYLES
 from mechlib.report.content.claim_rows import record_anchor, slug
 from mechlib.report.content.claim_views import claimed_bound, control_text, numbers, percent, prose, twin_texts
 from mechlib.report.content.model_cards import called, quantised
-from mechlib.report.content.published_sentences import LOOKS
+from mechlib.report.content.published_sentences import LOOKS, NOTE
 from mechlib.report.content.summary import MEANINGS, SIGNS, plural
 from mechlib.verdicts.reported import REPLICATION_MEANINGS
 
@@ -35,7 +35,7 @@ def environment() -> Environment:
         signs=SIGNS, meanings=MEANINGS, number=number, percent=percent, numbers=numbers,
         claimed=claimed_bound, control_text=control_text, twin_texts=twin_texts,
         interval_row=interval_row, plural=plural, slug=slug,
-        replication_looks=LOOKS, replication_meanings=REPLICATION_MEANINGS,
+        replication_looks=LOOKS, published_note=NOTE, replication_meanings=REPLICATION_MEANINGS,
     )  # fmt: skip
     made.filters["prose"] = prose
     made.filters["called"] = called
