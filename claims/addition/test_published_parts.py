@@ -87,7 +87,6 @@ def test_an_operand_is_read_at_its_own_digits_before_the_layer_and_not_behind(mo
 
 @pytest.mark.parametrize("operand", ["first", "second"])
 @pytest.mark.parametrize("model", PRETRAINED)
-@reported(None, f"{STOLFO}, abstract", sentence="Attention of few layers moves the operands to the last token.")
 def test_two_layers_of_attention_do_most_of_what_all_attention_does(model, operand):
     """The heads of two layers together restore at least 70 % of what all heads at the last position restore, and those
     of all other layers together do not.

@@ -34,7 +34,6 @@ EXCHANGED = ("exchanged 1", "exchanged 2")
 
 @pytest.mark.parametrize("how", ["counterfactual", "mean", "zero", "resample"])
 @pytest.mark.parametrize("model", AUDITED)
-@reported(0.87, WANG)
 def test_a_quarter_of_the_nodes_keeps_three_fifths_of_the_logit_difference(model, how):
     """With three quarters of all heads and MLPs replaced, the quarter chosen by EAP-IG keeps at least 60 % of the logit
     difference, across templates and names; with its heads exchanged for others of their layers it does not.
@@ -68,7 +67,6 @@ def test_the_circuit_beats_random_ones_of_its_layers(model):
 
 
 @pytest.mark.parametrize("model", AUDITED)
-@reported(None, "Miller et al. 2024, on faithfulness metrics")
 def test_what_a_circuit_keeps_depends_on_what_stands_outside(model):
     """The quarter of the nodes keeps more with the corrupted prompt outside than with zeros, by at least 20 % of the
     logit difference, and with its heads exchanged for others of their layers it does not.
@@ -87,7 +85,6 @@ def test_what_a_circuit_keeps_depends_on_what_stands_outside(model):
 
 
 @pytest.mark.parametrize("model", AUDITED)
-@reported(2.6, SHI, unit="margins", sentence="The circuit and the network are equivalent (in GPT-2 small, not).")
 def test_half_of_the_nodes_pass_for_the_network(model):
     """The circuit of half of the nodes and the network are equivalent, corrupted outside: neither is ahead on more than
     60 % of prompts, and they differ by at most 10 % of the network's mean logit difference.
@@ -106,7 +103,6 @@ def test_half_of_the_nodes_pass_for_the_network(model):
 
 
 @pytest.mark.parametrize("model", AUDITED)
-@reported(None, SHI, sentence="Without the circuit the network does not do the task (in GPT-2 small it still does).")
 def test_without_the_heads_of_the_quarter_little_of_the_task_is_left(model):
     """With the heads of the quarter of the nodes at their mean over three-name sentences, at most 20 % of the logit
     difference is left; with as many other heads of their layers at their mean, more is.
@@ -122,7 +118,6 @@ def test_without_the_heads_of_the_quarter_little_of_the_task_is_left(model):
 
 
 @pytest.mark.parametrize("model", AUDITED)
-@reported(None, SHI, sentence="No part of the circuit is idle (in GPT-2 small some edges are).")
 def test_no_node_of_the_helpful_tenth_is_idle(model):
     """Each node of the circuit of the tenth with the largest positive scores costs that circuit more, corrupted, than
     90 % of 40 single nodes that are added to it at random cost when they are taken out again.

@@ -15,9 +15,9 @@ from mechlib.figures import by_column, depth_and_concentration
 
 @pytest.mark.parametrize("model", AUDITED)
 @reported(
-    0.73,
-    "docstring completion in a small model, ascribed to Syed et al. 2023, arXiv:2310.10348, by a secondary source",
-    unit="of the squares",
+    None,
+    "Nanda 2023, attribution patching; the bound is ours",
+    sentence="Attribution patching approximates exact patching.",
     primary=True,
 )
 def test_attribution_patching_approximates_exact_patching(model):
@@ -35,7 +35,6 @@ def test_attribution_patching_approximates_exact_patching(model):
 
 
 @pytest.mark.parametrize("model", AUDITED)
-@reported(None, "Nanda 2023, attribution patching; Kramár et al. 2024 on where it fails")
 def test_attribution_patching_misses_little_in_any_layer(model):
     """For the heads and for the MLP of every layer, attribution patching misses what exact patching restores at the
     last position by at most 10 % of the logit difference, on average across templates and names.
@@ -73,11 +72,6 @@ def test_integrated_gradients_choose_better_nodes(model):
 
 
 @pytest.mark.parametrize("model", AUDITED)
-@reported(
-    None,
-    "abstract of arXiv:2605.08853, 2026",
-    sentence="Under grouped-query attention other prompts would choose the same parts.",
-)
 def test_other_prompts_would_choose_the_same_nodes(model):
     """Of the tenth of all nodes with the largest scores at least 80 % stay in nearly all bootstrap samples of the
     discovery templates: a Jaccard index of .66 or more.

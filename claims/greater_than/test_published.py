@@ -79,18 +79,13 @@ def test_each_digit_depends_on_the_start(model, digit):
 
 
 @pytest.mark.parametrize(("model", "digit"), [*product(PRETRAINED, DIGITS), ("mini-0", "year"), ("mini-1", "year")])
-@reported(
-    0.06,
-    f"{HANNA}, cutoff sharpness of GPT-2 small, of whole years",
-    unit="probability",
-    sentence="The cutoff at the start is sharp.",
-)
 def test_the_next_digit_leads_more_than_after_another_start(model, digit):
     """The digit after the start's leads the one before it by at least .02 more than in the answer to the same sentence
     with another start; of the tens, and of the units behind the start's own tens.
 
     The paper has whole years, with no other start beside them; minis are asked for these, and have the bound.
     SmolLM2 has .2 and .4 on discovery prompts.
+    Source: Hanna et al. 2023, .06 of whole years; for digits the bound says that the cutoff follows the start.
     """
     found = by_digit(model, digit)
     show(rates_by_stratum, found["sharpness"], "Probability of the digit after the start's less the one before it")

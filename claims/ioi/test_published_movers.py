@@ -17,7 +17,12 @@ WANG = "Wang et al. 2022, arXiv:2211.00593"
 
 
 @pytest.mark.parametrize("model", (*AUDITED, *PLANTED))
-@reported(None, f"{WANG}, section 3.1", primary=True)
+@reported(
+    None,
+    f"{WANG}, section 3.1",
+    sentence="Three name mover heads write most of the logit difference directly (asked here: half of the net total).",
+    primary=True,
+)
 def test_three_heads_write_half_of_it_directly(model):
     """The three movers together write at least half of the logit difference directly into the output.
 
@@ -56,7 +61,9 @@ def test_movers_give_the_indirect_object_half_of_their_attention(model):
 
 
 @pytest.mark.parametrize("model", (*AUDITED, *PLANTED))
-@reported(0.81, f"{WANG}, section 3.1 and figure 3")
+@reported(
+    None, f"{WANG}, section 3.1 and figure 3", sentence="What a name mover attends to and what it writes correlate."
+)
 def test_the_chosen_mover_writes_what_it_looks_at(model):
     """Over prompts, how much more the mover that writes most on discovery prompts attends to IO than to S, and what it
     writes for IO rather than S, correlate by at least .6.
@@ -71,7 +78,6 @@ def test_the_chosen_mover_writes_what_it_looks_at(model):
 
 
 @pytest.mark.parametrize("model", (*AUDITED, *PLANTED))
-@reported(0.75, f"{WANG}, section 3.1")
 def test_movers_copy_more_names_than_the_average_head(model):
     """Looking at nothing but the indirect object, the movers would put it among the five highest logits in at least 50
     points more of the prompts than the average other head.
@@ -86,7 +92,13 @@ def test_movers_copy_more_names_than_the_average_head(model):
 
 
 @pytest.mark.parametrize("model", AUDITED)
-@reported(None, f"{WANG}, section 3.4", primary=True)
+@reported(
+    None,
+    f"{WANG}, on negative name mover heads",
+    sentence="Some head writes against the indirect object.",
+    primary=True,
+    exists=True,
+)
 def test_a_head_writes_against_the_indirect_object(model):
     """The suppressor writes at least 5 % of the logit difference against the indirect object, directly.
 
@@ -100,7 +112,6 @@ def test_a_head_writes_against_the_indirect_object(model):
 
 
 @pytest.mark.parametrize("model", AUDITED)
-@reported(0.86, f"{WANG}, section 3.4")
 def test_the_suppressor_would_copy_the_name_with_its_sign_turned(model):
     """Looking at nothing but the indirect object, the suppressor would put it among the five lowest logits in at least
     50 points more of the prompts than the average other head.

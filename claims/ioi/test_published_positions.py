@@ -125,7 +125,9 @@ def early(model: str, way: str) -> Selection:
 
 
 @pytest.mark.parametrize("model", (*AUDITED, *PLANTED))
-@reported(None, f"{WANG}, section 3.3")
+@reported(
+    None, f"{WANG}, section 3.3", sentence="Some heads attend from S2 to S1 (duplicate token heads).", exists=True
+)
 def test_a_head_looks_from_the_second_mention_of_the_subject_to_the_first(model):
     """The head chosen for it attends from the second mention of S to the first by .3 or more beyond what it attends to
     the other name, and random heads, of its layer or the nearest, do not.
@@ -139,7 +141,7 @@ def test_a_head_looks_from_the_second_mention_of_the_subject_to_the_first(model)
 
 
 @pytest.mark.parametrize("model", AUDITED)
-@reported(None, f"{WANG}, section 3.3")
+@reported(None, f"{WANG}, section 3.3", sentence="Some heads attend from S2 to S1+1 (induction heads).", exists=True)
 def test_a_head_looks_from_the_second_mention_of_the_subject_behind_the_first(model):
     """The head chosen for it attends from the second mention of S to the word behind the first one by .3 or more, and
     random heads, of its layer or the nearest, do not.
@@ -152,7 +154,9 @@ def test_a_head_looks_from_the_second_mention_of_the_subject_behind_the_first(mo
 
 
 @pytest.mark.parametrize("model", AUDITED)
-@reported(None, f"{WANG}, section 3.3")
+@reported(
+    None, f"{WANG}, section 3.3", sentence="Some heads attend from S1+1 to S1 (previous token heads).", exists=True
+)
 def test_a_head_looks_from_the_word_behind_the_subject_to_the_subject(model):
     """The head chosen for it attends from the word behind the first mention of S to this mention by .4 or more, and
     random heads, of its layer or the nearest, do not.

@@ -81,7 +81,7 @@ def void(reasons: dict[str, str] | str) -> Callable[[Claimed], Claimed]:
 
 
 def reported(
-    value: float | None, where: str, *, unit: str = "", sentence: str = "", primary: bool = False
+    value: float | None, where: str, *, unit: str = "", sentence: str = "", primary: bool = False, exists: bool = False
 ) -> Callable[[Claimed], Claimed]:
     """Marks a published sentence: the claim's number stands beside the paper's on the page "Published sentences".
 
@@ -91,6 +91,7 @@ def reported(
     sentence  as the paper has it, where several claims ask it or the claim's own first line reads otherwise: claims
               that give the same one share a row
     primary   one of the few that the audit rests on, named before confirmation is run
+    exists    "some head does it": any other part that does makes the sentence true, whatever the chosen one came to
 
     The line in the register says what a claim counts as. A number, or a rank, that changes after it is shown beside the
     claim for good. TypeError for anything else.
@@ -102,6 +103,6 @@ def reported(
         raise TypeError(
             f'@reported takes the paper and the place in it, as in "Wang et al. 2022, section 2"; got {where!r}'
         )
-    found = Reported(None if value is None else float(value), where, unit, sentence, primary)
+    found = Reported(None if value is None else float(value), where, unit, sentence, primary, exists)
     mark: Callable[[Claimed], Claimed] = pytest.mark.reported(found)
     return mark

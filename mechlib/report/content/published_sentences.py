@@ -33,6 +33,12 @@ from mechlib.verdicts.record import Record
 from mechlib.verdicts.reported import REPLICATIONS, Replication, Reported
 
 NOT_ASKABLE = Path("claims") / "not_askable.toml"
+NOTE = (
+    '"As asked here" marks a sentence in the words of its claim, with our threshold; the others say what the paper '
+    "does. Rows of one sweep are not independent: one layer that brings an operand answers several of them. An "
+    'interval that is left open, for the skewness of its units too, is UNDECIDED, which is no "no"; a sentence of '
+    "several claims is UNDECIDED where one of them is, however clear the others."
+)
 # How outcomes are written: a sign, and the verdict whose colour they have.
 LOOKS: dict[Replication, tuple[str, str]] = {
     "REPLICATED": ("✓", "supported"),
@@ -77,6 +83,11 @@ class Sentence:
     def anchor(self) -> str:
         """The link to the row."""
         return f"published-{slug(self.rows[0].anchor if self.rows else self.text)[:80]}"
+
+    @property
+    def as_asked(self) -> bool:
+        """Whether the text is a claim's own first line, with its threshold, and not what the paper says."""
+        return bool(self.rows) and not self.reported.sentence
 
     @property
     def held(self) -> str:

@@ -93,9 +93,22 @@ def outcome(record: Record, holm: str, same_code: Sequence[Record]) -> tuple[Rep
         return "REPLICATED", ""
     if not (supporting := _supported_where_it_stands(same_code)):
         return "UNDECIDED", "refuted, but on no small or planted model does the same code support it"
-    if not (elsewhere := _exceeded_elsewhere(record, same_code)):
+    elsewhere = _exceeded_elsewhere(record, same_code)
+    if record.reported is not None and record.reported.exists:
+        return _of_some_part(record, supporting, elsewhere)
+    if not elsewhere:
         return "UNDECIDED", f"refuted, but {_nothing_seen(record)}"
     return "CONTRADICTED", f"the same code supports it on {supporting}; {elsewhere} the bound here"
+
+
+def _of_some_part(record: Record, supporting: str, elsewhere: str) -> tuple[Replication, str]:
+    """The outcome of "some part does it", refuted of the chosen one: true where another part does."""
+    if elsewhere:
+        return "UNDECIDED", f"refuted of the chosen part, but {elsewhere} the bound here: the choice missed it"
+    sets = any(control.sets and control.word not in _UNKNOWN for control in record.controls)
+    if not sets or any(control.word in _UNKNOWN for control in record.controls):
+        return "UNDECIDED", f"refuted of the chosen part, but {_nothing_seen(record)}"
+    return "CONTRADICTED", f"the same code supports it on {supporting}; here {_nothing_seen(record)}"
 
 
 def cell(records: Sequence[Record], holm: Mapping[str, str], same_code: Mapping[str, Sequence[Record]]) -> Cell:

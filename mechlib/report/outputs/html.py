@@ -22,7 +22,7 @@ from mechlib.report.content.claim_views import (
     twin_texts,
 )
 from mechlib.report.content.model_cards import called, quantised
-from mechlib.report.content.published_sentences import LOOKS
+from mechlib.report.content.published_sentences import LOOKS, NOTE
 from mechlib.report.content.summary import MEANINGS, SIGNS, plural
 from mechlib.verdicts.reported import REPLICATION_MEANINGS
 
@@ -45,7 +45,7 @@ def environment() -> Environment:
         claimed=claimed_bound, control_text=control_text, twin_texts=twin_texts,
         dithered_text=dithered_text, with_noise=WITH_NOISE,
         interval_row=interval_row, plural=plural, slug=slug,
-        replication_looks=LOOKS, replication_meanings=REPLICATION_MEANINGS,
+        replication_looks=LOOKS, published_note=NOTE, replication_meanings=REPLICATION_MEANINGS,
     )  # fmt: skip
     made.filters["prose"] = prose
     made.filters["called"] = called

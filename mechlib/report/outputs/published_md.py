@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from mechlib.report.content.claim_views import WITH_NOISE, dithered_text, numbers
 from mechlib.report.content.model_cards import called, quantised
-from mechlib.report.content.published_sentences import LOOKS, Published, Sentence
+from mechlib.report.content.published_sentences import LOOKS, NOTE, Published, Sentence
 from mechlib.report.content.replications import Cell
 from mechlib.report.content.summary import SIGNS
 from mechlib.report.outputs.escaping import escaped
@@ -29,7 +29,7 @@ def published_md(published: Published | None) -> list[str]:
     if published.problem:
         lines += [escaped(published.problem), ""]
     lines += [f"- {LOOKS[word][0]} {word}: {escaped(meaning)}" for word, meaning in REPLICATION_MEANINGS.items()]
-    lines += ["", *_table(published), ""]
+    lines += ["", *_table(published), "", escaped(NOTE), ""]
     if published.unrun:
         lines += [f"{SIGNS['NOT RUN']} NOT RUN, every sentence about: {escaped(', '.join(published.unrun))}.", ""]
     return [*lines, *_flow(published), ""]
@@ -48,7 +48,8 @@ def _table(published: Published) -> Iterator[str]:
 
 def _named(one: Sentence) -> str:
     rank = "**primary** " if one.reported.primary else ""
-    return rank + (f"[{escaped(one.text)}](#{one.rows[0].anchor})" if one.rows else escaped(one.text))
+    asked = " (as asked here)" if one.as_asked else ""
+    return rank + (f"[{escaped(one.text)}](#{one.rows[0].anchor})" if one.rows else escaped(one.text)) + asked
 
 
 def _cell(found: Cell | None) -> str:
