@@ -44,7 +44,7 @@ PATTERN = "2026, Pattern selectivity is not task-causal structure, arXiv:2606.05
 
 
 @evidence
-def loss_without(model: str, chosen: Heads, prompts: PromptSet, reference: PromptSet) -> Measurement:
+def loss_without_chosen(model: str, chosen: Heads, prompts: PromptSet, reference: PromptSet) -> Measurement:
     """Loss on the repeat with `chosen` mean-ablated at every position ("chosen"), and with as many random others of
     their layers, averaged over at most 6 sets ("random"); "intact"."""
     from mechlib.lab import load, loss_under_ablation
@@ -120,7 +120,7 @@ def test_without_the_heads_that_look_the_repeat_costs_more_than_without_others(m
     """
     found = losses(model, said_twice(model))
     requires(difference(found["first half"], found["repeat"]) >= 1)
-    ablated = loss_without(model, looking(model), said_twice(model, 48), said_twice(model, 48, "reference"))
+    ablated = loss_without_chosen(model, looking(model), said_twice(model, 48), said_twice(model, 48, "reference"))
     assert difference(ablated["chosen"], ablated["random"]) >= 0.5
 
 

@@ -123,7 +123,7 @@ def leaning(model: str, prompts: PromptSet) -> Measurement:
 
 
 @evidence
-def looks(model: str, to: str, heads: Heads, prompts: PromptSet) -> Measurement:
+def attends(model: str, to: str, heads: Heads, prompts: PromptSet) -> Measurement:
     """Attention from the last word to IO ("answer") or to the second S ("distractor"), averaged over `heads`
     ("together"), and over other sets ("random")."""
     from mechlib.lab import attention_to, load

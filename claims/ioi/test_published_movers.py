@@ -7,7 +7,7 @@ prompts and what "random" is: `published.py`.
 
 import pytest
 
-from claims.ioi.published import PLANTED, copies, inside, leaning, looked_at, looks, movers, preferred, suppressor
+from claims.ioi.published import PLANTED, attends, copies, inside, leaning, looked_at, movers, preferred, suppressor
 from claims.measurements import written
 from claims.models import AUDITED
 from mechlib import correlation, difference, mean, proportion, ratio, reported, requires, show
@@ -56,7 +56,7 @@ def test_movers_give_the_indirect_object_half_of_their_attention(model):
     Source: Wang et al. 2022: .59.
     """
     requires(proportion(preferred(model)) >= 0.8)
-    found = looks(model, "answer", movers(model).heads, inside(model))
+    found = attends(model, "answer", movers(model).heads, inside(model))
     assert mean(found["together"], control=found["random"]) >= 0.5
 
 

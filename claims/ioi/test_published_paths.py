@@ -10,13 +10,13 @@ import pytest
 from claims.ioi.published import (
     PLANTED,
     along_paths,
+    attends,
     carriers,
     elsewhere,
     inhibitors,
     inside,
     left_without,
     looked_at,
-    looks,
     loses_to,
     movers,
     preferred,
@@ -50,7 +50,7 @@ def test_inhibitors_look_at_the_second_mention_of_the_subject(model):
     Source: Wang et al. 2022: .51.
     """
     requires(proportion(preferred(model)) >= 0.8)
-    found = looks(model, "distractor", inhibitors(model).heads, inside(model))
+    found = attends(model, "distractor", inhibitors(model).heads, inside(model))
     assert mean(found["together"], control=found["random"]) >= 0.4
 
 
@@ -137,7 +137,7 @@ def test_what_restores_most_looks_at_the_subject_rather_than_the_indirect_object
     """
     requires(proportion(preferred(model)) >= 0.8)
     chosen = carriers(model).heads
-    giver, other = (looks(model, to, chosen, inside(model)) for to in ("distractor", "answer"))
+    giver, other = (attends(model, to, chosen, inside(model)) for to in ("distractor", "answer"))
     beyond = [found.less("together", "random") for found in (giver, other)]
     assert difference(*beyond) >= 0.1
 
