@@ -41,6 +41,11 @@ def test_the_paper_is_the_source_where_the_docstring_gives_none(tmp_path):
         claim_of(tmp_path, "", source="")
 
 
+def test_a_mark_says_that_some_part_does_it(tmp_path):
+    mark = MARK.replace(")\n", ", exists=True)\n")
+    assert claim_of(tmp_path, mark).reported == Reported(3.56, WHERE, "logits", exists=True)
+
+
 def test_two_numbers_are_no_claim_s(tmp_path):
     with pytest.raises(NoClaim, match="test_it has two @reported: a claim stands beside one number, give the other"):
         claim_of(tmp_path, MARK + MARK.replace("3.56", "3.5"))
@@ -65,6 +70,7 @@ def test_a_paper_without_its_year_is_refused(where):
         (Reported(0.993, WHERE), "0.993"),
         (Reported(-3.4, WHERE, "logits", primary=True), "-3.4 logits; primary"),
         (Reported(3, WHERE, "of 144 heads", "Three heads do it.", True), "3 of 144 heads; primary; Three heads do it."),
+        (Reported(None, WHERE, exists=True, sentence="A head does it."), "no number; of some part; A head does it."),
     ],
 )
 def test_what_a_claim_counts_as(found, said):

@@ -119,6 +119,53 @@ def test_what_other_parts_of_the_model_come_to_in_the_place_of_its_own_is_proof_
     )  # fmt: skip
 
 
+SOME = msgspec.structs.replace(PAPER, exists=True)
+
+
+def some(made: Made, **more: object) -> Record:
+    return made.say("it_leads", SENTENCE, SMOLLM, estimate(about(0.5)) >= 2, reported=SOME, **more)
+
+
+def test_that_some_part_does_it_is_not_contradicted_where_another_part_does(made: Made) -> None:
+    on(made, "mini-0", 3)
+    others = Control("heads of its layer", "23.3", 39, 2, word="weak", evidence="controls/it.jsonl")
+    some(made, controls=[others])
+    assert word_on(made, SMOLLM) == (
+        "UNDECIDED",
+        "refuted of the chosen part, but 2 of 39 others in the place of 23.3 exceed the bound here: "
+        "the choice missed it",
+    )
+
+
+def test_that_some_part_does_it_is_contradicted_where_none_that_was_asked_does(made: Made) -> None:
+    supported = on(made, "mini-0", 3)
+    none = Control("heads of its layer", "23.3", 39, 0, word="passed", evidence="controls/it.jsonl")
+    refuted = some(made, controls=[none])
+    assert word_on(made, SMOLLM) == (
+        "CONTRADICTED",
+        "the same code supports it on mini-0; here none of 39 others in its place exceeds the bound for the same code",
+    )
+    refuted.reported = PAPER
+    assert word_on(made, SMOLLM)[0] == "UNDECIDED", "of the chosen part nothing shows that the code sees in this model"
+    refuted.reported, supported.verdict = SOME, "REFUTED"
+    assert word_on(made, SMOLLM)[0] == "UNDECIDED", "nor is the code known to find it anywhere"
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        [],
+        [Control("heads of its layer", "23.3", word="not measured", message="nothing is filed")],
+        [Control("no part", message="no part named")],
+        [Control("control=", "the word before", 1, 0, word="passed")],
+    ],
+)
+def test_that_some_part_does_it_stays_open_where_no_other_part_was_asked(made: Made, unknown: list[Control]) -> None:
+    on(made, "mini-0", 3)
+    some(made, controls=unknown)
+    assert word_on(made, SMOLLM)[0] == "UNDECIDED"
+
+
 def test_a_refuted_sentence_says_how_many_others_are_as_claimed_and_calls_nothing_void(made: Made) -> None:
     said = "2 of 20 in the place of 23.3 are as claimed (heads of its layer)"
     part = Control("heads of its layer", "23.3", 20, 2, word="void", evidence="controls/it.jsonl", message=said)
@@ -318,6 +365,19 @@ def test_the_page_sets_the_paper_the_small_networks_and_each_model_side_by_side(
     assert "published" in parsed.ids and "#published" in parsed.links
     assert {link[1:] for link in parsed.links if link.startswith("#")} <= set(parsed.ids)
     assert len(parsed.ids) == len(set(parsed.ids))
+
+
+def test_a_sentence_in_the_words_of_its_claim_is_called_so_and_the_paper_s_is_not(book: RecordBook) -> None:
+    own, paper = row(book, "The indirect object leads"), row(book, "Name movers attend")
+    assert own.as_asked and not paper.as_asked
+    assert not any(one.as_asked for one in published(book).sentences if not one.rows)
+    section = appendix(book).split('<section id="published">')[1].split("</section>")[0]
+    asked = sum(one.as_asked for one in published(book).sentences)
+    assert section.count('<span class="muted">as asked here</span>') == asked > 0
+    text = report_md(book)
+    assert "average.](#published.it_leads) (as asked here) |" in text.replace("\\", "")
+    for said in (" ".join(Page(appendix(book)).text), text.replace("\\", "")):
+        assert "Rows of one sweep are not independent" in said and "skewness" in said
 
 
 def test_exploratory_and_changed_cells_say_so_on_the_page(made: Made) -> None:

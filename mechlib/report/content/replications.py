@@ -105,9 +105,10 @@ def _of_some_part(record: Record, supporting: str, elsewhere: str) -> tuple[Repl
     """The outcome of "some part does it", refuted of the chosen one: true where another part does."""
     if elsewhere:
         return "UNDECIDED", f"refuted of the chosen part, but {elsewhere} the bound here: the choice missed it"
-    sets = any(control.sets and control.word not in _UNKNOWN for control in record.controls)
-    if not sets or any(control.word in _UNKNOWN for control in record.controls):
+    if any(control.word in _UNKNOWN for control in record.controls):
         return "UNDECIDED", f"refuted of the chosen part, but {_nothing_seen(record)}"
+    if not any(control.sets and control.evidence for control in record.controls):  # `control=` may be another word's
+        return "UNDECIDED", "refuted of the chosen part, and no other part was asked in its place"
     return "CONTRADICTED", f"the same code supports it on {supporting}; here {_nothing_seen(record)}"
 
 
