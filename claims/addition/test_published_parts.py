@@ -26,7 +26,7 @@ from claims.addition.published import (
 )
 from claims.measurements import right
 from claims.models import AUDITED, PRETRAINED
-from mechlib import mean, proportion, ratio, reported, requires, show
+from mechlib import mean, open_question, proportion, ratio, refuted, reported, requires, show, void
 from mechlib.figures import by_column, heads_by_layer, matrix
 
 OTHER = {"first": "second", "second": "first"}
@@ -104,6 +104,7 @@ def test_two_layers_of_attention_do_most_of_what_all_attention_does(model, opera
 
 @pytest.mark.parametrize("operand", ["first", "second"])
 @pytest.mark.parametrize("model", AUDITED)
+@void({"mini-*": "1 of 1 others in its place do as well"})
 def test_one_head_of_the_layer_carries_an_operand_and_not_the_other(model, operand):
     """The head of the layer that restores most of one operand on discovery pairs restores at least 8 % of it alone, and
     not of the other operand.
@@ -122,6 +123,7 @@ def test_one_head_of_the_layer_carries_an_operand_and_not_the_other(model, opera
 @pytest.mark.parametrize("operand", ["first", "second"])
 @pytest.mark.parametrize("model", AUDITED)
 @reported(None, f"{STOLFO}, abstract", sentence="Attention conveys the operands to the last token.")
+@void({"mini-*": "1 of 1 others in its place do as well"})
 def test_the_head_that_carries_an_operand_looks_at_its_digits(model, operand):
     """The head that carries one operand attends from the last position to its digits, wherever the question says them,
     with probability 0.3 or more, and not to those of the other operand.
@@ -160,6 +162,9 @@ def test_mlps_from_the_layer_on_make_the_sum(model, operand):
 @pytest.mark.parametrize("operand", ["first", "second"])
 @pytest.mark.parametrize("model", PRETRAINED)
 @reported(None, f"{STOLFO}, abstract", sentence=LATE_MLPS)
+@open_question(
+    {"qwen2.5-coder-0.5b-first": "MLPs before layer 16: 0.0713, from 0.0381 to 0.105; too skewed for so few to say"}
+)
 def test_mlps_before_the_layer_restore_next_to_nothing(model, operand):
     """MLPs before the layer, patched together at the last position, restore less than 15 % of the logit difference.
 
@@ -174,6 +179,14 @@ def test_mlps_before_the_layer_restore_next_to_nothing(model, operand):
 
 @pytest.mark.parametrize("operand", ["first", "second"])
 @pytest.mark.parametrize("model", AUDITED)
+@refuted(
+    {
+        "mini-0-first": "mlp 1: 0.289, from 0.245 to 0.334",
+        "mini-0-second": "mlp 1: 0.31, from 0.263 to 0.358",
+        "mini-1-first": "mlp 1: 0.253, from 0.196 to 0.309",
+        "mini-1-second": "mlp 1: 0.3, from 0.254 to 0.347",
+    }
+)
 def test_one_mlp_writes_against_the_sum(model, operand):
     """The MLP that takes most away on discovery pairs, patched at the last position, takes away at least 5 % of the
     logit difference, and no other MLP does.

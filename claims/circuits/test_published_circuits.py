@@ -22,7 +22,19 @@ from claims.circuits.published import (
     preference,
 )
 from claims.models import AUDITED
-from mechlib import above_null, equivalence, every, minimality, ratio, reported, requires, show
+from mechlib import (
+    above_null,
+    equivalence,
+    every,
+    minimality,
+    open_question,
+    ratio,
+    refuted,
+    reported,
+    requires,
+    show,
+    void,
+)
 from mechlib.figures import by_column
 
 WANG = "Wang et al. 2022, arXiv:2211.00593, section 4"
@@ -34,6 +46,23 @@ EXCHANGED = ("exchanged 1", "exchanged 2")
 
 @pytest.mark.parametrize("how", ["counterfactual", "mean", "zero", "resample"])
 @pytest.mark.parametrize("model", AUDITED)
+@refuted(
+    {
+        "smollm2-135m-mean": "quarter: 0.0609, from -0.085 to 0.207",
+        "smollm2-135m-zero": "quarter: 0.0367, from -0.0995 to 0.173",
+        "smollm2-135m-resample": "quarter: 0.053, from -0.0854 to 0.191",
+        "mini-0-resample": "quarter: 0.496, from 0.464 to 0.527",
+        "mini-1-resample": "quarter: 0.472, from 0.407 to 0.536",
+    }
+)
+@open_question(
+    {
+        "mini-0-counterfactual": "quarter: 0.638, from 0.504 to 0.771",
+        "mini-0-zero": "quarter: 0.938, from 0.837 to 1.04; too skewed for so few to say",
+        "mini-1-counterfactual": "quarter: 0.712, from 0.592 to 0.833",
+    }
+)
+@void({"mini-1-mean": "2 of 2 others in its place do as well", "mini-1-zero": "2 of 2 others in its place do as well"})
 def test_a_quarter_of_the_nodes_keeps_three_fifths_of_the_logit_difference(model, how):
     """With three quarters of all heads and MLPs replaced, the quarter chosen by EAP-IG keeps at least 60 % of the logit
     difference, across templates and names; with its heads exchanged for others of their layers it does not.
@@ -51,6 +80,12 @@ def test_a_quarter_of_the_nodes_keeps_three_fifths_of_the_logit_difference(model
 
 @pytest.mark.parametrize("model", AUDITED)
 @reported(None, "Shi et al. 2024, arXiv:2410.13032", primary=True)
+@open_question(
+    {
+        "smollm2-135m": "kept: 0.14, from -0.261 to 0.259",
+        "mini-0": "kept: 0.178, from 0.102 to 0.326; too skewed for so few to say",
+    }
+)
 def test_the_circuit_beats_random_ones_of_its_layers(model):
     """The quarter of the nodes keeps more of what tells clean from corrupted prompts than 95 % of 80 circuits with the
     same MLPs and as many heads in each layer, drawn at random, corrupted outside.
@@ -67,6 +102,7 @@ def test_the_circuit_beats_random_ones_of_its_layers(model):
 
 
 @pytest.mark.parametrize("model", AUDITED)
+@refuted({"mini-0": "quarter: -0.301, from -0.433 to -0.168", "mini-1": "quarter: -0.141, from -0.296 to 0.0145"})
 def test_what_a_circuit_keeps_depends_on_what_stands_outside(model):
     """The quarter of the nodes keeps more with the corrupted prompt outside than with zeros, by at least 20 % of the
     logit difference, and with its heads exchanged for others of their layers it does not.
@@ -85,6 +121,10 @@ def test_what_a_circuit_keeps_depends_on_what_stands_outside(model):
 
 
 @pytest.mark.parametrize("model", AUDITED)
+@refuted({"mini-1": "which is ahead: 4.11, from 2.56 to 5.67"})
+@open_question(
+    {"smollm2-135m": "which is ahead: 1.46, from 0 to 3.21", "mini-0": "which is ahead: 2.29, from 0 to 4.76"}
+)
 def test_half_of_the_nodes_pass_for_the_network(model):
     """The circuit of half of the nodes and the network are equivalent, corrupted outside: neither is ahead on more than
     60 % of prompts, and they differ by at most 10 % of the network's mean logit difference.
@@ -103,6 +143,12 @@ def test_half_of_the_nodes_pass_for_the_network(model):
 
 
 @pytest.mark.parametrize("model", AUDITED)
+@open_question(
+    {
+        "mini-0": "not shown to see an effect of the bound's size",
+        "mini-1": "not shown to see an effect of the bound's size",
+    }
+)
 def test_without_the_heads_of_the_quarter_little_of_the_task_is_left(model):
     """With the heads of the quarter of the nodes at their mean over three-name sentences, at most 20 % of the logit
     difference is left; with as many other heads of their layers at their mean, more is.
@@ -118,6 +164,13 @@ def test_without_the_heads_of_the_quarter_little_of_the_task_is_left(model):
 
 
 @pytest.mark.parametrize("model", AUDITED)
+@open_question(
+    {
+        "smollm2-135m": "mlp 4: -0.255, from -1.02 to 0.427",
+        "mini-0": "0.4: 1.07, from -0.349 to 1.72",
+        "mini-1": "0.7: 0.859, from -0.627 to 1.55",
+    }
+)
 def test_no_node_of_the_helpful_tenth_is_idle(model):
     """Each node of the circuit of the tenth with the largest positive scores costs that circuit more, corrupted, than
     90 % of 40 single nodes that are added to it at random cost when they are taken out again.

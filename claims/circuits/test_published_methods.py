@@ -7,7 +7,7 @@ import pytest
 
 from claims.circuits.published import approximated, effects, inside, kept_by_circuits, looked_at, preference
 from claims.models import AUDITED
-from mechlib import every, overlap, ratio, reported, requires, show
+from mechlib import every, open_question, overlap, ratio, refuted, reported, requires, show
 from mechlib.figures import by_column, depth_and_concentration
 
 # How near first order comes.
@@ -19,6 +19,13 @@ from mechlib.figures import by_column, depth_and_concentration
     "Nanda 2023, attribution patching; the bound is ours",
     sentence="Attribution patching approximates exact patching.",
     primary=True,
+)
+@open_question(
+    {
+        "smollm2-135m": "left: 0.244, from 0.163 to 0.325; too skewed for so few to say",
+        "mini-0": "left: 0.325, from 0.243 to 0.408; too skewed for so few to say",
+        "mini-1": "left: 0.317, from 0.24 to 0.394; too skewed for so few to say",
+    }
 )
 def test_attribution_patching_approximates_exact_patching(model):
     """Of the squared effects of patching each layer's heads, and each MLP, at the last position, added up by prompt,
@@ -35,6 +42,13 @@ def test_attribution_patching_approximates_exact_patching(model):
 
 
 @pytest.mark.parametrize("model", AUDITED)
+@refuted(
+    {
+        "smollm2-135m": "missed, attention 20: -0.262, from -0.396 to -0.128",
+        "mini-0": "missed, attention 0: -0.54, from -0.682 to -0.397",
+        "mini-1": "missed, attention 0: -0.534, from -0.652 to -0.417",
+    }
+)
 def test_attribution_patching_misses_little_in_any_layer(model):
     """For the heads and for the MLP of every layer, attribution patching misses what exact patching restores at the
     last position by at most 10 % of the logit difference, on average across templates and names.
@@ -56,6 +70,7 @@ def test_attribution_patching_misses_little_in_any_layer(model):
 
 @pytest.mark.parametrize("model", AUDITED)
 @reported(None, "Hanna et al. 2024, arXiv:2403.17806")
+@refuted({"mini-0": "EAP: 0, from 0 to 0", "mini-1": "EAP: 0, from 0 to 0"})
 def test_integrated_gradients_choose_better_nodes(model):
     """The quarter of the nodes chosen by EAP-IG keeps at least 5 % more of what tells clean from corrupted prompts than
     the quarter chosen by EAP; than the quarter that EAP-IG chooses on half of the prompts it does not.
@@ -72,6 +87,7 @@ def test_integrated_gradients_choose_better_nodes(model):
 
 
 @pytest.mark.parametrize("model", AUDITED)
+@open_question({"mini-1": "0.772, from 0.6 to 1"})
 def test_other_prompts_would_choose_the_same_nodes(model):
     """Of the tenth of all nodes with the largest scores at least 80 % stay in nearly all bootstrap samples of the
     discovery templates: a Jaccard index of .66 or more.

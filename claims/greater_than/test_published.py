@@ -21,7 +21,7 @@ from claims.greater_than.published import (
     whole_years,
 )
 from claims.models import AUDITED, PRETRAINED
-from mechlib import Measurement, mean, ratio, reported, requires, show
+from mechlib import Measurement, mean, open_question, ratio, reported, requires, show, void
 from mechlib.figures import by_column, heads_by_layer, rates_by_stratum
 from mechlib.prompts import style_of
 
@@ -79,6 +79,12 @@ def test_each_digit_depends_on_the_start(model, digit):
 
 
 @pytest.mark.parametrize(("model", "digit"), [*product(PRETRAINED, DIGITS), ("mini-0", "year"), ("mini-1", "year")])
+@open_question(
+    {
+        "mini-0-year": "sharpness less sharpness, other start: 0.0418, from 0.0159 to 0.0677",
+        "mini-1-year": "sharpness less sharpness, other start: 0.0389, from 0.0151 to 0.0628",
+    }
+)
 def test_the_next_digit_leads_more_than_after_another_start(model, digit):
     """The digit after the start's leads the one before it by at least .02 more than in the answer to the same sentence
     with another start; of the tens, and of the units behind the start's own tens.
@@ -141,6 +147,7 @@ def test_three_heads_bring_a_fifth_of_the_difference(model):
 
 @pytest.mark.parametrize("model", AUDITED)
 @reported(None, f"{HANNA}, figure 5", sentence="The heads that bring the start attend to it from the last token.")
+@void({"mini-1": "11 of 39 others in its place do as well"})
 def test_the_heads_that_bring_the_start_look_at_it(model):
     """The three heads that restore most on discovery prompts attend from the last token to the start, or its tens, by
     at least 0.2 on average."""

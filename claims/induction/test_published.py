@@ -11,7 +11,20 @@ from claims.induction.measurements import around_target
 from claims.induction.published import HALF, looking, losses, said_twice, scores, sequences
 from claims.measurements import right
 from claims.models import AUDITED
-from mechlib import Measurement, PromptSet, Selection, difference, every, mean, proportion, reported, requires, show
+from mechlib import (
+    Measurement,
+    PromptSet,
+    Selection,
+    difference,
+    every,
+    mean,
+    open_question,
+    proportion,
+    refuted,
+    reported,
+    requires,
+    show,
+)
 from mechlib.evidence import evidence
 from mechlib.figures import by_column, heads_by_layer
 
@@ -106,6 +119,7 @@ def test_the_word_that_followed_is_named_in_half_of_the_sequences(model):
     primary=True,
     exists=True,
 )
+@refuted({"mini-0": "0: 0.0475, from 0.0169 to 0.117"})
 def test_the_chosen_head_scores_two_fifths_on_other_words(model):
     """The head with the highest prefix-matching score on discovery words attends by at least 0.4 to the word after the
     previous occurrence on words that it was not chosen on, and not so to the word before or behind it."""
@@ -117,6 +131,12 @@ def test_the_chosen_head_scores_two_fifths_on_other_words(model):
 
 
 @pytest.mark.parametrize("model", AUDITED)
+@open_question(
+    {
+        "smollm2-135m": "23.2: 0.365, from 0.28 to 0.45",
+        "mini-0": "0.3: 0.0613, from 0.00333 to 0.171; too skewed for so few to say",
+    }
+)
 def test_no_head_outside_the_middle_half_of_the_layers_scores_two_fifths(model):
     """In the first and in the last quarter of the layers no head attends by 0.4 or more to the word after the previous
     occurrence, where the chosen one does.
@@ -156,6 +176,7 @@ def test_heads_that_share_keys_with_induction_heads_look_there_too(model):
 
 
 @pytest.mark.parametrize("model", AUDITED)
+@refuted({"mini-0": "0, from 0 to 0", "mini-1": "0, from 0 to 0"})
 def test_more_heads_give_the_first_token_half_than_the_second(model):
     """The share of all heads that give half or more of the last word's attention to the first token is by at least .05
     higher than the share that give as much to the second.

@@ -27,8 +27,10 @@ from mechlib import (
     all_heads,
     difference,
     mean,
+    open_question,
     random_sets,
     ratio,
+    refuted,
     reported,
     requires,
     strongest,
@@ -93,6 +95,7 @@ def previous_token_head(model: str) -> Selection:
 
 @pytest.mark.parametrize("model", AUDITED)
 @reported(None, ELHAGE, sentence="A previous-token head feeds the keys of the induction head.")
+@refuted({"mini-0": "intact less sender: 0.000207, from -0.000341 to 0.00145"})
 def test_the_key_of_the_head_that_looks_needs_the_previous_token_head(model):
     """Where the key of the head that looks most sees the chosen previous-token head as if another word had stood before
     B, it attends to B by at least 0.3 less; seeing all other heads of that layer so, it does not.
@@ -112,6 +115,7 @@ def test_the_key_of_the_head_that_looks_needs_the_previous_token_head(model):
 
 @pytest.mark.parametrize("model", AUDITED)
 @reported(None, OLSSON, sentence="Ablating induction heads raises the loss on the repeat.", primary=True)
+@open_question({"mini-0": "0.52, from 0.431 to 0.624"})
 def test_without_the_heads_that_look_the_repeat_costs_more_than_without_others(model):
     """Mean-ablating the three heads that look most raises the loss on the repeat of twelve words by at least half a
     nat a token more than ablating as many random other heads of their layers does on average.
@@ -140,6 +144,12 @@ def test_the_heads_that_look_restore_a_tenth_more_than_others(model):
 
 @pytest.mark.parametrize("model", AUDITED)
 @reported(None, PATTERN, sentence="Heads that are found by their attention pattern are not those with a causal effect.")
+@refuted(
+    {
+        "mini-0": "carrying less looking: 0.0615, from 0.0409 to 0.0839",
+        "mini-1": "carrying less looking: 0.0761, from 0.058 to 0.0964",
+    }
+)
 def test_the_heads_that_carry_restore_a_tenth_more_than_those_that_look(model):
     """The three heads that restore most on discovery sequences restore, on others, at least a tenth of the logit
     difference more than the three that look most, and random other heads of the layers of these do not.
@@ -155,6 +165,7 @@ def test_the_heads_that_carry_restore_a_tenth_more_than_those_that_look(model):
 
 @pytest.mark.parametrize("model", AUDITED)
 @reported(None, ELHAGE, sentence="The heads that carry the continuation look at the word that followed.")
+@refuted({"mini-0": "0.0475, from 0.0165 to 0.12"})
 def test_the_heads_that_carry_look_at_the_word_that_followed(model):
     """The three heads that restore most on discovery sequences attend, on average, by 0.4 or more to the word after
     the previous occurrence."""
@@ -165,6 +176,7 @@ def test_the_heads_that_carry_look_at_the_word_that_followed(model):
 
 @pytest.mark.parametrize("model", AUDITED)
 @reported(None, OLSSON, sentence="Heads that match prefixes copy what they look at.")
+@refuted({"smollm2-135m": "0.0829, from 0.0341 to 0.132"})
 def test_the_heads_that_look_write_what_they_look_at(model):
     """The three heads that look most write, on average, at least 0.2 logits each towards B directly into the output,
     and not towards the word behind B.

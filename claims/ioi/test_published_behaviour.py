@@ -10,13 +10,14 @@ import pytest
 from claims.ioi.measurements import logits
 from claims.ioi.published import asked
 from claims.models import AUDITED
-from mechlib import difference, mean, proportion, reported
+from mechlib import difference, mean, open_question, proportion, refuted, reported
 
 TABLE = "Wang et al. 2022, arXiv:2211.00593, appendix, table of adversarial prompts"
 
 
 @pytest.mark.parametrize("model", AUDITED)
 @reported(0.993, "Wang et al. 2022, arXiv:2211.00593, section 2", primary=True)
+@open_question({"smollm2-135m": "clean: 0.943, from 0.895 to 0.973"})
 def test_the_indirect_object_is_preferred_to_the_subject(model):
     """Across templates and names the indirect object has a higher logit than the subject in at least 90 % of prompts,
     and not where the other person gives.
@@ -42,6 +43,7 @@ def test_the_indirect_object_leads_on_average(model):
 
 @pytest.mark.parametrize("model", AUDITED)
 @reported(0.996, TABLE)
+@open_question({"smollm2-135m": "clean: 0.904, from 0.847 to 0.945"})
 def test_a_third_mention_of_the_subject_does_not_mislead(model):
     """Where another sentence in front says the subject once more, the indirect object has the higher logit in at least
     90 % of prompts across templates and names, and not where the other person gives.
@@ -54,6 +56,13 @@ def test_a_third_mention_of_the_subject_does_not_mislead(model):
 
 
 @pytest.mark.parametrize("model", AUDITED)
+@refuted(
+    {
+        "smollm2-135m": "clean: -0.721, from -1.08 to -0.361",
+        "mini-0": "clean: -1.19, from -1.65 to -0.72",
+        "mini-1": "clean: -1.34, from -1.79 to -0.88",
+    }
+)
 def test_a_second_mention_of_the_indirect_object_costs_a_logit(model):
     """Where another sentence in front says the indirect object once more, its lead is at least 1 logit smaller than
     where that sentence says the subject.

@@ -10,7 +10,7 @@ import pytest
 from claims.ioi.published import PLANTED, attends, copies, inside, leaning, looked_at, movers, preferred, suppressor
 from claims.measurements import written
 from claims.models import AUDITED
-from mechlib import correlation, difference, mean, proportion, ratio, reported, requires, show
+from mechlib import correlation, difference, mean, open_question, proportion, ratio, refuted, reported, requires, show
 from mechlib.figures import heads_by_layer
 
 WANG = "Wang et al. 2022, arXiv:2211.00593"
@@ -23,6 +23,7 @@ WANG = "Wang et al. 2022, arXiv:2211.00593"
     sentence="Three name mover heads write most of the logit difference directly (asked here: half of the net total).",
     primary=True,
 )
+@refuted({"mini-0": "0.22, from 0.176 to 0.263", "mini-1": "0.144, from 0.0922 to 0.196"})
 def test_three_heads_write_half_of_it_directly(model):
     """The three movers together write at least half of the logit difference directly into the output.
 
@@ -37,6 +38,13 @@ def test_three_heads_write_half_of_it_directly(model):
 
 @pytest.mark.parametrize("model", (*AUDITED, *PLANTED))
 @reported(None, f"{WANG}, figure 3")
+@refuted(
+    {
+        "smollm2-135m": "-0.0942, from -0.114 to -0.074",
+        "mini-0": "-0.644, from -0.654 to -0.633",
+        "mini-1": "-0.327, from -0.347 to -0.307",
+    }
+)
 def test_movers_look_at_the_indirect_object_rather_than_the_subject(model):
     """The movers' attention from the last word to the indirect object is larger, on average over the three, than to
     both mentions of the subject.
@@ -49,6 +57,13 @@ def test_movers_look_at_the_indirect_object_rather_than_the_subject(model):
 
 @pytest.mark.parametrize("model", (*AUDITED, *PLANTED))
 @reported(0.59, f"{WANG}, section 3.1")
+@refuted(
+    {
+        "smollm2-135m": "0.198, from 0.187 to 0.21",
+        "mini-0": "0.029, from 0.0173 to 0.0407",
+        "mini-1": "0.0724, from 0.0424 to 0.102",
+    }
+)
 def test_movers_give_the_indirect_object_half_of_their_attention(model):
     """The movers attend from the last word to the indirect object with probability .5 or more, on average over the
     three, and random heads of their layers do not.
@@ -64,6 +79,13 @@ def test_movers_give_the_indirect_object_half_of_their_attention(model):
 @reported(
     None, f"{WANG}, section 3.1 and figure 3", sentence="What a name mover attends to and what it writes correlate."
 )
+@refuted(
+    {
+        "smollm2-135m": "-0.693, from -0.83 to -0.477",
+        "mini-0": "0.119, from -0.0531 to 0.284",
+        "mini-1": "-0.00993, from -0.175 to 0.156",
+    }
+)
 def test_the_chosen_mover_writes_what_it_looks_at(model):
     """Over prompts, how much more the mover that writes most on discovery prompts attends to IO than to S, and what it
     writes for IO rather than S, correlate by at least .6.
@@ -78,6 +100,13 @@ def test_the_chosen_mover_writes_what_it_looks_at(model):
 
 
 @pytest.mark.parametrize("model", (*AUDITED, *PLANTED))
+@refuted(
+    {
+        "smollm2-135m": "0.314, from 0.312 to 0.316",
+        "mini-0": "-0.0588, from -0.129 to 0.0112",
+        "mini-1": "-0.112, from -0.193 to -0.0305",
+    }
+)
 def test_movers_copy_more_names_than_the_average_head(model):
     """Looking at nothing but the indirect object, the movers would put it among the five highest logits in at least 50
     points more of the prompts than the average other head.
@@ -99,6 +128,7 @@ def test_movers_copy_more_names_than_the_average_head(model):
     primary=True,
     exists=True,
 )
+@refuted({"mini-0": "1.7: 0.00117, from -0.0173 to 0.0196", "mini-1": "1.6: -0.00417, from -0.0246 to 0.0162"})
 def test_a_head_writes_against_the_indirect_object(model):
     """The suppressor writes at least 5 % of the logit difference against the indirect object, directly.
 
@@ -112,6 +142,7 @@ def test_a_head_writes_against_the_indirect_object(model):
 
 
 @pytest.mark.parametrize("model", AUDITED)
+@refuted({"mini-0": "-0.0314, from -0.0436 to -0.0193", "mini-1": "-0.0412, from -0.0537 to -0.0287"})
 def test_the_suppressor_would_copy_the_name_with_its_sign_turned(model):
     """Looking at nothing but the indirect object, the suppressor would put it among the five lowest logits in at least
     50 points more of the prompts than the average other head.
@@ -125,6 +156,8 @@ def test_the_suppressor_would_copy_the_name_with_its_sign_turned(model):
 
 
 @pytest.mark.parametrize("model", AUDITED)
+@refuted({"mini-0": "-0.0718, from -0.21 to 0.0696"})
+@open_question({"smollm2-135m": "-0.163, from -0.394 to 0.0874", "mini-1": "-0.252, from -0.486 to 0.0157"})
 def test_the_suppressor_writes_more_against_it_where_the_mover_writes_more_for_it(model):
     """Over prompts, what the suppressor and the mover chosen first write towards IO rather than S correlate by -.3 or
     less.

@@ -55,7 +55,6 @@ def checked(root: Path, records: Path | None = None) -> tuple[list[str], list[st
         *unreadable(judged),
         *verified.withdrawn(root, judged),
         *verified.unfiled(root, judged),
-        *outdated(judged),
         *unfiled(judged),
         *orphans(folder, judged),
         *unread_controls(folder, judged),
@@ -63,7 +62,7 @@ def checked(root: Path, records: Path | None = None) -> tuple[list[str], list[st
     ]
     against, unknown = verified.ordered(root)
     late = verified.late(root, judged) if not any(verified.register(root)) else []
-    return [*found, *against], [*cautions(root, judged), *unknown, *late]
+    return [*found, *against], [*cautions(root, judged), *outdated(judged), *unknown, *late]
 
 
 def cautions(root: Path, judged: Sequence[Record]) -> list[str]:
@@ -166,7 +165,10 @@ def unreadable(judged: Sequence[Record]) -> Iterator[str]:
 
 
 def outdated(judged: Sequence[Record]) -> Iterator[str]:
-    """One line on claims on models that ship which rest on other instruments; what is fetched may be elsewhere."""
+    """One line on claims on models that ship which rest on other instruments; what is fetched may be elsewhere.
+
+    It is no fault of the record: whether numbers are still what is filed `make reproduce` says, at each push.
+    """
     fetched = (*HUB, *PACKAGED)
     shipped = (record for record in judged if not any(parent(model.name) in fetched for model in record.models))
     found = [record.id for record in shipped if OLDER in record.flags]
