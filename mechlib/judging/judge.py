@@ -12,7 +12,9 @@ from typing import Any, cast
 
 import pytest
 
-from mechlib.checkpoints.checkpoint import NotPublished, UnknownModel
+from mechlib.checkpoints.checkpoint import NotPublished, UnknownModel, parent
+from mechlib.checkpoints.hub import HUB
+from mechlib.checkpoints.packaged.table import PACKAGED
 from mechlib.evidence import EvidenceUse, NoEvidence, uses, using
 from mechlib.evidence.decorator import current
 from mechlib.evidence.measuring import raised_by_mechlib
@@ -24,7 +26,6 @@ from mechlib.judging.controls.run import run_controls
 from mechlib.judging.controls.twins import judge_dithered, judge_twins
 from mechlib.parts.blinding import blinded
 from mechlib.parts.heads import DoubleDipping, EmptySelection
-from mechlib.report.content.replications import stands_in
 from mechlib.statistics import RatioRefused, TooFew
 from mechlib.verdicts.controls import Control
 from mechlib.verdicts.record import Comparison, ModelRead, Record
@@ -143,8 +144,8 @@ def judge(claim: Claim, arguments: dict[str, Any], identity: dict[str, Any], aud
     """The record of a claim on one model with its twins, and the traceback of an ERROR ("" otherwise).
 
     Twins are called where the model answered: a closed gate, missing weights or an error says nothing that a twin could
-    confirm. Of a model that was not made for this record they are measured where they decide, of a claim that it
-    supports; of another they are shown if they are filed.
+    confirm. Of a model that is fetched they are measured where they decide, of a claim that it supports; of another
+    they are shown if they are filed.
 
     In an audit a refused ratio or an empty selection closes the claim as a gate does: there is nothing in this model
     to claim it of. Raises NotAsked and BrokenModel in audits only.
@@ -160,7 +161,7 @@ def judge(claim: Claim, arguments: dict[str, Any], identity: dict[str, Any], aud
     trace = first.trace
     read_by_twins: list[EvidenceUse] = []
     if first.word in ("SUPPORTED", "REFUTED", "INCONCLUSIVE", "VOID"):
-        with _measuring(claim, audit or first.word == "SUPPORTED" or stands_in(record.model)):
+        with _measuring(claim, first.word == "SUPPORTED" or not is_fetched(record.model)):
             read_by_twins, twin_trace = judge_twins(
                 record, arguments, lambda twin: attempt(claim, twin, gates_open=True)
             )
@@ -174,6 +175,11 @@ def judge(claim: Claim, arguments: dict[str, Any], identity: dict[str, Any], aud
     record.ok = _is_fine(record)
     record.seconds = round(time.perf_counter() - start, 3)
     return record, trace
+
+
+def is_fetched(model: str) -> bool:
+    """Whether a model, or the one whose twin it is, comes from the Hub or the package index."""
+    return parent(model) in (*HUB, *PACKAGED)
 
 
 @contextmanager

@@ -490,7 +490,9 @@ def test_older_instruments_are_cautioned_of_on_models_that_ship_and_not_on_the_h
         sound.records[0].flags, sound.records[0].models = ["OLDER INSTRUMENTS"], [ModelRead(model)]
         # REPORT.md lists the models, so that it is not what it was: only the line about instruments counts here.
         assert sum("rests on OLDER INSTRUMENTS" in line for line in sound.cautions()) == found
-        assert not any("OLDER" in line for line in sound.verify()), "whether numbers moved is for `make reproduce` to say"
+        assert not any("OLDER" in line for line in sound.verify()), (
+            "whether numbers moved is for `make reproduce` to say"
+        )
 
 
 def test_older_instruments_of_many_claims_are_one_line(sound):

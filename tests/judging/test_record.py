@@ -41,7 +41,7 @@ def test_nothing_that_measures_is_loaded_to_judge_and_this_would_show_it(whole, 
     assert "loaded: torch" in judged("-p", "careless", "-k", CLAIM).stdout
 
 
-@pytest.mark.parametrize(("selection", "goal"), [("carry_twenty_logits", 1.5), ("addition", 6.0)])
+@pytest.mark.parametrize(("selection", "goal"), [("carry_twenty_logits", 1.7), ("addition", 9.0)])
 def test_asking_again_is_a_matter_of_seconds(selection, goal):
     """Processor seconds on one thread, of at most three runs, and twice as many for a machine that is slow and busy."""
     spent = []
