@@ -20,7 +20,7 @@ Limits: corruption, replacement, direction and metric are choices, and a circuit
 in `test_choices.py` shows. Which edges matter is asked at all positions at once.
 
 To be read in this order: test_size, test_hypotheses, test_exchanged_heads, test_choices, test_methods,
-test_pretrained.
+test_pretrained; of pretrained models `published.py`, test_published_circuits, test_published_methods.
 """
 
 from claims import tasks

@@ -19,7 +19,8 @@ the last position; and direct attribution sees only what is written at the end, 
 rows on GPT-2 small hold its published heads and figures and run where its weights are.
 
 To be read in this order: test_behaviour, test_name_movers, test_patching, test_ablation, test_paths, test_pretrained;
-then `published.py` with the published sentences.
+of pretrained models `published.py`, test_published_behaviour, test_published_movers, test_published_paths,
+test_published_positions.
 """
 
 from claims.measurements import restored, written
