@@ -108,9 +108,8 @@ def test_three_heads_write_three_tenths_of_all_that_is_written_for_it(model):
     """Of all that heads and MLPs write directly for the indirect object, those that write against it left out, the
     three movers together write at least three tenths.
 
-    A new sentence, beside the one on the net: this share cannot pass 1. Discovery prompts tell what writes for it.
-    Source: discovery prompts, on which half and more in SmolLM2 and .38 in Qwen; of one hundred parts that write alike
-    three would have .03.
+    A new sentence, beside the one on the net: what cancels is not taken off. Discovery prompts tell what writes for it.
+    Source: discovery prompts, .50 to .55 in SmolLM2 and .38 to .41 in Qwen, with heads from the other half of them.
     """
     requires(proportion(preferred(model)) >= 0.8)
     found = written(model, inside(model))
