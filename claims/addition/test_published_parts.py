@@ -165,21 +165,22 @@ def test_the_head_that_carries_an_operand_looks_at_its_digits(model, operand):
 @pytest.mark.parametrize("operand", ["first", "second"])
 @pytest.mark.parametrize("model", AUDITED)
 @reported(None, f"{STOLFO}, abstract", sentence=LATE_MLPS)
-def test_the_fewest_late_mlps_that_do_make_the_sum(model, operand):
-    """MLPs from one layer on, patched together at the last position, restore at least 80 % of the logit difference, and
-    neither MLPs from a later layer on nor all MLPs before the first of these do.
+def test_late_mlps_make_the_sum(model, operand):
+    """MLPs from one layer on, patched together at the last position, restore at least 80 % of the logit difference;
+    MLPs from a later layer on do not, nor do as many of the first MLPs.
 
-    The layer is the last from which on MLPs restore 90 % on discovery pairs, the later one the first from which on they
-    restore less than 70 % there. From the layer whose heads bring the operands on they do as well as from many layers
-    before or behind it, which says nothing of that layer. The small models, of four layers, are asked too.
-    Source: the bound of what it replaces, .1 below what chooses. Chosen and judged are other pairs of one draw, so that
-    the later layer alone could hardly exceed; MLPs before the first could.
+    The layer is the last from which on MLPs restore 90 % on discovery pairs (the second where there is none), the later
+    one the first from which on they restore less than 70 % there. In Qwen2.5-Coder-0.5B that is three layers behind the
+    heads that bring the operands. Not claimed is that nothing else would do: all MLPs before these restore .88 and .85
+    on discovery pairs, by way of these. The small models, of four layers, are asked too.
+    Source: .1 below what chooses; Qwen2.5-Coder-0.5B on discovery pairs: .98 from layer 19 on, .32 and .26 from 21 on.
     """
     requires(proportion(right(model, sums(model, n=200))) >= 0.75)
     enough, too_few = mlps_that_do_and_do_not(model)
     found = restored_through_layers(model, sums(model, operand))
     show(by_column, found[found.mlp_columns], "Logits that each MLP restores at the last position")
-    others = (found[(f"MLPs from layer {too_few} on", "total")], found[(f"MLPs before layer {enough}", "total")])
+    first = f"MLPs before layer {len(found.mlp_columns) - enough}"
+    others = (found[(f"MLPs from layer {too_few} on", "total")], found[(first, "total")])
     assert ratio(found[(f"MLPs from layer {enough} on", "total")], control=others) >= 0.8
 
 
