@@ -87,17 +87,14 @@ def net_and_gross(model: str) -> Measurement:
     sentence="Three name mover heads write most of the logit difference directly (asked here: half of the net total).",
     primary=True,
 )
-def test_three_heads_write_half_of_the_net_logit_difference(model):
-    """Of the net logit difference, what is written against it taken off, the three movers together write at least half
-    directly into the output.
+@refuted({"mini-0": "0.22, from 0.176 to 0.263", "mini-1": "0.144, from 0.0922 to 0.196"})
+def test_three_heads_write_half_of_it_directly(model):
+    """The three movers together write at least half of the logit difference directly into the output.
 
-    A share of the net says little where it is what two larger sums leave. Hence the gate: the net is at least half of
-    all that is written for the indirect object, so that half of the net is at least a quarter of that.
+    Of the net total, in which heads and MLPs that write against it are taken off: a share may pass 1.
     Source: Wang et al. 2022, section 3.1, without a number.
     """
     requires(proportion(preferred(model)) >= 0.8)
-    sums = net_and_gross(model)
-    requires(ratio(sums["net"], sums["written for it"]) >= 0.5)
     found = written(model, inside(model))
     show(heads_by_layer, written(model, looked_at(model)), "Direct contribution to logit(IO) - logit(S), discovery")
     assert ratio(found.added_up(movers(model).heads), found["total"]) >= 0.5
