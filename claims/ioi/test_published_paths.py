@@ -33,7 +33,6 @@ from claims.ioi.published import (
 from claims.measurements import restored, written
 from claims.models import AUDITED
 from mechlib import (
-    Estimate,
     Heads,
     Measurement,
     PromptSet,
@@ -81,13 +80,6 @@ def third_giver(model: str) -> PromptSet:
     return replace(prompts, rows=tuple(rows), settings=(*prompts.settings, ("asked", "third giver")))
 
 
-def share_restored(model: str, heads: Heads) -> Estimate:
-    """The share of the logit difference that heads restore when patched together, beyond random heads of their
-    layers."""
-    found = restores(model, heads, inside(model))
-    return ratio(found.less("together", "random"), found["total"])
-
-
 # What tells the movers whom not to name.
 
 
@@ -108,7 +100,8 @@ def test_inhibitors_that_restore_a_fifth_look_at_the_second_mention_of_the_subje
     """
     requires(proportion(preferred(model)) >= 0.8)
     chosen = inhibitors(model).heads
-    requires(share_restored(model, chosen) >= 0.2)
+    back = restores(model, chosen, inside(model))
+    requires(ratio(back.less("together", "random"), back["total"]) >= 0.2)
     found = attends(model, "distractor", chosen, inside(model))
     assert mean(found["together"], control=found["random"]) >= 0.4
 
@@ -124,7 +117,8 @@ def test_inhibitors_look_more_at_a_giver_who_was_named_before(model):
     """
     requires(proportion(preferred(model)) >= 0.8)
     chosen = inhibitors(model).heads
-    requires(share_restored(model, chosen) >= 0.2)
+    back = restores(model, chosen, inside(model))
+    requires(ratio(back.less("together", "random"), back["total"]) >= 0.2)
     again, new = (attends(model, "distractor", chosen, prompts) for prompts in (inside(model), third_giver(model)))
     assert difference(again.less("together", "random"), new.less("together", "random")) >= 0.1
 
@@ -235,7 +229,8 @@ def test_the_three_that_restore_a_fifth_look_at_the_subject_rather_than_the_indi
     """
     requires(proportion(preferred(model)) >= 0.8)
     chosen = carriers(model).heads
-    requires(share_restored(model, chosen) >= 0.2)
+    back = restores(model, chosen, inside(model))
+    requires(ratio(back.less("together", "random"), back["total"]) >= 0.2)
     giver, other = (attends(model, to, chosen, inside(model)) for to in ("distractor", "answer"))
     beyond = [found.less("together", "random") for found in (giver, other)]
     assert difference(*beyond) >= 0.1
