@@ -21,6 +21,11 @@ def sequences(model: str, n: int = 96) -> PromptSet:
     return induction(n, style=style_of(model))
 
 
+def sequences_anew(model: str, n: int = 96) -> PromptSet:
+    """Another draw, for what was restated."""
+    return induction(n, seed=2, style=style_of(model))
+
+
 def chosen_on(model: str) -> PromptSet:
     """Discovery sequences in the model's style, on which heads are chosen."""
     return induction(32, "discovery", style=style_of(model))
@@ -82,3 +87,8 @@ def looking(model: str, n: int = 3) -> Selection:
 def carrying(model: str, n: int = 3) -> Selection:
     """The heads that restore most of the logit difference on discovery sequences."""
     return strongest(restored(model, chosen_on(model)), n)
+
+
+def carrying_apart(model: str, n: int = 3) -> Selection:
+    """The heads that restore most of the logit difference on discovery sequences; of each layer no more than half."""
+    return strongest_apart(restored(model, chosen_on(model)), n)
