@@ -53,7 +53,7 @@ def begun_otherwise(prompts: PromptSet) -> PromptSet:
 
 
 def rather_than_a_word(prompts: PromptSet) -> PromptSet:
-    """The same texts and answers, each beside a word that is no digit and no year: a difference, and not the start's."""
+    """The same texts and answers, each beside a word that is no digit and no year: not what the start decides."""
     rows = tuple(replace(row, distractor="well") for row in prompts)
     return replace(prompts, rows=rows, settings=(*prompts.settings, ("distractor", "a word")))
 

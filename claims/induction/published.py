@@ -36,6 +36,11 @@ def said_twice(model: str, n: int = 96, split: Split = "confirmation") -> Prompt
     return repeats(n, split, half=HALF, fillers=2, style=style_of(model))
 
 
+def said_twice_anew(model: str, n: int = 48) -> PromptSet:
+    """Another draw of them, for what was restated."""
+    return repeats(n, seed=2, half=HALF, fillers=2, style=style_of(model))
+
+
 # Evidence: one value, or one for each set of heads, for each sequence.
 
 
