@@ -3,6 +3,7 @@ about their own is compared with."""
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from typing import Literal
 
@@ -104,19 +105,19 @@ def shuffled_repeats(prompts: PromptSet, seed: int = 0) -> PromptSet:
     which words were said, and nothing of their order, does as well as before. Raises ValueError where a text does not
     end in as many words, said twice, as its label `half` says.
     """
-    rows = tuple(replace(row, clean=_reordered(row, seed)) for row in prompts)
+    rows = tuple(
+        replace(row, clean=_reordered(row, draws.generator(f"shuffled {row.clean}", prompts.split, seed)))
+        for row in prompts
+    )
     return replace(prompts, rows=rows, settings=(*prompts.settings, ("second half shuffled", seed)))
 
 
-def _reordered(row: Prompt, seed: int) -> str:
+def _reordered(row: Prompt, stream: random.Random) -> str:
     words, half = row.clean.split(), int(row.label("half"))
     own = words[-half:]
     if half < 3 or words[-2 * half : -half] != own:
-        raise ValueError(
-            f"{row.clean!r} does not end in {half} words said twice, three or more: give what `repeats` makes"
-        )
+        raise ValueError(f"{row.clean!r} does not end in {half} words, three or more, said twice: take `repeats`")
     before = dict(zip(own[1:], own, strict=False))
-    stream = draws.generator(row.clean, "shuffled repeat", seed)
     while True:
         new = [own[0], *draws.several(stream, own[1:], half - 1)]
         if all(new[place] != own[place] and before[new[place]] != new[place - 1] for place in range(1, half)):

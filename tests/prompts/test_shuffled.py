@@ -103,7 +103,7 @@ def test_a_shuffled_repeat_has_the_same_words_and_nothing_of_their_order(prompts
 
 
 def test_what_is_no_repeat_is_not_shuffled():
-    with pytest.raises(ValueError, match="does not end in 3 words said twice"):
+    with pytest.raises(ValueError, match="does not end in 3 words, three or more, said twice"):
         shuffled_repeats(
             replace(repeats(1), rows=(replace(repeats(1).rows[0], clean="a b c a c b", labels=(("half", "3"),)),))
         )
