@@ -32,8 +32,9 @@ from mechlib.faces import FACES, home, homes
 Stamp = dict[str, str]
 STAMPS = "stamps"  # the folder beside the topics
 WITNESSES = "reproduced.jsonl"  # beside the folder of evidence
-# Where all of so many files come out again, at most 5 % of such files would not, at 95 % (the rule of three: 3/60).
-ENOUGH = 60
+# Where all of so many files come out again, at most 5 % of files would not, at 95 % (the rule of three: 3/60); and so
+# many of each instrument, for a change may break one and leave the others.
+ENOUGH, OF_EACH = 60, 3
 LIBRARIES = ("torch", "transformer-lens", "transformers")
 _NO_INSTRUMENTS = (f"{PACKAGE}.evidence",)  # the decorator: how evidence is filed is no way to measure
 
@@ -70,16 +71,20 @@ def older(filed: Stamp, today: Stamp) -> tuple[str, ...]:
 
 
 def unsettled(folder: Path, pool: str, filed: str, today: Stamp) -> tuple[str, ...]:
-    """The instruments in which the stamp of this name differs from today's, but for those whose change moved nothing:
-    at least ENOUGH files of the same pool of models came out again when they were measured anew."""
+    """The instruments in which the stamp of this name differs from today's, but for those whose change moved nothing.
+
+    At least ENOUGH files of the same pool of models that share one of these changes came out again when they were
+    measured anew, and OF_EACH of them share this one.
+    """
     if filed == name_of(today):
         return ()
     before = filed_stamp(folder, filed)
     if before is None:
         return ("a stamp that is missing",)
     known = _witnesses(folder.parent / WITNESSES)
-    changed = ((name, (pool, name, *_change(name, before, today))) for name in older(before, today))
-    return tuple(name for name, change in changed if len(known.get(change, ())) < ENOUGH)
+    bore_out = {name: known.get((pool, name, *_change(name, before, today)), set()) for name in older(before, today)}
+    enough = len(set().union(*bore_out.values())) >= ENOUGH
+    return tuple(name for name, files in bore_out.items() if not enough or len(files) < OF_EACH)
 
 
 def witness(folder: Path, pool: str, file: str, filed: str, today: Stamp) -> None:

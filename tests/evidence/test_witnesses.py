@@ -6,7 +6,7 @@ import pytest
 
 from mechlib.checkpoints.resolve import checkpoint
 from mechlib.evidence import stamp as subject
-from mechlib.evidence.stamp import ENOUGH, file_stamp, name_of, pool_of, unsettled, witness
+from mechlib.evidence.stamp import ENOUGH, OF_EACH, file_stamp, name_of, pool_of, unsettled, witness
 from mechlib.evidence.store import Store
 from mechlib.verdicts.lines import append
 from tests.evidence.test_decorator import NOISY, asked
@@ -50,12 +50,26 @@ def test_one_file_measured_again_and_again_is_one_witness(folder):
     assert left(folder) == ("lab.load", "lab.sweep")
 
 
-def test_each_instrument_needs_its_own_and_each_change_of_it(folder):
+def test_each_instrument_needs_three_of_its_own_and_each_change_of_it(folder):
     of_load = {**WAS, "lab.load": "b"}
     bear_out(folder, ENOUGH, now=of_load)
     assert left(folder, now=of_load) == () and left(folder) == ("lab.sweep",)
+    bear_out(folder, OF_EACH - 1)
+    assert left(folder) == ("lab.sweep",)
+    bear_out(folder, 1, start=OF_EACH)
+    assert left(folder) == ()
     assert left(folder, now={**WAS, "lab.load": "c"}) == ("lab.load",)
     assert left(folder, now={**WAS, "torch": "2.14.0"}) == ("torch",)
+
+
+def test_files_that_share_one_change_count_together(folder):
+    sweep, score = {**WAS, "lab.score": "a"}, {**NOW, "lab.score": "b"}
+    bear_out(folder, ENOUGH - OF_EACH)
+    bear_out(folder, OF_EACH, was=sweep, now=score, start=ENOUGH)
+    assert left(folder) == () and left(folder, was=sweep, now=score) == ()
+    alone = {"lab.score": "a"}
+    file_stamp(folder, alone)
+    assert left(folder, was=alone, now={"lab.score": "b"}) == ("lab.score",), "three files are no sixty"
 
 
 def test_what_ships_says_nothing_of_a_model_that_is_fetched(folder):
@@ -81,7 +95,7 @@ def test_a_line_that_was_torn_bears_nothing_out_and_hides_none(folder, line):
     bear_out(folder, ENOUGH - ENOUGH // 2 - 1, start=ENOUGH)
     assert left(folder) == ("lab.load", "lab.sweep")
     append(folder.parent / subject.WITNESSES, '{"models": "shipped", "file": "x", "changed": {"lab.load": ["a", "b"]}}')
-    assert left(folder) == ("lab.sweep",)
+    assert left(folder) == ()
 
 
 def test_under_a_stamp_that_is_missing_nothing_is_settled(folder):
@@ -94,6 +108,7 @@ def test_under_a_stamp_that_is_missing_nothing_is_settled(folder):
 
 def test_a_file_that_comes_out_again_settles_the_change_for_another_that_was_not_measured(root, monkeypatch):
     monkeypatch.setattr(subject, "ENOUGH", 1)
+    monkeypatch.setattr(subject, "OF_EACH", 1)
     asked(root, "mini-0", 3, text=NOISY)
     asked(root, "mini-0", 4, text=NOISY)
     monkeypatch.setattr("mechlib.evidence.lookup.instruments", lambda *_: {"mechlib.lab.models.loading": "other"})
