@@ -499,11 +499,13 @@ def test_other_instruments_are_flagged(controls):
 
     controls(BODY)
     read = control_files.load(filed(controls))
-    said = {name: value for name, value in read.said.items() if name not in ("schema", "levels", "counts", "sha256")}
-    write(filed(controls), control_files.encode(control_files.ControlFile({**said, "stamps": {}}, read.rows)))
-    assert only(controls(BODY, mode="frozen")).flags == ("OLDER INSTRUMENTS",)
+    write(filed(controls), control_files.encode(control_files.ControlFile({**read.said, "stamps": {}}, read.rows)))
+    older = only(controls(BODY, mode="frozen"))
+    assert older.flags == ("OLDER INSTRUMENTS",) and older.word != "error"
     controls(BODY, mode="fresh")
-    assert only(controls(BODY, mode="frozen")).flags == ()
+    again = only(controls(BODY, mode="frozen"))
+    assert again.flags == () and again.word == older.word
+    assert filed(controls).read_bytes().count(b'"sha256"') == 1
 
 
 # --- a model whose circuit is known -------------------------------------------------------------------------------
