@@ -28,7 +28,9 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
         "mechlib.parts.random_circuits": ("random_knockouts",),
         "mechlib.parts.random_sets": ("random_sets",),
         "mechlib.prompts.promptset": ("Prompt", "PromptSet"),
-        "mechlib.prompts.shuffled": ("shuffled_answers", "shuffled_distractors", "shuffled_pairs"),
+        "mechlib.prompts.shuffled": (
+            "shuffled_answers", "shuffled_distractors", "shuffled_pairs", "shuffled_repeats",
+        ),
         "mechlib.statistics": (
             "TooFew", "above", "above_null", "across_seeds", "agreement_of_halves", "circuit_above", "cmd",
             "correlation", "cpr", "difference", "distance_correlation", "equivalence", "exact", "faithfulness", "gap",

@@ -263,6 +263,27 @@ def mlps_by_effect(model: str) -> tuple[str, ...]:
     return tuple(sorted(effects, key=lambda name: effects[name]))
 
 
+def middle_half(model: str) -> tuple[int, ...]:
+    """All layers but a quarter of them, rounded up, at either end: at most half, whatever the layers do."""
+    count = len(layers_by_effect(model))
+    outer = -(-count // 4)
+    return tuple(range(outer, count - outer))
+
+
+def mlps_that_do_and_do_not(model: str) -> tuple[int, int]:
+    """The last layer from which on MLPs restore 90 % of either operand on discovery pairs, together at the last
+    position, and the first behind it from which on they restore 70 % of neither."""
+    both = [restored_through_layers(model, sums(model, operand, 32, "discovery")) for operand in ("first", "second")]
+
+    def above(share: float, layer: int) -> list[bool]:
+        means = [[float(one[name].array.mean()) for name in (f"MLPs from layer {layer} on", "total")] for one in both]
+        return [found >= share * total for found, total in means]
+
+    last = len(both[0].mlp_columns) - 1
+    do = max((layer for layer in range(1, last) if all(above(0.9, layer))), default=1)
+    return do, next((layer for layer in range(do + 1, last) if not any(above(0.7, layer))), last)
+
+
 def stream_map(model: str, operand: Operand) -> dict[tuple[str, str], Measurement]:
     """What the stream restores behind each layer at the digits of an operand, and at the last position."""
     places = {

@@ -3,7 +3,9 @@
 The residual stream by layer at the operands and at the last position; the heads of the one layer that brings the
 operands, singly, and where they look; the MLPs before and behind it; and what of it is there when a number is only
 repeated. The layer and its heads are chosen on discovery pairs. Small models have the layer first, so that nothing
-stands before it: what is said of layers before it is asked of pretrained models alone. Terms: `published.py`.
+stands before it: what is said of layers before it is asked of pretrained models alone. In one that adds, what the heads
+of the layer restore, what the stream behind it does, and how often either turns an answer are one quantity seen several
+times, and so are the stream and the MLPs before it: rows that count as one. Terms: `published.py`.
 """
 
 import pytest
@@ -15,7 +17,9 @@ from claims.addition.published import (
     attention_to_replaced,
     carrier,
     layers_by_effect,
+    middle_half,
     mlps_by_effect,
+    mlps_that_do_and_do_not,
     restored_at_operand,
     restored_by_attention,
     restored_by_heads,
@@ -31,6 +35,7 @@ from mechlib.figures import by_column, heads_by_layer, matrix
 
 OTHER = {"first": "second", "second": "first"}
 ALL_FOR_ONE = "Computation occurs late and only at the last token, which receives information of other tokens."
+MIDDLE_LAYERS = "The layers in which the last token receives information of other tokens are middle ones."
 LATE_MLPS = "Late MLPs at the last token make the result of the operands."
 
 
@@ -99,6 +104,22 @@ def test_two_layers_of_attention_do_most_of_what_all_attention_does(model, opera
     assert ratio(found[("these", "all")], control=found[("rest", "all")]) >= 0.7
 
 
+@pytest.mark.parametrize("operand", ["first", "second"])
+@pytest.mark.parametrize("model", AUDITED)
+@reported(None, f"{MENTAL}, abstract", sentence=MIDDLE_LAYERS)
+def test_the_heads_of_the_middle_half_of_the_layers_bring_an_operand(model, operand):
+    """All heads of the middle half of the layers, patched together at the last position, restore at least 70 % of what
+    all heads restore, and those of the first and the last quarter together do not.
+
+    The middle half are all layers but a quarter, rounded up, at either end: none of them is chosen. Were it all the
+    same where heads stand, they would restore half.
+    Source: the bound for two layers. The small models have the layer first, so that the sentence is expected to fail.
+    """
+    requires(proportion(right(model, sums(model, n=200))) >= 0.75)
+    found = restored_by_attention(model, middle_half(model), sums(model, operand))
+    assert ratio(found[("these", "all")], control=found[("rest", "all")]) >= 0.7
+
+
 # Heads.
 
 
@@ -142,21 +163,25 @@ def test_the_head_that_carries_an_operand_looks_at_its_digits(model, operand):
 
 
 @pytest.mark.parametrize("operand", ["first", "second"])
-@pytest.mark.parametrize("model", PRETRAINED)
+@pytest.mark.parametrize("model", AUDITED)
 @reported(None, f"{STOLFO}, abstract", sentence=LATE_MLPS)
-def test_mlps_from_the_layer_on_make_the_sum(model, operand):
-    """MLPs from the layer on, patched together at the last position, restore at least 80 % of the logit difference, and
-    MLPs before the layer do not.
+def test_late_mlps_make_the_sum(model, operand):
+    """MLPs from one layer on, patched together at the last position, restore at least 80 % of the logit difference;
+    MLPs from a later layer on do not, nor do as many of the first MLPs.
 
-    So what the heads bring reaches the answer by way of MLPs, and hardly any of it directly.
-    Source: Qwen2.5-Coder-0.5B on discovery pairs: 1.03 of the first operand, .05 by those before.
+    The layer is the last from which on MLPs restore 90 % on discovery pairs (the second where there is none), the later
+    one the first from which on they restore less than 70 % there. In Qwen2.5-Coder-0.5B that is three layers behind the
+    heads that bring the operands. Not claimed is that nothing else would do: all MLPs before these restore .88 and .85
+    on discovery pairs, by way of these. The small models, of four layers, are asked too.
+    Source: .1 below what chooses; Qwen2.5-Coder-0.5B on discovery pairs: .98 from layer 19 on, .32 and .26 from 21 on.
     """
     requires(proportion(right(model, sums(model, n=200))) >= 0.75)
-    layer, *_ = layers_by_effect(model, least=1)
+    enough, too_few = mlps_that_do_and_do_not(model)
     found = restored_through_layers(model, sums(model, operand))
     show(by_column, found[found.mlp_columns], "Logits that each MLP restores at the last position")
-    before = found[(f"MLPs before layer {layer}", "total")]
-    assert ratio(found[(f"MLPs from layer {layer} on", "total")], control=before) >= 0.8
+    first = f"MLPs before layer {len(found.mlp_columns) - enough}"
+    others = (found[(f"MLPs from layer {too_few} on", "total")], found[(first, "total")])
+    assert ratio(found[(f"MLPs from layer {enough} on", "total")], control=others) >= 0.8
 
 
 @pytest.mark.parametrize("operand", ["first", "second"])

@@ -211,6 +211,29 @@ def exchanged(model: str, n: int) -> tuple[Circuit, ...]:
     return exchanged_heads(graph, chosen(model, "quarter"), n)
 
 
+def all_mlps(model: str) -> Circuit:
+    """All MLPs, which is no choice."""
+    scores = effects(model, looked_at(model))
+    return strongest_circuit(scores[scores.mlp_columns], len(scores.mlp_columns))
+
+
+def with_all_mlps(model: str) -> Circuit:
+    """All MLPs, and as many heads as 26 are of 144, Wang et al.'s, those with the largest scores of either sign."""
+    scores = effects(model, looked_at(model))
+    heads = scores[scores.head_columns]
+    return strongest_circuit(heads, round(len(heads.columns) * 26 / 144)) | all_mlps(model)
+
+
+def kept_with_all_mlps(model: str) -> Measurement:
+    """What that circuit keeps, all other heads at their mean: "with all MLPs"; with its heads exchanged within layers,
+    "exchanged 1" and "exchanged 2"; and "MLPs alone"."""
+    own = with_all_mlps(model)
+    last = effects(model, looked_at(model)).head_columns[-1]
+    others = exchanged_heads(Graph(*(1 + int(number) for number in last.split("."))), own, 2)
+    asked = {"with all MLPs": own, "exchanged 1": others[0], "exchanged 2": others[1], "MLPs alone": all_mlps(model)}
+    return kept(model, tuple(asked), tuple(asked.values()), "mean", inside(model), elsewhere(model))
+
+
 def kept_by_circuits(model: str, how: str) -> Measurement:
     """What the quarter keeps under one replacement, and with its heads exchanged, "exchanged 1" and "exchanged 2";
     corrupted outside, also what the other circuits keep."""

@@ -26,6 +26,11 @@ def asked(model: str, n: int = 192, split: Split = "confirmation", digit: Digit 
     return greater_than(n, split, style=style, digit=digit if style == "pretrained" else "tens")
 
 
+def asked_anew(model: str, n: int = 192) -> PromptSet:
+    """Another draw, for what was restated: its sentences are none of those that were asked before."""
+    return greater_than(n, style=style_of(model), seed=102)
+
+
 # The same sentences, so that what prefers some years whatever the start says as much of them.
 
 
@@ -45,6 +50,12 @@ def begun_otherwise(prompts: PromptSet) -> PromptSet:
         text = next(text for text in texts if text not in found)
         found[text] = replace(row, clean=text, corrupted="")
     return replace(prompts, rows=tuple(found.values()), settings=(*prompts.settings, ("begun", "otherwise")))
+
+
+def rather_than_a_word(prompts: PromptSet) -> PromptSet:
+    """The same texts and answers, each beside a word that is no digit and no year: not what the start decides."""
+    rows = tuple(replace(row, distractor="well") for row in prompts)
+    return replace(prompts, rows=rows, settings=(*prompts.settings, ("distractor", "a word")))
 
 
 def both_above_or_below(prompts: PromptSet) -> PromptSet:

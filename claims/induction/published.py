@@ -21,6 +21,11 @@ def sequences(model: str, n: int = 96) -> PromptSet:
     return induction(n, style=style_of(model))
 
 
+def sequences_anew(model: str, n: int = 96) -> PromptSet:
+    """Another draw, for what was restated."""
+    return induction(n, seed=2, style=style_of(model))
+
+
 def chosen_on(model: str) -> PromptSet:
     """Discovery sequences in the model's style, on which heads are chosen."""
     return induction(32, "discovery", style=style_of(model))
@@ -29,6 +34,11 @@ def chosen_on(model: str) -> PromptSet:
 def said_twice(model: str, n: int = 96, split: Split = "confirmation") -> PromptSet:
     """Random words, all said twice, in the model's style."""
     return repeats(n, split, half=HALF, fillers=2, style=style_of(model))
+
+
+def said_twice_anew(model: str, n: int = 48) -> PromptSet:
+    """Another draw of them, for what was restated."""
+    return repeats(n, seed=2, half=HALF, fillers=2, style=style_of(model))
 
 
 # Evidence: one value, or one for each set of heads, for each sequence.
@@ -82,3 +92,8 @@ def looking(model: str, n: int = 3) -> Selection:
 def carrying(model: str, n: int = 3) -> Selection:
     """The heads that restore most of the logit difference on discovery sequences."""
     return strongest(restored(model, chosen_on(model)), n)
+
+
+def carrying_apart(model: str, n: int = 3) -> Selection:
+    """The heads that restore most of the logit difference on discovery sequences; of each layer no more than half."""
+    return strongest_apart(restored(model, chosen_on(model)), n)

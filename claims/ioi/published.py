@@ -4,7 +4,8 @@ Sentences of Wang et al. 2022 (arXiv:2211.00593) on GPT-2 small, asked by functi
 heads play a part is chosen on discovery prompts of the model at hand, and twins choose again. `style_of` words the
 task for each model, so that one claim asks all of them with one bound. Behaviour is asked on 384 prompts (48 templates
 of 8; 320 of the minis), the inside on 96 (48 templates, each order once; 192 of the minis), copying on 24 of these:
-templates carry the interval. Heads are chosen on 48 discovery prompts, early ones on 16.
+templates carry the interval, and "across templates" is across these 48 written ones, or the 16 of the minis, and their
+names. Heads are chosen on 48 discovery prompts, early ones on 16.
 
     movers         the three heads that write most towards IO rather than S, directly into the output
     suppressor     the head that writes most against it

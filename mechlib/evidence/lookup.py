@@ -7,7 +7,7 @@
     | none     | no, one to fetch  | NOT RUN               | NOT RUN |
     | none     | no, a mini        | "mini-0 is incomplete"| error   |
 
-`fresh` measures again and compares, of twins a sample where one is asked for; `replace` measures again and files.
+`fresh` measures again and compares, a sample where one is asked for; `replace` measures again and files.
 An answer to a question that was edited since (another key, the same readable text) is no answer; measuring takes its
 file's place.
 """
@@ -27,7 +27,7 @@ from mechlib.evidence import files, prompt_files, sealed
 from mechlib.evidence.code_hash import Source, meaning, picks
 from mechlib.evidence.question import Question, prompts_in, topic_of
 from mechlib.evidence.sealed import DamagedEvidence
-from mechlib.evidence.stamp import Stamp, filed_stamp, instruments, name_of, older
+from mechlib.evidence.stamp import Stamp, instruments, name_of, pool_of, unsettled
 from mechlib.evidence.store import Store
 from mechlib.measurement import Measurement
 
@@ -242,9 +242,8 @@ def attached(measurement: Measurement, **known: Any) -> Measurement:
 
 
 def _older(folder: Path, first: dict[str, Any], body: Body, question: Question) -> tuple[str, ...]:
-    """What differs today from how a file was measured: instruments, or labels that an instrument may have read."""
+    """What differs today from how a file was measured: instruments, other than those whose change moved no number, or
+    labels that an instrument may have read."""
     labels = ("labels of the prompts",) if first.get("labels", "") != question.labels else ()
-    if first["stamp"] == body.stamped:
-        return labels
-    filed = filed_stamp(folder, first["stamp"])
-    return (*(older(filed, body.stamp) if filed is not None else ("a stamp that is missing",)), *labels)
+    pool = pool_of(question.checkpoints.values())
+    return (*unsettled(folder, pool, first["stamp"], body.stamp), *labels)

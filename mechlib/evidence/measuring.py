@@ -26,7 +26,7 @@ from mechlib.evidence.lookup import Body, EvidenceUse, NoEvidence, Plan, load, p
 from mechlib.evidence.question import Question
 from mechlib.evidence.run_log import last_time, log
 from mechlib.evidence.sealed import DamagedEvidence
-from mechlib.evidence.stamp import file_stamp
+from mechlib.evidence.stamp import file_stamp, pool_of, witness
 from mechlib.evidence.store import Store
 from mechlib.measurement import Measurement
 from mechlib.parts.blinding import in_plain_sight
@@ -93,6 +93,8 @@ def _measure(body: Body, found: Plan, place: Store) -> EvidenceUse:
     if comparing:
         measured = _reproduced(question, place, path, measured)
         change, old, verb = "", None, "reproduced"
+        pool, before = pool_of(question.checkpoints.values()), files.first_line(path).get("stamp", "")
+        witness(place.folder, pool, path.relative_to(place.folder).as_posix(), before, stamp)
     with _filing(question, place, path, "was measured and is lost"):
         said = provenance(question, file_stamp(place.folder, stamp))
         if isinstance(measured, files.Refusal):

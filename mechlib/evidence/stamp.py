@@ -6,17 +6,23 @@ count, nor do the names of modules, so that a stamp outlives moving and describi
 package metadata, so that judging stays free of torch.
 
 A stamp that differs today never changes a verdict; it is a word of caution. It is filed once and named by its hash.
+
+Instruments change more often than what they measure. A file that comes out again under today's instruments, though it
+was filed under others, is a witness that the change moved nothing; changes that enough files of
+the same models bore out need no caution. Witnesses are noted in reproduced.jsonl, beside the evidence.
 """
 
 from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from types import FunctionType
 from typing import Any
 
+from mechlib.checkpoints import Checkpoint
 from mechlib.checkpoints.reading import FileState, file_state
 from mechlib.evidence import sealed
 from mechlib.evidence.code_hash import Source, reached
@@ -25,6 +31,9 @@ from mechlib.faces import FACES, home, homes
 
 Stamp = dict[str, str]
 STAMPS = "stamps"  # the folder beside the topics
+WITNESSES = "reproduced.jsonl"  # beside the folder of evidence
+# Where all of so many files come out again, at most 5 % of such files would not, at 95 % (the rule of three: 3/60).
+ENOUGH = 60
 LIBRARIES = ("torch", "transformer-lens", "transformers")
 _NO_INSTRUMENTS = (f"{PACKAGE}.evidence",)  # the decorator: how evidence is filed is no way to measure
 
@@ -60,6 +69,34 @@ def older(filed: Stamp, today: Stamp) -> tuple[str, ...]:
     return tuple(name for name in names if filed.get(name) != today.get(name))
 
 
+def unsettled(folder: Path, pool: str, filed: str, today: Stamp) -> tuple[str, ...]:
+    """The instruments in which the stamp of this name differs from today's, but for those whose change moved nothing:
+    at least ENOUGH files of the same pool of models came out again when they were measured anew."""
+    if filed == name_of(today):
+        return ()
+    before = filed_stamp(folder, filed)
+    if before is None:
+        return ("a stamp that is missing",)
+    known = _witnesses(folder.parent / WITNESSES)
+    changed = ((name, (pool, name, *_change(name, before, today))) for name in older(before, today))
+    return tuple(name for name, change in changed if len(known.get(change, ())) < ENOUGH)
+
+
+def witness(folder: Path, pool: str, file: str, filed: str, today: Stamp) -> None:
+    """Notes that a file, filed under the stamp of this name, came out again under today's; not where all is settled."""
+    names, before = unsettled(folder, pool, filed, today), filed_stamp(folder, filed)
+    if names and before is not None:
+        changed = {name: _change(name, before, today) for name in names}
+        sealed.append(folder.parent / WITNESSES, {"models": pool, "file": file, "changed": changed})
+
+
+def pool_of(models: Iterable[Checkpoint]) -> str:
+    """Among which files a change is borne out: all models that ship are one pool, one that is fetched is its own, for
+    an instrument may treat its architecture otherwise."""
+    fetched = sorted({model.parent for model in models if model.kind in ("hub", "packaged")})
+    return " ".join(fetched) or "shipped"
+
+
 def name_of(stamp: Stamp) -> str:
     """Sixteen digits that a stamp is filed under."""
     return digest(stamp)[:16]
@@ -87,6 +124,31 @@ def filed_stamp(folder: Path, name: str) -> Stamp | None:
 @functools.lru_cache(maxsize=4096)
 def _read(path: Path, state: FileState) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _change(name: str, before: Stamp, today: Stamp) -> tuple[str, str]:
+    return before.get(name, ""), today.get(name, "")
+
+
+def _witnesses(path: Path) -> Mapping[tuple[str, str, str, str], set[str]]:
+    """For each change of an instrument, (models, name, was, is), the files that bore it out."""
+    try:
+        return _read_witnesses(path, file_state(path.stat()))
+    except OSError:
+        return {}
+
+
+@functools.lru_cache(maxsize=8)
+def _read_witnesses(path: Path, state: FileState) -> Mapping[tuple[str, str, str, str], set[str]]:
+    found: dict[tuple[str, str, str, str], set[str]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            said = json.loads(line)
+            for name, (was, now) in said["changed"].items():
+                found.setdefault((said["models"], name, was, now), set()).add(said["file"])
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue  # a line that was torn bears nothing out
+    return found
 
 
 def _path(folder: Path, name: str) -> Path:

@@ -45,7 +45,8 @@ class Store:
     record        read where it has the answer and never written to, as exploring reads what claims filed
     notice        said once, before anything is measured
     controls      whether control runs are measured that are not filed; they are dear
-    sample, draw  of evidence of twins and of control files "fresh" measures one in `sample`; `draw` says which
+    sample, draw  of evidence of twins and of control files "fresh" measures one in `sample`, below 1 this share of all
+                  files; `draw` says which
     """
 
     root: Path
@@ -58,7 +59,7 @@ class Store:
     record: Store | None = None
     notice: str = ""
     controls: bool = True
-    sample: int = 1
+    sample: float = 1
     draw: str = ""
     _settled: set[str] = field(default_factory=set, repr=False)
     _asked: dict[str, Any] = field(default_factory=dict, repr=False)
@@ -114,13 +115,14 @@ class Store:
         """
         if self.mode not in ("fresh", "replace") or key in self._settled:
             return False
-        if controls and self.mode == "fresh" and not self._drawn(key):
+        if (controls or self.sample < 1) and self.mode == "fresh" and not self._drawn(key):
             return False
         mark = self._lock(key, "settled")
         return not (mark.is_file() and mark.read_text(encoding="utf-8") == self.run)
 
     def _drawn(self, key: str) -> bool:
-        return int(hashlib.sha256(f"{self.draw} {key}".encode()).hexdigest()[:8], 16) % self.sample == 0
+        share = self.sample if self.sample < 1 else 1 / self.sample
+        return int(hashlib.sha256(f"{self.draw} {key}".encode()).hexdigest()[:8], 16) < share * 16**8
 
     def settle(self, key: str) -> None:
         """Remembers that this run has measured this key."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -38,8 +39,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--sample",
         metavar="N",
-        type=int,
-        help="with --fresh: of what controls (twins, exchanged parts) measure one file in N, others at each commit",
+        type=float,
+        help="with --fresh: of what controls (twins, exchanged parts) measure one file in N, others at each commit; "
+        "below 1, as .1, that share of all files",
     )
     group.addoption("--replace", action="store_true", help="measure everything again, file it instead")
     group.addoption(
@@ -126,7 +128,7 @@ def pytest_configure(config: pytest.Config) -> None:
         evidence_dir=root / "artifacts" / ("local" if given else "evidence"),
         controls=not config.getoption("no_controls"),
         sample=sample,
-        draw=head(root) if sample > 1 else "",
+        draw=head(root) if sample != 1 else "",
     )
     _choose_device(config.getoption("device"))
     if config.getoption("seed"):
@@ -148,12 +150,12 @@ def pytest_configure(config: pytest.Config) -> None:
             config.pluginmanager.register(run.page(), "mechlib-page")
 
 
-def _sample(config: pytest.Config) -> int:
-    found: int | None = config.getoption("sample")
+def _sample(config: pytest.Config) -> float:
+    found: float | None = config.getoption("sample")
     if found is not None and not config.getoption("fresh"):
         raise pytest.UsageError("--sample is for --fresh: `pytest --fresh --sample 4`")
-    if found is not None and found < 1:
-        raise pytest.UsageError(f"--sample {found} measures nothing: one in 1 is all, one in 4 a quarter")
+    if found is not None and not (0 < found < math.inf):
+        raise pytest.UsageError(f"--sample {found:g} measures nothing: one in 1 is all, one in 4 a quarter, .1 a tenth")
     return found or 1
 
 

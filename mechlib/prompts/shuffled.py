@@ -1,10 +1,13 @@
-"""Prompts with another row's corrupted text, answer or distractor: what a claim about their own is compared with."""
+"""Prompts with another row's corrupted text, answer or distractor, or their own words in another order: what a claim
+about their own is compared with."""
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from typing import Literal
 
+from mechlib.prompts import sampling as draws
 from mechlib.prompts.promptset import Prompt, PromptSet
 
 
@@ -92,3 +95,30 @@ def _exchange(prompts: PromptSet, given: dict[int, str], number: int, own: list[
 def _fits(row: Prompt, word: str) -> bool:
     """Whether a word is neither right nor wrong in this row, and not said in it."""
     return word not in ("", row.answer, row.distractor) and word not in row.clean.split()
+
+
+def shuffled_repeats(prompts: PromptSet, seed: int = 0) -> PromptSet:
+    """Sequences said twice, `repeats(half=...)`, with the second half in another order, the same words behind the same
+    first one.
+
+    No word of it, but the first, stands in its own place, and none behind the word that it stood behind: who knows
+    which words were said, and nothing of their order, does as well as before. Raises ValueError where a text does not
+    end in as many words, said twice, as its label `half` says.
+    """
+    rows = tuple(
+        replace(row, clean=_reordered(row, draws.generator(f"shuffled {row.clean}", prompts.split, seed)))
+        for row in prompts
+    )
+    return replace(prompts, rows=rows, settings=(*prompts.settings, ("second half shuffled", seed)))
+
+
+def _reordered(row: Prompt, stream: random.Random) -> str:
+    words, half = row.clean.split(), int(row.label("half"))
+    own = words[-half:]
+    if half < 3 or words[-2 * half : -half] != own:
+        raise ValueError(f"{row.clean!r} does not end in {half} words, three or more, said twice: take `repeats`")
+    before = dict(zip(own[1:], own, strict=False))
+    while True:
+        new = [own[0], *draws.several(stream, own[1:], half - 1)]
+        if all(new[place] != own[place] and before[new[place]] != new[place - 1] for place in range(1, half)):
+            return " ".join([*words[:-half], *new])

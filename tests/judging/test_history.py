@@ -166,6 +166,9 @@ def test_of_what_controls_a_sample_is_measured_again_and_of_the_model_everything
         [f"--fresh: 2 of 2 evidence files reproduced; 4 read only: {rule}"]
     )
     house(None, "--fresh", "--sample", "1").stdout.fnmatch_lines(["--fresh: 6 of 6 evidence files reproduced"])
+    house(None, "--fresh", "--sample", ".000001").stdout.fnmatch_lines([
+        "--fresh: 0 of 0 evidence files reproduced; 6 read only: 0% of all is measured, others at each commit"
+    ])  # fmt: skip
     monkeypatch.setenv("LEVEL", "0.7")
     assert house(None, "--fresh", "--sample", "1000000").ret == 1
 
@@ -174,7 +177,13 @@ def test_of_what_controls_a_sample_is_measured_again_and_of_the_model_everything
     ("options", "refusal"),
     [
         (("--sample", "4"), "--sample is for --fresh: `pytest --fresh --sample 4`"),
-        (("--fresh", "--sample", "0"), "--sample 0 measures nothing: one in 1 is all, one in 4 a quarter"),
+        *(
+            (
+                ("--fresh", "--sample", n),
+                f"--sample {n} measures nothing: one in 1 is all, one in 4 a quarter, .1 a tenth",
+            )
+            for n in ("0", "-0.1", "nan")
+        ),
     ],
 )
 def test_a_sample_of_nothing_is_refused(house, options, refusal):

@@ -2,12 +2,12 @@
 
 from collections import Counter
 from dataclasses import replace
-from itertools import dropwhile
+from itertools import dropwhile, pairwise
 
 import pytest
 
-from mechlib.prompts import addition, induction, ioi, world
-from mechlib.prompts.shuffled import shuffled_answers, shuffled_distractors, shuffled_pairs
+from mechlib.prompts import addition, induction, ioi, repeats, world
+from mechlib.prompts.shuffled import shuffled_answers, shuffled_distractors, shuffled_pairs, shuffled_repeats
 
 
 def ending(text: str) -> str:
@@ -90,3 +90,20 @@ def test_where_no_other_answer_is_to_be_had_it_is_refused():
         shuffled_answers(ioi(4))
     with pytest.raises(ValueError, match="no other distractor"):
         shuffled_distractors(replace(addition(4), rows=tuple(replace(row, distractor="") for row in addition(4))))
+
+
+@pytest.mark.parametrize("prompts", [repeats(60), repeats(60, half=12, fillers=2, style="pretrained")], ids=repr)
+def test_a_shuffled_repeat_has_the_same_words_and_nothing_of_their_order(prompts):
+    for before, after in zip(prompts, shuffled_repeats(prompts), strict=True):
+        half, own, other = int(before.label("half")), before.clean.split(), after.clean.split()
+        assert own[:-half] == other[:-half] and Counter(own) == Counter(other)
+        said, again = own[-half:], other[-half:]
+        assert said[0] == again[0] and all(one != two for one, two in zip(said[1:], again[1:], strict=True))
+        assert not set(pairwise(said)) & set(pairwise(again))
+
+
+def test_what_is_no_repeat_is_not_shuffled():
+    with pytest.raises(ValueError, match="does not end in 3 words, three or more, said twice"):
+        shuffled_repeats(
+            replace(repeats(1), rows=(replace(repeats(1).rows[0], clean="a b c a c b", labels=(("half", "3"),)),))
+        )

@@ -56,13 +56,14 @@ def checked(root: Path, records: Path | None = None) -> tuple[list[str], list[st
         *verified.withdrawn(root, judged),
         *verified.unfiled(root, judged),
         *unfiled(judged),
+        *outdated(judged),
         *orphans(folder, judged),
         *unread_controls(folder, judged),
         *report(root, judged),
     ]
     against, unknown = verified.ordered(root)
     late = verified.late(root, judged) if not any(verified.register(root)) else []
-    return [*found, *against], [*cautions(root, judged), *outdated(judged), *unknown, *late]
+    return [*found, *against], [*cautions(root, judged), *unknown, *late]
 
 
 def cautions(root: Path, judged: Sequence[Record]) -> list[str]:
@@ -165,16 +166,17 @@ def unreadable(judged: Sequence[Record]) -> Iterator[str]:
 
 
 def outdated(judged: Sequence[Record]) -> Iterator[str]:
-    """One line on claims on models that ship which rest on other instruments; what is fetched may be elsewhere.
+    """One line on claims on models that ship which rest on instruments whose change nothing bears out.
 
-    It is no fault of the record: whether numbers are still what is filed `make reproduce` says, at each push.
+    What is fetched may be elsewhere: its rows are settled where the weights are.
     """
     fetched = (*HUB, *PACKAGED)
     shipped = (record for record in judged if not any(parent(model.name) in fetched for model in record.models))
     found = [record.id for record in shipped if OLDER in record.flags]
     if found:
         many = f"{len(found)} claims, first {found[0]}, rest" if len(found) > 1 else f"{found[0]} rests"
-        yield f"{many} on {OLDER}: run `pytest --fresh` and commit the new stamps"
+        cure = f"run `pytest --fresh --sample .1` and commit what it stamps and artifacts/{stamp.WITNESSES}"
+        yield f"{many} on {OLDER}: {cure}; where few files use an instrument, `pytest --fresh` on the rest"
 
 
 def unfiled(judged: Sequence[Record]) -> Iterator[str]:
@@ -221,8 +223,10 @@ def _unread(folder: Path, judged: Sequence[Record]) -> Iterator[str]:
         else:
             yield f"{said}: delete it"
     named = [files.first_line(folder / name) for name in read]
+    of_controls = (files.first_line(path).get("stamps", {}) for path in (folder / CONTROLS).rglob(f"*{sealed.ENDING}"))
+    stamps = {name for found in of_controls for name in found.values()}
     for kind, field, ending in ((prompt_files.PROMPTS, "prompts", sealed.ENDING), (stamp.STAMPS, "stamp", ".json")):
-        wanted = {first.get(field) for first in named}
+        wanted = {first.get(field) for first in named} | (stamps if kind == stamp.STAMPS else set())
         for path in sorted((folder / kind).glob(f"*{ending}")):
             if path.stem not in wanted:
                 yield f"artifacts/evidence/{kind}/{path.name} is named by no evidence: delete it"

@@ -12,6 +12,7 @@ from mechlib.evidence.decorator import NoCounterpart, answered_by
 from mechlib.evidence.lookup import Body
 from mechlib.evidence.measuring import NOTHING_CHANGED
 from mechlib.evidence.question import Question
+from mechlib.evidence.stamp import Stamp
 from mechlib.evidence.store import Store
 from mechlib.figures.show import Shown, collecting_figures
 from mechlib.judging.claim import Claim
@@ -39,7 +40,7 @@ class Asked:
     read: list[EvidenceUse]
     shown: list[Shown]
     notes: Notes
-    stamps: dict[str, str] = field(default_factory=dict)
+    stamps: dict[str, Stamp] = field(default_factory=dict)
 
     @property
     def sources(self) -> set[str]:
@@ -55,10 +56,10 @@ class Asked:
 
 def asked(claim: Claim, arguments: dict[str, Any], exchange: Exchange | None = None) -> Asked:
     """Calls the claim, its gates open. Raises what the claim raises, but for the verdict itself."""
-    stamps: dict[str, str] = {}
+    stamps: dict[str, Stamp] = {}
 
     def answer(body: Body, question: Question, place: Store) -> EvidenceUse:
-        stamps[f"{question.topic}.{question.function}"] = body.stamped
+        stamps[f"{question.topic}.{question.function}"] = body.stamp
         return unfiled(body, question, place)
 
     with (

@@ -6,8 +6,10 @@ import time
 from collections.abc import Sequence
 
 from mechlib.checkpoints.checkpoint import MINIS
+from mechlib.checkpoints.resolve import checkpoint
 from mechlib.evidence.measuring import ABSOLUTE, RELATIVE
 from mechlib.evidence.sealed import write
+from mechlib.evidence.stamp import pool_of, witness
 from mechlib.evidence.store import Store
 from mechlib.judging.controls.asking import row
 from mechlib.judging.controls.exchanges import Matched
@@ -76,6 +78,9 @@ def checked_anew(question: ControlQuestion, file: ControlFile, place: Store) -> 
                 f"{question.said['claim']}({question.model}) with {old.other} in the place of {one.part} was "
                 f"{old.value}, and is {new.value}: `pytest -k {question.claim.name} --replace` files the new values"
             )
+    name, pool = question.path.relative_to(place.folder).as_posix(), pool_of([checkpoint(question.model)])
+    for function, stamp in question.stamps.items():
+        witness(place.folder, pool, name, str(file.said["stamps"].get(function, "")), stamp)
     today = ControlFile({**file.said, "stamps": question.said["stamps"]}, file.rows)
     if today.said != file.said:
         write(question.path, encode(today))

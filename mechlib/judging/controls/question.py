@@ -7,7 +7,7 @@ import inspect
 import json
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from mechlib.evidence.code_hash import EVIDENCE
 from mechlib.evidence.modules import PACKAGE, digest, normalised
 from mechlib.evidence.question import topic_of
+from mechlib.evidence.stamp import Stamp, name_of
 from mechlib.evidence.store import Store
 from mechlib.judging.claim import Claim
 from mechlib.judging.controls.asking import Asked
@@ -32,6 +33,7 @@ class ControlQuestion:
     named    every part of the claim: those that are not exchanged are held
     skipped  keys of evidence that keeps its names, for the claim does not rest on it
     said     what the file's first line says of it
+    stamps   today's instruments of each function that was read
     """
 
     claim: Claim
@@ -43,6 +45,7 @@ class ControlQuestion:
     skipped: frozenset[str]
     said: dict[str, Any]
     path: Path
+    stamps: dict[str, Stamp] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -85,11 +88,11 @@ def control_question(
         "claim": f"{topic}.{claim.name}",
         "case": case,
         "key": key,
-        "stamps": dict(sorted(found.stamps.items())),
+        "stamps": {name: name_of(stamp) for name, stamp in sorted(found.stamps.items())},
         "parts": [{"part": str(one.part), "kind": one.kind, "in_layer": one.in_layer} for one in parts],
     }
     path = control_path(place.folder, topic, claim.name, model, key)
-    return ControlQuestion(claim, arguments, model, parts, named, graph, skipped_by(found), said, path)
+    return ControlQuestion(claim, arguments, model, parts, named, graph, skipped_by(found), said, path, found.stamps)
 
 
 def _helpers(function: FunctionType, seen: set[FunctionType] | None = None) -> Iterator[str]:

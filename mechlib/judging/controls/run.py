@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mechlib.checkpoints.checkpoint import MINIS, parent
+from mechlib.checkpoints.resolve import checkpoint
 from mechlib.evidence.lookup import OLDER, NoEvidence
 from mechlib.evidence.sealed import DamagedEvidence
+from mechlib.evidence.stamp import pool_of, unsettled
 from mechlib.evidence.store import Store
 from mechlib.judging.claim import Claim
 from mechlib.judging.controls.asking import Asked, NothingExchanged, asked
@@ -135,11 +137,22 @@ def _judged(question: ControlQuestion, verdict: Verdict, place: Store) -> list[C
         said = str(error) if own else f"{type(error).__name__}: {error}"
         return [_unmeasured(one, "error" if own else "not measured", said) for one in question.parts]
     name = question.path.relative_to(place.folder).as_posix()
-    flags = (OLDER,) if file.said["stamps"] != question.said["stamps"] else ()
+    flags = (OLDER,) if any(_older(file, question, place)) else ()
     return [
         _control(one, file, number, verdict, evidence=name, measured=new, reproduced=anew, flags=flags)
         for number, one in enumerate(question.parts)
     ]
+
+
+def _older(file: ControlFile, question: ControlQuestion, place: Store) -> Iterator[str]:
+    """The functions whose instruments changed since, but for changes that are known to have moved no number."""
+    pool, filed = pool_of([checkpoint(question.model)]), file.said["stamps"]
+    yield from (
+        name
+        for name, stamp in question.stamps.items()
+        if unsettled(place.folder, pool, str(filed.get(name, "")), stamp)
+    )
+    yield from filed.keys() - question.stamps.keys()
 
 
 def _unmeasured(one: Matched, word: Any, message: str) -> Control:

@@ -160,13 +160,13 @@ def cautions(
     seed: int = 0,
     unwritten: str = "",
     audit: bool = False,
-    sample: int = 1,
+    sample: float = 1,
 ) -> Iterator[str]:
     """What stands below the table, one line each: what --fresh and --seed came to, and what to beware of.
 
     unwritten  why the register could not be written to; "" where it could
     audit      of a run under --model, which says by itself where nothing could be asked
-    sample     of what controls --fresh measured one file in so many
+    sample     of what controls --fresh measured one file in so many, below 1 this share of all files
     """
     if fresh:
         yield reproduction(records, sample)
@@ -182,7 +182,7 @@ def cautions(
     )
     cures = {
         "UNCONTROLLED": "supported by nothing that could have failed: named above, and in no headline",
-        "OLDER INSTRUMENTS": "measured with an older version of the instruments: `pytest --fresh` settles it",
+        "OLDER INSTRUMENTS": "measured with older instruments than today's: `pytest --fresh --sample .1` settles it",
         "NOT REGISTERED": unregistered,
         "PROMPTS NOT FILED": "artifacts/evidence/prompts is not what their tasks make: run `pytest` and commit it",
     }
@@ -200,7 +200,7 @@ def cautions(
         yield "no claim was judged: " + ", ".join(f"{words[word]} {word}" for word in WORDS if words[word])
 
 
-def reproduction(records: Sequence[Record], sample: int = 1) -> str:
+def reproduction(records: Sequence[Record], sample: float = 1) -> str:
     """How many evidence files came out again under --fresh, each counted once; and why others did not."""
     read = {path for record in records for path in (*record.evidence, *record.twin_evidence, *record.control_evidence)}
     again, measured = (sum(getattr(record, name) for record in records) for name in ("reproduced", "measured"))
@@ -209,7 +209,7 @@ def reproduction(records: Sequence[Record], sample: int = 1) -> str:
     lines = [f"--fresh: {again} of {again + len(failed)} evidence files reproduced"]
     lines += [f"not {', '.join(sorted(failed))}"] if failed else []
     lines += [f"{measured - again} measured for the first time"] if measured > again else []
-    drawn = f": of twins and of control files one in {sample} is measured, others at each commit"
-    why = drawn if sample > 1 else ", for the weights are not here"
+    drawn = f"of twins and of control files one in {sample:.0f}" if sample > 1 else f"{sample:.0%} of all"
+    why = f": {drawn} is measured, others at each commit" if sample != 1 else ", for the weights are not here"
     lines += [f"{len(read) - measured} read only{why}"] if len(read) > measured else []
     return "; ".join(lines)
