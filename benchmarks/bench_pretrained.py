@@ -1,18 +1,19 @@
-"""All heads of a pretrained model: ours beside TransformerLens, on smollm2-135m and sentences of indirect objects.
+"""All heads of pretrained models: ours beside TransformerLens, on sentences of indirect objects.
 
-    MECHLIB_CACHE=... python benchmarks/bench_pretrained.py
+    MECHLIB_CACHE=... python benchmarks/bench_pretrained.py [smollm2-135m] [qwen2.5-coder-0.5b]
 
 8 discovery prompts as the record asks them (`ioi(style="pretrained")`) that are equally long; the same weights and
-token ids on all sides. Two rows: the exact sweep of all 270 heads at the last position, and attribution patching of
-all heads at all positions, which takes gradients of activations alone. Caching passes are included, and in ours the
+token ids on all sides. Two rows a model: the exact sweep of all heads at the last position, and attribution patching
+of all heads at all positions, which takes gradients of activations alone. Caching passes are included, and in ours the
 check of the sweep against hooks. The sweep's peer is the library's `patching` utility, on one head of every third
 layer, scaled; FULL=1 times all. Each row stands beside the fastest of HookedTransformer and TransformerBridge, and
-of a later TransformerLens where OTHER_LENS names a Python that has one:
+of a later TransformerLens where OTHER_LENS names a Python that has one. Each side holds the weights, 2.5 GB of Qwen, so
+that Qwen stands beside the Bridge alone, the faster one of the two:
 
     python -m venv later && later/bin/pip install torch==2.13.0 transformer-lens==4.3.0
     OTHER_LENS=later/bin/python python benchmarks/bench_pretrained.py
 
-Seen in November 2026 on one busy core of 91 to 95 GFLOP/s, with TransformerLens 3.9.0 and 4.3.0:
+Seen in November 2026 on one busy core of 91 to 95 GFLOP/s, of smollm2-135m, with TransformerLens 3.9.0 and 4.3.0:
 
     sweep        46 to 48x beside the Bridge of 3.9, 48 to 49x of 4.3, 59 to 62x beside HookedTransformer
     attribution  2.8 to 3.2x beside the Bridge of 3.9, 2.4 to 2.8x of 4.3, 2.9 to 3.3x beside HookedTransformer
@@ -21,7 +22,7 @@ Who resumes from kept keys and values by hand, with all sets side by side, as `h
 long as the sweep, not 46. Ours takes 1.7 to 1.9 times the memory of the Bridge, 2.2 GB: 0.4 for weights that stand a
 second time, in the processor's order, 0.6 for what runs side by side.
 
-Where the model is not on this machine one line says so, and nothing is timed.
+Of a model that is not on this machine one line says so, and nothing is timed.
 """
 
 from __future__ import annotations
@@ -37,14 +38,16 @@ import side_by_side as bench
 from pretrained_peers import peer
 from side_by_side import FULL, Side
 
-MODEL, PROMPTS, REPEATS = "smollm2-135m", 8, 3
+HOOKED, BRIDGE = "HookedTransformer", "TransformerBridge"
+PEERS = {"smollm2-135m": (HOOKED, BRIDGE), "qwen2.5-coder-0.5b": (BRIDGE,)}
+PROMPTS, REPEATS = 8, 3
 EACH = 3  # of so many layers one head of the peer is timed
 GOALS = {"sweep last": 45, "attribution": 2}
 WITHIN = 1e-4  # of the spread of all heads' effects, for equal numbers
 OTHER_LENS = os.environ.get("OTHER_LENS")
 
 
-def ours() -> dict[str, Callable[..., Any]]:
+def ours(name: str) -> dict[str, Callable[..., Any]]:
     import torch
 
     from mechlib import PromptSet, all_heads
@@ -55,7 +58,7 @@ def ours() -> dict[str, Callable[..., Any]]:
     from mechlib.prompts import ioi
 
     torch.set_num_threads(1)
-    model = load(MODEL)
+    model = load(name)
     longest = max(batches(model, ioi(split="discovery", style="pretrained")), key=lambda one: len(one.tokens))
     prompts = PromptSet("ioi", "discovery", longest.prompts[:PROMPTS])
     every = all_heads(model.cfg.n_layers, model.cfg.n_heads)
@@ -98,7 +101,9 @@ def multiplications(given: tuple[Any, ...], shape: dict[str, int]) -> float:
     return 2.0 * prompts * (again + (2 * length - first) * layers * layer)
 
 
-def compare_sweep(mine: Side, others: dict[str, Side], given: tuple[Any, ...], shape: dict[str, int]) -> bool:
+def compare_sweep(
+    model: str, mine: Side, others: dict[str, Side], given: tuple[Any, ...], shape: dict[str, int]
+) -> bool:
     heads = [(layer, head) for layer in range(shape["layers"]) for head in range(shape["heads"])]
     several = heads if FULL else [(layer, 5 * layer % shape["heads"]) for layer in range(0, shape["layers"], EACH)]
     mine("sweep")  # what is done once for a model: weights are read, and reordered
@@ -121,10 +126,10 @@ def compare_sweep(mine: Side, others: dict[str, Side], given: tuple[Any, ...], s
     said += f"; by hand, through hooks on kept keys and values, {by_hand / statistics.median(taken):.1f}x"
     said += f"; {max(rates) / 1e9:.0f} GFLOP/s"
     limit = multiplications(given, shape) / max(rates)
-    return told("sweep last", found, statistics.median(taken), limit, memory, others, theirs, slow, said)
+    return told(model, "sweep last", found, statistics.median(taken), limit, memory, others, theirs, slow, said)
 
 
-def compare_attribution(mine: Side, others: dict[str, Side]) -> bool:
+def compare_attribution(model: str, mine: Side, others: dict[str, Side]) -> bool:
     mine("attribution")
     taken, each = [], {name: list[float]() for name in others}
     theirs = dict[str, dict[str, float]]()
@@ -136,10 +141,11 @@ def compare_attribution(mine: Side, others: dict[str, Side]) -> bool:
             each[name].append(seconds)
     slow = {name: min(several) for name, several in each.items()}
     said = f"all heads, all positions; the shortest of {2 * REPEATS}"
-    return told("attribution", found, min(taken), None, mine.memory(), others, theirs, slow, said)
+    return told(model, "attribution", found, min(taken), None, mine.memory(), others, theirs, slow, said)
 
 
 def told(
+    model: str,
     row: str,
     found: dict[str, float],
     seconds: float,
@@ -160,7 +166,7 @@ def told(
     fastest = min(slow, key=lambda name: slow[name])
     each = ", ".join(f"{name} {one / seconds:.1f}x at {others[name].memory():.0f} MiB" for name, one in slow.items())
     return bench.record(
-        f"{row}, {MODEL}",
+        f"{row}, {model}",
         GOALS[row],
         seconds,
         slow[fastest],
@@ -172,28 +178,41 @@ def told(
     )
 
 
-def main() -> None:
+def compare(model: str) -> list[bool]:
+    """Whether each row of a model met its goal; none where the model is not on this machine."""
     from mechlib.checkpoints.checkpoint import WeightsMissing
     from mechlib.checkpoints.files import require_here
     from mechlib.checkpoints.resolve import checkpoint
 
+    path, met = checkpoint(model).path, []
     try:
-        require_here(checkpoint(MODEL))
+        require_here(checkpoint(model))
     except WeightsMissing as missing:
         print(f"skipped: {missing}")
-        return
-    path, met = checkpoint(MODEL).path, []
+        return []
     with contextlib.ExitStack() as stack:
-        mine = stack.enter_context(Side(ours))
+        mine = stack.enter_context(Side(ours, model))
         given, shape = mine("given")[0]
-        kinds = [("HookedTransformer", None), ("TransformerBridge", None)]
-        kinds += [("TransformerBridge", OTHER_LENS)] if OTHER_LENS else []
+        kinds: list[tuple[str, str | None]] = [(kind, None) for kind in PEERS[model]]
+        kinds += [(BRIDGE, OTHER_LENS)] if OTHER_LENS else []
         sides = [stack.enter_context(Side(peer, path, kind, given, python=python)) for kind, python in kinds]
         others = {side("version")[0]: side for side in sides}
-        for compare in (lambda: compare_sweep(mine, others, given, shape), lambda: compare_attribution(mine, others)):
-            met.append(compare())
+        for one in (
+            lambda: compare_sweep(model, mine, others, given, shape),
+            lambda: compare_attribution(model, mine, others),
+        ):
+            met.append(one())
             for side in (mine, *sides):
                 side("forget")
+    return met
+
+
+def main() -> None:
+    models = sys.argv[1:] or list(PEERS)
+    unknown = [model for model in models if model not in PEERS]
+    if unknown:
+        sys.exit(f"no rows of {unknown[0]!r}: choose from {', '.join(PEERS)}")
+    met = [one for model in models for one in compare(model)]
     if not all(met):
         sys.exit("a goal was missed")
 

@@ -14,7 +14,7 @@ from claims.greater_than.measurements import restored_on_average
 from claims.induction.published import strongest_apart
 from mechlib import Heads, Measurement, Prompt, PromptSet, Selection, all_heads, random_sets
 from mechlib.evidence import evidence
-from mechlib.prompts import Split, greater_than, on_one_side, style_of
+from mechlib.prompts import Split, greater_than, style_of
 
 Digit = Literal["tens", "units"]
 END = " to the year"  # what stands behind the start
@@ -27,7 +27,7 @@ def asked(model: str, n: int = 192, split: Split = "confirmation", digit: Digit 
 
 
 def asked_anew(model: str, n: int = 192) -> PromptSet:
-    """Another draw, for what was restated: its sentences are none of those that were asked before."""
+    """Another draw, for what was restated; of pretrained models none of its sentences was asked before."""
     return greater_than(n, style=style_of(model), seed=102)
 
 
@@ -56,26 +56,6 @@ def rather_than_a_word(prompts: PromptSet) -> PromptSet:
     """The same texts and answers, each beside a word that is no digit and no year: not what the start decides."""
     rows = tuple(replace(row, distractor="well") for row in prompts)
     return replace(prompts, rows=rows, settings=(*prompts.settings, ("distractor", "a word")))
-
-
-def both_above_or_below(prompts: PromptSet) -> PromptSet:
-    """The same texts, each with the answer and distractor of another row, both above the start's own tens or below.
-
-    Of minis, which are asked for years, `on_one_side`.
-    """
-    if "digit" not in dict(prompts.rows[0].labels):
-        return on_one_side(prompts)
-    rows = prompts.rows
-    moved = tuple(_moved(row, (*rows[number + 1 :], *rows[:number])) for number, row in enumerate(rows))
-    return replace(prompts, rows=moved, settings=(*prompts.settings, ("pairs", "on one side")))
-
-
-def _moved(row: Prompt, others: tuple[Prompt, ...]) -> Prompt:
-    tens = int(row.label("year")) // 10
-    for other in others:
-        if (int(other.answer) - tens) * (int(other.distractor) - tens) > 0:
-            return replace(row, answer=other.answer, distractor=other.distractor)
-    raise ValueError(f"no other row has two digits on one side of {tens}: ask for more prompts")
 
 
 # Evidence: one value, or one for each part, for each prompt or noun.

@@ -70,13 +70,17 @@ def past_mlps(model: str, heads: Heads, prompts: PromptSet) -> Measurement:
 
 
 def third_giver(model: str) -> PromptSet:
-    """The sentences of `inside` with three other names, of which the third gives and is the distractor."""
-    prompts, rows = inside(model, "names"), []
+    """The sentences of `inside`, in which a third person gives, the same one wherever the same two are named."""
+    prompts, rows = inside(model), []
+    pairs = list(dict.fromkeys(dict(row.factors)["name"] for row in prompts))
     for row in prompts:
-        *_, one, two, giver = dict(row.factors)["name"]
-        factors = tuple((name, (one, two, giver) if name == "name" else own) for name, own in row.factors)
-        text = row.corrupted
-        rows.append(replace(row, clean=text, corrupted="", answer=one, distractor=giver, factors=factors))
+        pair, factors = dict(row.factors)["name"], dict(row.factors)
+        following = pairs[pairs.index(pair) + 1 :] + pairs
+        giver = next(name for other in following for name in other if name not in pair)
+        before, _, behind = row.clean.rpartition(row.distractor)
+        made = tuple({**factors, "name": (*pair, giver)}.items())
+        text = f"{before}{giver}{behind}"
+        rows.append(replace(row, clean=text, corrupted="", distractor=giver, factors=made))
     return replace(prompts, rows=tuple(rows), settings=(*prompts.settings, ("asked", "third giver")))
 
 

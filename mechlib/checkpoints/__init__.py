@@ -28,11 +28,21 @@ from mechlib.checkpoints.memory import Memory, memory
 from mechlib.checkpoints.packaged.table import PACKAGED
 from mechlib.checkpoints.planted import RECIPE as PLANTED_RECIPE
 from mechlib.checkpoints.planted import Plan, plan
-from mechlib.checkpoints.resolve import PLANTED, checkpoint, file_name, hub_cache, packaged_cache, plan_of, repository
+from mechlib.checkpoints.resolve import (
+    PLANTED,
+    checkpoint,
+    file_name,
+    hub_cache,
+    kind_of,
+    packaged_cache,
+    plan_of,
+    repository,
+)
 
 __all__ = [
     "DITHERED", "HUB", "MINIS", "PACKAGED", "PLANTED", "PLANTED_RECIPE", "TWINS", "Checkpoint", "IncompleteModel",
     "Memory", "NotPublished", "NotTheSameModel", "Plan", "Shape", "UnknownModel", "WeightsMissing", "checkpoint",
-    "config_hashes", "file_hashes", "file_name", "hub_cache", "is_here", "memory", "packaged_cache", "parent", "plan",
-    "plan_of", "problems", "published", "repository", "require_here", "twins", "weight_files", "weight_hash",
+    "config_hashes", "file_hashes", "file_name", "hub_cache", "is_here", "kind_of", "memory", "packaged_cache",
+    "parent", "plan", "plan_of", "problems", "published", "repository", "require_here", "twins", "weight_files",
+    "weight_hash",
 ]  # fmt: skip

@@ -9,7 +9,9 @@ Each has two twins, written `name@untrained` and `name@permuted`, which are made
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeVar
@@ -18,6 +20,7 @@ T = TypeVar("T")
 Kind = Literal["mini", "hub", "packaged", "planted", "local"]
 Twin = Literal["untrained", "permuted"]
 Made = Literal["untrained", "permuted", "dithered"]
+Dtype = Literal["float32", "bfloat16"]
 
 DITHERED: Final = "dithered"
 TWINS: tuple[Twin, ...] = ("untrained", "permuted")
@@ -107,3 +110,23 @@ def published(table: Mapping[str, T], model: str) -> T:
             f"nothing is published for {parent(model)}, only for {', '.join(table)}: "
             "add an entry with its source, or take the model out of the claim's parameters"
         ) from None
+
+
+# --- what is measured with a model ------------------------------------------------------------------------------------
+
+_filed: ContextVar[bool] = ContextVar("filed", default=False)
+
+
+@contextmanager
+def filing() -> Iterator[None]:
+    """Inside, what is measured is filed as evidence: models compute in float32."""
+    token = _filed.set(True)
+    try:
+        yield
+    finally:
+        _filed.reset(token)
+
+
+def is_filed() -> bool:
+    """Whether what is measured now is filed as evidence."""
+    return _filed.get()

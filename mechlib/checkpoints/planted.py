@@ -220,5 +220,10 @@ def plan(name: str) -> Plan | None:
     return Plan(kind, int(match[2] or 0), layers, heads)
 
 
+def is_name(name: str) -> bool:
+    """Whether a planted model is meant, of whatever size."""
+    return _NAME.fullmatch(name) is not None
+
+
 def _shuffled(items: range, draw: random.Random) -> list[int]:
     return sorted(items, key=lambda _: draw.random())  # of a generator only random() is promised never to change

@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 import os
 import re
+from collections.abc import Container
 from pathlib import Path
 
 import platformdirs
 
 from mechlib.checkpoints import planted
 from mechlib.checkpoints.bos import Bos, asked_for, declared
-from mechlib.checkpoints.checkpoint import DITHERED, MINIS, Checkpoint, UnknownModel, parent, twin_of
+from mechlib.checkpoints.checkpoint import DITHERED, MINIS, Checkpoint, Kind, UnknownModel, parent, twin_of
 from mechlib.checkpoints.hub import HUB, Hub
 from mechlib.checkpoints.packaged.table import PACKAGED
 
@@ -62,6 +63,17 @@ def _not_quantised(model: Checkpoint) -> str:
         f"{model.name} is not quantised, so that it has no step to be dithered by: ask for "
         f"{', '.join(f'{name}@{DITHERED}' for name in PACKAGED)}"
     )
+
+
+def kind_of(name: str) -> Kind:
+    """What kind of model a name means, or that whose twin it is; "local" for whatever is none of the others.
+
+    Told from the name alone, so that it is known of models that are not here, and of some that there never were.
+    """
+    base = parent(name)
+    kinds: dict[Kind, Container[str]] = {"mini": MINIS, "hub": HUB, "packaged": PACKAGED}
+    listed = next((kind for kind, names in kinds.items() if base in names), None)
+    return listed or ("planted" if planted.is_name(base) else "local")
 
 
 def plan_of(base: str) -> planted.Plan | None:

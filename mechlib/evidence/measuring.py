@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from mechlib import checkpoints
-from mechlib.checkpoints.checkpoint import twin_of
+from mechlib.checkpoints.checkpoint import filing, twin_of
 from mechlib.evidence import files, sealed
 from mechlib.evidence.code_hash import EvidenceRefused
 from mechlib.evidence.lookup import Body, EvidenceUse, NoEvidence, Plan, load, plan, read
@@ -56,12 +56,13 @@ _measuring: list[str] = []
 
 @contextmanager
 def measuring_now(question: Question, place: Store) -> Iterator[None]:
-    """Inside, models are loaded from where their weights were hashed."""
+    """Inside, models are loaded from where their weights were hashed, and compute in float32."""
     before = os.environ.get("MECHLIB_ROOT")
     os.environ["MECHLIB_ROOT"] = str(place.models)
     _measuring.append(question.name)
     try:
-        yield
+        with filing():
+            yield
     finally:
         _measuring.pop()
         os.environ.pop("MECHLIB_ROOT", None)

@@ -12,9 +12,8 @@ from typing import Any, cast
 
 import pytest
 
-from mechlib.checkpoints.checkpoint import NotPublished, UnknownModel, parent
-from mechlib.checkpoints.hub import HUB
-from mechlib.checkpoints.packaged.table import PACKAGED
+from mechlib.checkpoints.checkpoint import NotPublished, UnknownModel
+from mechlib.checkpoints.resolve import kind_of
 from mechlib.evidence import EvidenceUse, NoEvidence, uses, using
 from mechlib.evidence.decorator import current
 from mechlib.evidence.measuring import raised_by_mechlib
@@ -42,6 +41,7 @@ class BrokenModel(Exception):
 
 # What a network without the learned structure may run into, without that being a fault of the claim.
 _SILENT = (RatioRefused, TooFew, EmptySelection)
+_FETCHED = ("hub", "packaged")  # kinds of models whose twins cost too much to be measured where they decide nothing
 _NO_VERDICT = "no verdict"  # an assert that failed on something else than an estimate
 
 
@@ -161,7 +161,7 @@ def judge(claim: Claim, arguments: dict[str, Any], identity: dict[str, Any], aud
     trace = first.trace
     read_by_twins: list[EvidenceUse] = []
     if first.word in ("SUPPORTED", "REFUTED", "INCONCLUSIVE", "VOID"):
-        with _measuring(claim, first.word == "SUPPORTED" or not is_fetched(record.model)):
+        with _measuring(claim, first.word == "SUPPORTED" or kind_of(record.model) not in _FETCHED):
             read_by_twins, twin_trace = judge_twins(
                 record, arguments, lambda twin: attempt(claim, twin, gates_open=True)
             )
@@ -175,11 +175,6 @@ def judge(claim: Claim, arguments: dict[str, Any], identity: dict[str, Any], aud
     record.ok = _is_fine(record)
     record.seconds = round(time.perf_counter() - start, 3)
     return record, trace
-
-
-def is_fetched(model: str) -> bool:
-    """Whether a model, or the one whose twin it is, comes from the Hub or the package index."""
-    return parent(model) in (*HUB, *PACKAGED)
 
 
 @contextmanager

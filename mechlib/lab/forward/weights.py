@@ -57,6 +57,8 @@ class UnsupportedModel(ValueError):
 def taken(model: Model) -> Network:
     """The model's weights as plain tensors. UnsupportedModel, naming the architecture or the setting, for others."""
     name, cfg = checkpoint_of(model).name, model.cfg
+    if (dtype := checkpoint_of(model).dtype) != "float32":
+        raise UnsupportedModel(f"{name} computes in {dtype}, exact sweeps and circuits in float32: {INSTEAD}")
     unknown, act = _unknown(model), _ACTIVATIONS.get(str(cfg.act_fn))
     if unknown or (act is None and not cfg.attn_only):
         raise UnsupportedModel(

@@ -20,7 +20,7 @@ from mechlib.lab.hooks import Edit, HookDidNotFire, differs, keys_and_values, ru
 from mechlib.lab.interventions.contexts import Positions, Where, check_silent, places, replaced
 from mechlib.lab.interventions.readout import Readout
 from mechlib.lab.interventions.sites import Logits, Places, Source, Swept
-from mechlib.lab.models.loading import Model
+from mechlib.lab.models.loading import Model, checkpoint_of
 
 FOLDED = 512  # rows of one position that run side by side: each carries the memory of a whole prompt
 ABREAST = 2048  # tokens of whole prompts that run side by side
@@ -120,7 +120,8 @@ def with_each(
     """
     own = [{}, *(places(model, where) for where in sites)]
     past, whole, room = None, tokens, ABREAST
-    remembers = isinstance(model.original_model, PreTrainedModel)  # the library's own models keep no keys and values
+    # The library's own models keep no keys and values, and of bfloat16 no check is near enough to trust those.
+    remembers = isinstance(model.original_model, PreTrainedModel) and checkpoint_of(model).dtype == "float32"
     if positions == -1 and tokens.shape[1] > 1 and remembers:
         past, room = keys_and_values(model, tokens[:, :-1]), FOLDED
         tokens, positions = tokens[:, -1:], "all"

@@ -1,20 +1,22 @@
 """Models: loaded from this machine, checked, and described. The only file that names TransformerLens's classes.
 
 Nothing here downloads: a Hub model is read from its snapshot in the cache, by path. Weights are read from
-safetensors only, computed with in float32, and refused where they are damaged, NaN or infinite.
+safetensors only, computed with in float32 (for exploring also in bfloat16), and refused where they are damaged, NaN
+or infinite. Of large models one is kept in memory for the next measurement, small ones several.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TypeAlias
-from weakref import WeakKeyDictionary
+from typing import TypeAlias, get_args
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 # Before transformers is imported: it reads this once, and would otherwise ask the Hub about local directories.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -29,7 +31,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTok
 from transformers.utils import logging as transformers_logging
 
 from mechlib.checkpoints import native
-from mechlib.checkpoints.checkpoint import DITHERED, Checkpoint
+from mechlib.checkpoints.checkpoint import DITHERED, Checkpoint, Dtype, is_filed
 from mechlib.checkpoints.files import config_hashes, require_here, weight_hash
 from mechlib.checkpoints.memory import memory
 from mechlib.checkpoints.planted import BOS, UNK, Plan, plan
@@ -43,45 +45,62 @@ from mechlib.lab.models.native import boot, write
 from mechlib.lab.models.twins import permuted, seed_of, shuffled, untrained
 
 Model: TypeAlias = TransformerBridge
+_Key: TypeAlias = tuple[object, ...]
 
-SMALL = 10_000_000  # parameters below which a second thread costs more than it brings
-LOADED_BYTES = 4 * 2**30  # that loaded models kept for the next measurement may take
+SMALL = 10_000_000  # parameters: below, a second thread costs more than it brings, and several models are kept
+KEPT = 8  # small models kept for the next measurement; of large ones one, so that twins never stand beside their model
 
 _DESCRIBED: WeakKeyDictionary[Model, Checkpoint] = WeakKeyDictionary()
-_LOADED: OrderedDict[tuple[object, ...], tuple[Model, tuple[object, ...]]] = OrderedDict()
+_KEPT: OrderedDict[_Key, tuple[Model, bool]] = OrderedDict()  # each with whether it is large, last used last
+_HELD: WeakValueDictionary[_Key, Model] = WeakValueDictionary()  # these, and what somebody else still holds
+_WRITTEN: WeakKeyDictionary[Model, tuple[object, ...]] = WeakKeyDictionary()  # weights as they were loaded
 _THREADS = torch.get_num_threads()
 
 
-def load(name: str, device: str | None = None, folded: bool = False) -> Model:
-    """The model of this name, in float32, in evaluation mode, checked.
+def load(name: str, device: str | None = None, folded: bool = False, dtype: Dtype = "float32") -> Model:
+    """The model of this name, in evaluation mode, checked.
 
     device   "cpu", "cuda", "mps"; default MECHLIB_DEVICE, else cpu
     folded   False: weights as stored. True: LayerNorm folded, writing weights and unembedding centred, as in the
              literature (direct attribution, logit lens and residual norms differ between the two)
+    dtype    what it computes in. "bfloat16" is for exploring: half of the memory, and two to three digits. It runs
+             through hooks only (`network`, and what computes with it, refuses it); evidence is never measured in it
 
     Loading the same name again gives the same object while its weights, configuration, tokenizer and BOS hash to the
-    same key as in evidence, and nobody wrote to its weights.
+    same key as in evidence, and nobody wrote to its weights. A large model (10 million parameters) that is loaded
+    takes the place of the one before: of a model and its twins one is in memory at a time, unless somebody holds both.
     Raises UnknownModel, WeightsMissing (one to fetch that is not here), IncompleteModel (files missing, damaged, NaN;
     tensors missing, of no use, or of another shape; a packaged model that is not the recorded one), NotTheSameModel
     (on one prompt, logits are not those of Hugging Face's own forward pass: the library leaves out a setting of
     config.json);
-    ValueError for a planted model folded, which has no norms to fold.
+    ValueError for a planted model folded, which has no norms to fold, and for another dtype; RuntimeError for bfloat16
+    where evidence is measured.
     """
+    _require_dtype(name, dtype)
     described = checkpoint(name)
     require_here(described)
     device = _device(device)
     hashes = weight_hash(described), *config_hashes(described), described.bos  # by which evidence knows a model
-    key = (name, described.path, *hashes, device, folded)
-    torch.set_num_threads(_threads(memory(described).parameters))
-    if key in _LOADED:
-        model, written = _LOADED.pop(key)
-        if written == weights_now(model):
-            model.reset_hooks()
-            _LOADED[key] = (model, written)
-            return model
-    model = _boot(described, device, folded)
-    _LOADED[key] = (model, weights_now(model))
-    _forget_oldest()
+    key = (name, described.path, *hashes, device, folded, dtype)
+    parameters = memory(described).parameters
+    large = parameters >= SMALL
+    torch.set_num_threads(_threads(parameters))
+    model = _HELD.get(key)
+    if model is not None and _WRITTEN[model] == weights_now(model):
+        model.reset_hooks()
+        _make_room(key, large)
+    else:
+        model = None
+        _KEPT.pop(key, None)  # what somebody wrote to
+        _make_room(key, large)
+        if large:
+            gc.collect()  # a model's parts know each other, so that counting references does not free it
+        model = _boot(described, device, folded)
+        if dtype != "float32":
+            _convert(model, dtype)
+        _HELD[key], _WRITTEN[model] = model, weights_now(model)
+    _KEPT[key] = (model, large)
+    _KEPT.move_to_end(key)
     return model
 
 
@@ -121,12 +140,27 @@ def _threads(parameters: int) -> int:
     return 1 if parameters < SMALL or "PYTEST_XDIST_WORKER" in os.environ else _THREADS
 
 
-def _forget_oldest() -> None:
-    def held() -> int:
-        return sum(4 * parameter.numel() for model, _ in _LOADED.values() for parameter in model.parameters())
+def _make_room(key: _Key, large: bool) -> None:
+    """Forgets what makes room for the model of this key: every other large one for a large one, else the small one that
+    was not used for longest, where there are too many."""
+    others = [other for other, (_, as_large) in _KEPT.items() if other != key and as_large == large]
+    for other in others[: None if large else max(0, len(others) + 1 - KEPT)]:
+        del _KEPT[other]
 
-    while len(_LOADED) > 1 and (len(_LOADED) > 8 or held() > LOADED_BYTES):
-        _LOADED.popitem(last=False)
+
+def _require_dtype(name: str, dtype: str) -> None:
+    if dtype not in get_args(Dtype):
+        raise ValueError(f"no dtype {dtype!r}: choose {' or '.join(get_args(Dtype))}")
+    if dtype != "float32" and is_filed():
+        raise RuntimeError(f"{name} is asked for in {dtype}, and evidence is measured in float32: leave out dtype")
+
+
+def _convert(model: Model, dtype: Dtype) -> None:
+    """The weights in another dtype, after all checks. Tables of rotary positions stay: rounded, they turn too far."""
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(getattr(torch, dtype))
+    model.cfg.dtype = getattr(torch, dtype)
+    _DESCRIBED[model] = replace(_DESCRIBED[model], dtype=dtype)
 
 
 def _boot(described: Checkpoint, device: str, folded: bool) -> Model:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from mechlib.checkpoints.resolve import kind_of
 from mechlib.verdicts.controlled import UNCONTROLLED
 from mechlib.verdicts.controls import ControlWord
 from mechlib.verdicts.record import Record
@@ -131,7 +132,7 @@ def code_of(record: Record) -> str:
 
 def stands_in(model: str) -> bool:
     """Whether a model was made for this record: small or planted, so that what holds in it is known or can be."""
-    return not model or model.startswith(("mini-", "planted-"))
+    return not model or kind_of(model) in ("mini", "planted")
 
 
 def holds(record: Record) -> bool:

@@ -8,10 +8,11 @@ import shutil
 
 import pytest
 
+from mechlib.checkpoints.resolve import kind_of
 from mechlib.evidence import Store, using
 from mechlib.judging import judge as judging
 from mechlib.judging.claim import Claim
-from mechlib.judging.judge import is_fetched, judge
+from mechlib.judging.judge import judge
 from tests.helpers.house import build
 
 CLAIMS = '''
@@ -90,8 +91,7 @@ def test_nothing_is_exchanged_where_no_sentence_is_published_on_the_minis_and_in
 def test_twins_of_what_a_fetched_model_does_not_support_are_not_measured_and_shown_where_they_are_filed(
     judged, monkeypatch
 ):
-    assert is_fetched("smollm2-135m") and not is_fetched("mini-0") and not is_fetched("toys/copier")
-    monkeypatch.setattr(judging, "is_fetched", lambda name: name != "mini-0")
+    monkeypatch.setattr(judging, "kind_of", lambda name: kind_of(name) if name == "mini-0" else "packaged")
     assert judged().twins == [] and judged().verdict == "REFUTED"
     assert len(judged(model="mini-0").twins) == 2
     judged(mode="fresh")
