@@ -39,7 +39,7 @@ ATTENTION_BRINGS = "Attention conveys the operands to the last token."
 
 
 @pytest.mark.parametrize("model", AUDITED)
-@refuted({"smollm2-135m": "0.253, from 0.142 to 0.394"})
+@refuted({"smollm2-135m": "0.253, from 0.142 to 0.394", "gemma3-270m": "0, from 0 to 0.0435"})
 def test_sums_with_a_carry_are_right(model):
     """Asked in its own wording, a model writes at least 75 % of the two-digit sums whose units carry.
 

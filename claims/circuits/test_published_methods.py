@@ -23,6 +23,7 @@ from mechlib.figures import by_column, depth_and_concentration
 @open_question(
     {
         "smollm2-135m": "left: 0.244, from 0.163 to 0.325; too skewed for so few to say",
+        "gemma3-270m": "left: 0.233, from 0.131 to 0.335; too skewed for so few to say",
         "mini-0": "left: 0.325, from 0.243 to 0.408; too skewed for so few to say",
         "mini-1": "left: 0.317, from 0.24 to 0.394; too skewed for so few to say",
     }
@@ -49,6 +50,7 @@ def test_attribution_patching_approximates_exact_patching(model):
         "mini-1": "missed, attention 0: -0.534, from -0.652 to -0.417",
     }
 )
+@open_question({"gemma3-270m": "missed, attention 11: -0.151, from -0.247 to -0.0546"})
 def test_attribution_patching_misses_little_in_any_layer(model):
     """For the heads and for the MLP of every layer, attribution patching misses what exact patching restores at the
     last position by at most 10 % of the logit difference, on average across templates and names.
@@ -71,6 +73,7 @@ def test_attribution_patching_misses_little_in_any_layer(model):
 @pytest.mark.parametrize("model", AUDITED)
 @reported(None, "Hanna et al. 2024, arXiv:2403.17806")
 @refuted({"mini-0": "EAP: 0, from 0 to 0", "mini-1": "EAP: 0, from 0 to 0"})
+@open_question({"gemma3-270m": "EAP: 0.0444, from 0.00307 to 0.0857"})
 def test_integrated_gradients_choose_better_nodes(model):
     """The quarter of the nodes chosen by EAP-IG keeps at least 5 % more of what tells clean from corrupted prompts than
     the quarter chosen by EAP; than the quarter that EAP-IG chooses on half of the prompts it does not.

@@ -110,6 +110,7 @@ def test_the_next_digit_leads_more_than_after_another_start(model, digit):
     sentence="The final MLPs write which years are greater.",
     primary=True,
 )
+@void({"gemma3-270m": "1 of 1 others in its place do as well", "mini-1": "1 of 1 others in its place do as well"})
 def test_late_mlps_write_half_of_what_the_start_decides_and_not_of_any_difference(model):
     """MLPs of the second half of the layers write at least half of the logit difference between a digit above the
     start's and one below it directly into the output, and less than half of that between a digit and another word.
@@ -127,6 +128,13 @@ def test_late_mlps_write_half_of_what_the_start_decides_and_not_of_any_differenc
 
 @pytest.mark.parametrize("model", AUDITED)
 @reported(None, f"{HANNA}, figure 5", sentence="MLPs write the answer; heads bring them the start.")
+@void(
+    {
+        "gemma3-270m": "1 of 1 others in its place do as well",
+        "mini-0": "1 of 1 others in its place do as well",
+        "mini-1": "1 of 1 others in its place do as well",
+    }
+)
 def test_mlps_write_more_than_heads_of_what_the_start_decides_and_not_of_any_difference(model):
     """All MLPs write more of the logit difference between a digit above the start's and one below it directly into the
     output than all heads do, by at least a fifth of it, and not so of that between a digit and another word.

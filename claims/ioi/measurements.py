@@ -20,7 +20,7 @@ rows on GPT-2 small hold its published heads and figures and run where its weigh
 
 To be read in this order: test_behaviour, test_name_movers, test_patching, test_ablation, test_paths, test_pretrained;
 of pretrained models `published.py`, test_published_behaviour, test_published_movers, test_published_paths,
-test_published_positions.
+test_published_ablation, test_published_positions.
 """
 
 from claims.measurements import restored, written

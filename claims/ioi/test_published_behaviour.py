@@ -59,6 +59,8 @@ def test_a_third_mention_of_the_subject_does_not_mislead(model):
 @refuted(
     {
         "smollm2-135m": "clean: -0.721, from -1.08 to -0.361",
+        "gemma3-270m": "clean: -1.44, from -1.71 to -1.17",
+        "qwen2.5-coder-0.5b": "clean: 0.486, from 0.123 to 0.849",
         "mini-0": "clean: -1.19, from -1.65 to -0.72",
         "mini-1": "clean: -1.34, from -1.79 to -0.88",
     }

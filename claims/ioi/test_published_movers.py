@@ -88,6 +88,7 @@ def net_and_gross(model: str) -> Measurement:
     primary=True,
 )
 @refuted({"mini-0": "0.22, from 0.176 to 0.263", "mini-1": "0.144, from 0.0922 to 0.196"})
+@open_question({"qwen2.5-coder-0.5b": "0.538, from 0.486 to 0.589"})
 def test_three_heads_write_half_of_it_directly(model):
     """The three movers together write at least half of the logit difference directly into the output.
 
@@ -101,6 +102,7 @@ def test_three_heads_write_half_of_it_directly(model):
 
 
 @pytest.mark.parametrize("model", (*AUDITED, *PLANTED))
+@refuted({"mini-0": "0.228, from 0.175 to 0.281", "mini-1": "0.144, from 0.0941 to 0.193"})
 def test_three_heads_write_three_tenths_of_all_that_is_written_for_it(model):
     """Of all that heads and MLPs write directly for the indirect object, those that write against it left out, the
     three movers together write at least three tenths.
@@ -120,9 +122,10 @@ def test_three_heads_write_three_tenths_of_all_that_is_written_for_it(model):
 @reported(None, f"{WANG}, figure 3")
 @refuted(
     {
-        "smollm2-135m": "-0.0942, from -0.114 to -0.074",
         "mini-0": "-0.644, from -0.654 to -0.633",
         "mini-1": "-0.327, from -0.347 to -0.307",
+        "smollm2-135m": "-0.0942, from -0.114 to -0.074",
+        "gemma3-270m": "-0.0566, from -0.0678 to -0.0454",
     }
 )
 def test_movers_look_at_the_indirect_object_rather_than_the_subject(model):
@@ -140,6 +143,8 @@ def test_movers_look_at_the_indirect_object_rather_than_the_subject(model):
 @refuted(
     {
         "smollm2-135m": "0.198, from 0.187 to 0.21",
+        "gemma3-270m": "0.145, from 0.138 to 0.151",
+        "qwen2.5-coder-0.5b": "0.463, from 0.443 to 0.484",
         "mini-0": "0.029, from 0.0173 to 0.0407",
         "mini-1": "0.0724, from 0.0424 to 0.102",
     }
@@ -158,6 +163,14 @@ def test_movers_give_the_indirect_object_half_of_their_attention(model):
 @pytest.mark.parametrize("model", (*AUDITED, *PLANTED))
 @reported(
     0.81, f"{WANG}, section 3.1 and figure 3", sentence="What a name mover attends to and what it writes correlate."
+)
+@refuted(
+    {
+        "smollm2-135m": "-0.914, from -0.962 to -0.81",
+        "gemma3-270m": "-0.911, from -0.943 to -0.862",
+        "mini-0": "-0.827, from -0.869 to -0.775",
+        "mini-1": "-0.843, from -0.893 to -0.773",
+    }
 )
 def test_the_chosen_mover_writes_the_name_that_it_looks_at(model):
     """Over prompts and over both names of each, how much the mover that writes most on discovery prompts attends to a
@@ -179,6 +192,8 @@ def test_the_chosen_mover_writes_the_name_that_it_looks_at(model):
 @refuted(
     {
         "smollm2-135m": "-0.693, from -0.83 to -0.477",
+        "gemma3-270m": "-0.84, from -0.908 to -0.727",
+        "qwen2.5-coder-0.5b": "-0.499, from -0.711 to -0.204",
         "mini-0": "0.119, from -0.0531 to 0.284",
         "mini-1": "-0.00993, from -0.175 to 0.156",
     }
@@ -200,10 +215,12 @@ def test_the_chosen_mover_writes_what_it_looks_at(model):
 @refuted(
     {
         "smollm2-135m": "0.314, from 0.312 to 0.316",
+        "gemma3-270m": "0.183, from 0.114 to 0.252",
         "mini-0": "-0.0588, from -0.129 to 0.0112",
         "mini-1": "-0.112, from -0.193 to -0.0305",
     }
 )
+@open_question({"qwen2.5-coder-0.5b": "0.612, from 0.571 to 0.654; too skewed for so few to say"})
 def test_movers_copy_more_names_than_the_average_head(model):
     """Looking at nothing but the indirect object, the movers would put it among the five highest logits in at least 50
     points more of the prompts than the average other head.
@@ -239,7 +256,14 @@ def test_a_head_writes_against_the_indirect_object(model):
 
 
 @pytest.mark.parametrize("model", AUDITED)
-@refuted({"mini-0": "-0.0314, from -0.0436 to -0.0193", "mini-1": "-0.0412, from -0.0537 to -0.0287"})
+@refuted(
+    {
+        "qwen2.5-coder-0.5b": "-0.0164, from -0.0175 to -0.0153",
+        "mini-0": "-0.0314, from -0.0436 to -0.0193",
+        "mini-1": "-0.0412, from -0.0537 to -0.0287",
+    }
+)
+@open_question({"gemma3-270m": "0.462, from 0.233 to 0.692"})
 def test_the_suppressor_would_copy_the_name_with_its_sign_turned(model):
     """Looking at nothing but the indirect object, the suppressor would put it among the five lowest logits in at least
     50 points more of the prompts than the average other head.
@@ -254,7 +278,14 @@ def test_the_suppressor_would_copy_the_name_with_its_sign_turned(model):
 
 @pytest.mark.parametrize("model", AUDITED)
 @refuted({"mini-0": "-0.0718, from -0.21 to 0.0696"})
-@open_question({"smollm2-135m": "-0.163, from -0.394 to 0.0874", "mini-1": "-0.252, from -0.486 to 0.0157"})
+@open_question(
+    {
+        "smollm2-135m": "-0.163, from -0.394 to 0.0874",
+        "gemma3-270m": "-0.226, from -0.391 to -0.0475",
+        "qwen2.5-coder-0.5b": "-0.471, from -0.633 to -0.269",
+        "mini-1": "-0.252, from -0.486 to 0.0157",
+    }
+)
 def test_the_suppressor_writes_more_against_it_where_the_mover_writes_more_for_it(model):
     """Over prompts, what the suppressor and the mover chosen first write towards IO rather than S correlate by -.3 or
     less.

@@ -1,8 +1,7 @@
-"""Indirect objects, as published of GPT-2 small: what reaches the movers, and what is left without them.
+"""Indirect objects, as published of GPT-2 small: what reaches the movers, and by which path they act.
 
 Movers write the name; inhibitors, of earlier layers and no movers, are those that restore most where the giver is
-exchanged. Both are chosen on discovery prompts. Ablation is by means at the last word, where the movers write. Terms,
-prompts and what "random" is: `published.py`.
+exchanged. Both are chosen on discovery prompts. Terms, prompts and what "random" is: `published.py`.
 """
 
 from dataclasses import replace
@@ -14,23 +13,20 @@ from claims.ioi.published import (
     along_paths,
     attends,
     carriers,
-    elsewhere,
     inhibitors,
     inside,
     leaning,
-    left_without,
     looked_at,
     loses_to,
     movers,
     preferred,
     receiver,
     restores,
-    stands_in,
     turned_away,
     with_others,
     with_random,
 )
-from claims.measurements import restored, written
+from claims.measurements import restored
 from claims.models import AUDITED
 from mechlib import (
     Heads,
@@ -94,6 +90,8 @@ def third_giver(model: str) -> PromptSet:
     sentence="Some heads attend from the end to the second mention of the subject.",
     exists=True,
 )
+@refuted({"gemma3-270m": "0.267, from 0.242 to 0.291"})
+@open_question({"smollm2-135m": "0.401, from 0.359 to 0.443"})
 def test_inhibitors_that_restore_a_fifth_look_at_the_second_mention_of_the_subject(model):
     """The inhibitors attend from the last word to the second mention of S with probability .4 or more, on average over
     the two, and random heads of their layers do not.
@@ -111,6 +109,8 @@ def test_inhibitors_that_restore_a_fifth_look_at_the_second_mention_of_the_subje
 
 
 @pytest.mark.parametrize("model", AUDITED)
+@refuted({"gemma3-270m": "together less random: 0.0711, from 0.046 to 0.0962"})
+@open_question({"smollm2-135m": "together less random: 0.094, from 0.0442 to 0.144"})
 def test_inhibitors_look_more_at_a_giver_who_was_named_before(model):
     """The inhibitors attend from the last word to the giver by at least .1 more where the giver was named before than
     where a third person gives, on average over the two, beyond random heads of their layers.
@@ -130,6 +130,7 @@ def test_inhibitors_look_more_at_a_giver_who_was_named_before(model):
 @pytest.mark.parametrize("model", AUDITED)
 @reported(None, f"{WANG}, section 3.2 and figure 4")
 @refuted({"mini-0": "-0.00321, from -0.00831 to 0.00189", "mini-1": "0.00141, from -0.0043 to 0.00711"})
+@open_question({"gemma3-270m": "0.115, from 0.0977 to 0.131"})
 def test_inhibitors_turn_the_movers_attention_to_the_indirect_object(model):
     """Where the query of the receiver alone sees the inhibitors as they are when the other person gives, it attends to
     the indirect object by at least .1 less, beyond random heads of their layers.
@@ -147,6 +148,7 @@ def test_inhibitors_turn_the_movers_attention_to_the_indirect_object(model):
 @open_question(
     {
         "smollm2-135m": "together less random: 0.0509, from -0.0845 to 0.186",
+        "qwen2.5-coder-0.5b": "together less random: 0.0489, from -0.0252 to 0.123",
         "mini-0": "together less random: -0.015, from -0.0613 to 0.0312",
         "mini-1": "together less random: 0.0116, from -0.018 to 0.0413",
     }
@@ -223,6 +225,7 @@ def test_inhibitors_act_by_way_of_others(model):
 
 
 @pytest.mark.parametrize("model", AUDITED)
+@refuted({"gemma3-270m": "together less random: 0.0583, from 0.0511 to 0.0656"})
 def test_the_three_that_restore_a_fifth_look_at_the_subject_rather_than_the_indirect_object(model):
     """The three heads that restore most at the last word, wherever they are, attend on average more to the second
     mention of S than to the indirect object, by at least .1, beyond random heads of their layers.
@@ -258,39 +261,3 @@ def test_movers_that_look_at_it_have_their_effect_along_the_path_to_the_logits(m
     show(by_column, past_mlps(model, chosen, prompts), "Logits lost along the path, MLPs left as they were")
     found = along_paths(model, chosen, prompts)
     assert ratio(found.less("together", "random"), found["total"]) >= 0.3
-
-
-# Without them.
-
-
-@pytest.mark.parametrize("model", AUDITED)
-@reported(0.05, f"{WANG}, section 3.4", primary=True)
-@refuted({"smollm2-135m": "intact less together: 0.569, from 0.502 to 0.635"})
-def test_without_the_movers_little_is_lost(model):
-    """Mean-ablating the three movers at the last word costs at most 10 % of the logit difference, though they write at
-    least a fifth of it directly.
-
-    That they write a fifth is a gate: what writes nothing is not missed. The movers with the inhibitors stand beside.
-    Source: Wang et al. 2022: 5 %, by means over their ABC prompts, for backups take over.
-    """
-    requires(proportion(preferred(model)) >= 0.8)
-    chosen, prompts, means = movers(model).heads, inside(model), elsewhere(model)
-    said = written(model, prompts)
-    requires(ratio(said.added_up(chosen), said["total"]) >= 0.2)
-    found = left_without(model, chosen, prompts, means)
-    seen = left_without(model, chosen | inhibitors(model).heads, prompts, means)
-    assert ratio(found.less("intact", "together"), found["intact"], beside=seen.less("intact", "together")) <= 0.1
-
-
-@pytest.mark.parametrize("model", AUDITED)
-@refuted({"mini-0": "-2.23, from -2.88 to -1.57", "mini-1": "-0.232, from -0.459 to -0.00459"})
-def test_writers_stand_in_for_each_other(model):
-    """Mean-ablating the six heads that write most towards IO costs at least .2 logits more together than the sum of
-    what each costs alone, beyond random heads of their layers.
-
-    Where each is replaced by others one by one, nothing replaces all.
-    Source: -1.15 logits without all of them, .60 if effects added up; here with the paper's sign and a margin.
-    """
-    requires(proportion(preferred(model)) >= 0.8)
-    found = stands_in(model, movers(model, 6).heads, inside(model), elsewhere(model))
-    assert difference(found["together"], found["random"]) >= 0.2
