@@ -27,6 +27,7 @@ from mechlib import (
     reported,
     requires,
     show,
+    void,
 )
 from mechlib.evidence import evidence
 from mechlib.figures import heads_by_layer
@@ -122,12 +123,13 @@ def test_three_heads_write_three_tenths_of_all_that_is_written_for_it(model):
 @reported(None, f"{WANG}, figure 3")
 @refuted(
     {
-        "mini-0": "-0.644, from -0.654 to -0.633",
-        "mini-1": "-0.327, from -0.347 to -0.307",
         "smollm2-135m": "-0.0942, from -0.114 to -0.074",
         "gemma3-270m": "-0.0566, from -0.0678 to -0.0454",
+        "mini-0": "-0.644, from -0.654 to -0.633",
+        "mini-1": "-0.327, from -0.347 to -0.307",
     }
 )
+@void({"qwen2.5-coder-0.5b": "13 of 20 others in its place do as well"})
 def test_movers_look_at_the_indirect_object_rather_than_the_subject(model):
     """The movers' attention from the last word to the indirect object is larger, on average over the three, than to
     both mentions of the subject.
