@@ -78,9 +78,6 @@ def net_and_gross(model: str) -> Measurement:
     return found.with_columns({"net": found["total"].array, "written for it": found.values @ (for_it * 1.0)})
 
 
-# Of the net and of the gross.
-
-
 @pytest.mark.parametrize("model", (*AUDITED, *PLANTED))
 @reported(
     None,
