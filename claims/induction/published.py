@@ -13,6 +13,8 @@ from mechlib import Heads, Measurement, PromptSet, Selection, all_heads, random_
 from mechlib.evidence import evidence
 from mechlib.prompts import Split, induction, repeats, style_of
 
+OLSSON = "Olsson et al. 2022, arXiv:2209.11895"
+
 HALF = 12  # words said twice
 
 

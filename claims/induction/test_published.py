@@ -8,7 +8,7 @@ sentence that fails everywhere may be a fault of ours.
 import pytest
 
 from claims.induction.measurements import around_target
-from claims.induction.published import HALF, looking, losses, said_twice, said_twice_anew, scores, sequences
+from claims.induction.published import HALF, OLSSON, looking, losses, said_twice, said_twice_anew, scores, sequences
 from claims.measurements import right
 from claims.models import AUDITED
 from mechlib import (
@@ -29,7 +29,6 @@ from mechlib import (
 from mechlib.evidence import evidence
 from mechlib.figures import by_column, heads_by_layer
 
-OLSSON = "Olsson et al. 2022, arXiv:2209.11895"
 XIAO = "Xiao et al. 2023, arXiv:2309.17453"
 GROUPED = {"smollm2-135m": 3, "qwen2.5-coder-0.5b": 7}  # heads that share keys and values; Gemma 3's four all do
 

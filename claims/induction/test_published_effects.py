@@ -10,6 +10,7 @@ import pytest
 from claims.greater_than.published import carriers as carriers_of_years
 from claims.induction.measurements import TARGET, attention, behind_the_answer
 from claims.induction.published import (
+    OLSSON,
     carrying,
     carrying_apart,
     chosen_on,
@@ -44,7 +45,6 @@ from mechlib.evidence import evidence
 from mechlib.prompts import induction, style_of
 
 ELHAGE = "Elhage et al. 2021, A Mathematical Framework for Transformer Circuits, 'Induction heads'"
-OLSSON = "Olsson et al. 2022, arXiv:2209.11895"
 PATTERN = "2026, Pattern selectivity is not task-causal structure, arXiv:2606.05378, abstract"
 
 # Evidence: one value, or one for each head or set of heads, for each sequence.

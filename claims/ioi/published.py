@@ -35,6 +35,8 @@ from mechlib import Heads, Measurement, PromptSet, Selection, all_heads, matched
 from mechlib.evidence import evidence
 from mechlib.prompts import ioi, planted, style_of
 
+WANG = "Wang et al. 2022, arXiv:2211.00593"
+
 # What is known to move names: a sentence that holds there can be seen by the claim's code. Its prompts are its own,
 # with three other names for corruption: an inhibitor alone restores nothing there, and is not asked for.
 PLANTED = ("planted-ioi-0-4x8",)

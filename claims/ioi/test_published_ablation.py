@@ -6,12 +6,10 @@ prompts and what "random" is: `published.py`.
 
 import pytest
 
-from claims.ioi.published import elsewhere, inhibitors, inside, left_without, movers, preferred, stands_in
+from claims.ioi.published import WANG, elsewhere, inhibitors, inside, left_without, movers, preferred, stands_in
 from claims.measurements import written
 from claims.models import AUDITED
 from mechlib import difference, proportion, ratio, refuted, reported, requires
-
-WANG = "Wang et al. 2022, arXiv:2211.00593"
 
 
 @pytest.mark.parametrize("model", AUDITED)

@@ -10,7 +10,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from claims.ioi.published import PLANTED, attends, copies, inside, leaning, looked_at, movers, preferred, suppressor
+from claims.ioi.published import (
+    PLANTED,
+    WANG,
+    attends,
+    copies,
+    inside,
+    leaning,
+    looked_at,
+    movers,
+    preferred,
+    suppressor,
+)
 from claims.measurements import written
 from claims.models import AUDITED
 from mechlib import (
@@ -31,9 +42,6 @@ from mechlib import (
 )
 from mechlib.evidence import evidence
 from mechlib.figures import heads_by_layer
-
-WANG = "Wang et al. 2022, arXiv:2211.00593"
-
 
 # Evidence: two values for each name of each prompt.
 

@@ -10,6 +10,7 @@ import pytest
 
 from claims.ioi.published import (
     PLANTED,
+    WANG,
     along_paths,
     attends,
     carriers,
@@ -45,9 +46,6 @@ from mechlib import (
 )
 from mechlib.evidence import evidence
 from mechlib.figures import by_column, heads_by_layer
-
-WANG = "Wang et al. 2022, arXiv:2211.00593"
-
 
 # Evidence: one value, or a few, for each prompt.
 

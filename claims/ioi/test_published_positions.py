@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from claims.ioi.published import PLANTED, attention_between, beside_random, carriers, inside, looked_at, preferred
+from claims.ioi.published import PLANTED, WANG, attention_between, beside_random, carriers, inside, looked_at, preferred
 from claims.models import AUDITED, PRETRAINED
 from mechlib import (
     Heads,
@@ -31,7 +31,6 @@ from mechlib import (
 from mechlib.evidence import evidence
 from mechlib.figures import matrix
 
-WANG = "Wang et al. 2022, arXiv:2211.00593"
 EIGHTHS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)
 ROLES = ("IO", "first S", "second S", "end")
 
