@@ -73,6 +73,28 @@ def test_the_readme_counts_what_the_record_holds(whole):
     assert f"{words['GATED']} GATED, and {words['NOT RUN']} are NOT RUN" in said
 
 
+def test_the_readme_says_how_many_published_sentences_came_out_how():
+    """As REPORT.md has it, which `mechlib verify` holds against the evidence: outcomes hang on the order of commits."""
+    said = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    counted = re.search(
+        r"Of (\d+) published sentences that are asked of SmolLM2 (\d+) are replicated, (\d+) is contradicted and (\d+) are "
+        r"undecided; of (\d+) in Gemma (\d+), (\d+) and (\d+); of (\d+) in Qwen (\d+), (\d+) and (\d+)",
+        said,
+    )
+    assert counted is not None
+    numbers = list(map(int, counted.groups()))
+    outcomes = {"gemma3": numbers[5:8], "qwen2.5": numbers[9:12], "smollm2": numbers[1:4]}
+    assert [sum(found) for found in outcomes.values()] == [numbers[4], numbers[8], numbers[0]]
+    report = (ROOT / "REPORT.md").read_text(encoding="utf-8")
+    (heads,) = re.findall(r"^\| how far they came \|(.*)\|$", report, re.M)
+    models = [next(model for model in outcomes if model in head) for head in heads.split("|")]
+    for place, word in enumerate(("REPLICATED", "CONTRADICTED", "UNDECIDED")):
+        (row,) = re.findall(rf"^\| \*\*{word}\*\* \|(.*)\|$", report, re.M)
+        assert dict(zip(models, map(int, row.split("|")), strict=True)) == {
+            model: found[place] for model, found in outcomes.items()
+        }
+
+
 def test_every_supported_claim_passed_a_control_or_says_that_it_is_uncontrolled(whole):
     supported = [record for record in whole[1] if record["verdict"] == "SUPPORTED"]
     assert [record["id"] for record in supported if record["controlled"]["by"] in ("", "void")] == []
