@@ -77,8 +77,8 @@ def test_the_readme_says_how_many_published_sentences_came_out_how():
     """As REPORT.md has it, which `mechlib verify` holds against the evidence: outcomes hang on the order of commits."""
     said = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     counted = re.search(
-        r"Of (\d+) published sentences that are asked of SmolLM2 (\d+) are replicated, (\d+) is contradicted and (\d+) are "
-        r"undecided; of (\d+) in Gemma (\d+), (\d+) and (\d+); of (\d+) in Qwen (\d+), (\d+) and (\d+)",
+        r"Of (\d+) published sentences that are asked of SmolLM2 (\d+) are replicated, (\d+) is contradicted and (\d+) "
+        r"are undecided; of (\d+) in Gemma (\d+), (\d+) and (\d+); of (\d+) in Qwen (\d+), (\d+) and (\d+)",
         said,
     )
     assert counted is not None
