@@ -30,7 +30,7 @@ class OlderEvidence(DamagedEvidence):
 
 
 def sealed(first: dict[str, Any], lines: Iterable[str]) -> bytes:
-    """The bytes of a file with this first line, to which the hash is added; one that it has, as read from a file, goes."""
+    """The bytes of a file with this first line and its hash; a hash that the line has, as read from a file, goes."""
     first = {name: value for name, value in first.items() if name != "sha256"}
     head = json.dumps(first, ensure_ascii=False, allow_nan=False)[:-1].encode() + b", " + _BEFORE_HASH
     tail = _AFTER_HASH + b"\n" + "".join(lines).encode()
