@@ -28,8 +28,9 @@ sys.exit(status)
 def judged(*options: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """Judges filed evidence in a process of its own, which says at the end what it loaded to measure."""
     command = [sys.executable, "-c", PYTEST, "--frozen", "-q", "-p", "no:cacheprovider", *options]
-    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, cwd=cwd, env=one_thread, capture_output=True, text=True, check=False)
+    settings = {**os.environ, "OMP_NUM_THREADS": "1"}
+    settings.pop("PYTHONDONTWRITEBYTECODE", None)  # whoever judges for the second time need not compile again
+    return subprocess.run(command, cwd=cwd, env=settings, capture_output=True, text=True, check=False)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,13 @@
 """The record that ships: judged in seconds, without what measuring needs, whatever the order."""
 
+import argparse
 import json
+import math
 import os
 import re
+import tarfile
+import time
+import typing
 from collections import Counter
 from pathlib import Path
 
@@ -41,16 +46,28 @@ def test_nothing_that_measures_is_loaded_to_judge_and_this_would_show_it(whole, 
     assert "loaded: torch" in judged("-p", "careless", "-k", CLAIM).stdout
 
 
-@pytest.mark.parametrize(("selection", "goal"), [("carry_twenty_logits", 1.7), ("addition", 9.0)])
+def compiling(times=30):
+    """Processor seconds that this machine, as busy as it is, takes to compile three files of the standard library."""
+    sources = [Path(module.__file__).read_text(encoding="utf-8") for module in (argparse, tarfile, typing)]
+    before = time.process_time()
+    for source in sources * times:
+        compile(source, "a file", "exec")
+    return (time.process_time() - before) / times
+
+
+@pytest.mark.parametrize(("selection", "goal"), [("carry_twenty_logits", 95), ("addition", 550)])
 def test_asking_again_is_a_matter_of_seconds(selection, goal):
-    """Processor seconds on one thread, of at most three runs, and twice as many for a machine that is slow and busy."""
+    """Of at most three runs, on one thread; in times of compiling three files in the same run, some .03 s on a laptop:
+    seconds would hold on one machine, on a quiet day. To load torch alone would take another 60 (2 s)."""
     spent = []
-    while len(spent) < 3 and min(spent, default=99) > 2 * goal:
+    while len(spent) < 3 and min(spent, default=math.inf) > goal:
+        unit = compiling()
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert judged("-k", selection).returncode == 0
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    assert min(spent) <= 2 * goal
+        spent.append((after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / max(unit, compiling()))
+    print(spent)
+    assert min(spent) <= goal
 
 
 @pytest.mark.parametrize("keyword", ["addition", "induction"])

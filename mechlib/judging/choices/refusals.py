@@ -32,26 +32,30 @@ def refusal(function: FunctionType, tree: ast.FunctionDef) -> str:
 
 
 def _refused(node: ast.AST, owner: FunctionType, tree: ast.FunctionDef, own: bool, given: set[str]) -> str:
-    said = ast.unparse(node).splitlines()[0] if isinstance(node, (ast.Call, ast.Attribute, ast.Name)) else ""
     if isinstance(node, ast.Attribute) and node.attr.startswith("_"):
-        return f"reaches for `{said}`: a claim uses public names only"
+        return f"reaches for `{_said(node)}`: a claim uses public names only"
     if isinstance(node, ast.Name) and node.id in _BACK_DOORS:
-        return f"uses `{said}`: what a claim reads must stand in its source"
+        return f"uses `{node.id}`: what a claim reads must stand in its source"
     if not isinstance(node, ast.Call) or _is_own(node.func, owner):
         return ""
     called = name_of(node.func)
     if called == "Measurement":
-        return f"makes a `{said}` itself: return it from an evidence function, so that it is filed"
+        return f"makes a `{_said(node)}` itself: return it from an evidence function, so that it is filed"
     if called in _MADE_OF_TEXT and not _is_literal(node, owner, tree, given):
         return (
-            f"makes heads by `{said}`: text and numbers that are put together forget which prompts chose them; take "
-            "the selection itself, a slice or a union of it, or write the heads out"
+            f"makes heads by `{_said(node)}`: text and numbers that are put together forget which prompts chose them; "
+            "take the selection itself, a slice or a union of it, or write the heads out"
         )
     if called == "exact" and not own:
-        return f"calls `{said}`: exact(...) stands in the claim, where a reader sees what is exact"
+        return f"calls `{_said(node)}`: exact(...) stands in the claim, where a reader sees what is exact"
     if called == "exact" and not _is_measured(node, owner, tree):
-        return f"asserts `{said}`, which judges nothing: the number comes from no evidence"
+        return f"asserts `{_said(node)}`, which judges nothing: the number comes from no evidence"
     return ""
+
+
+def _said(node: ast.AST) -> str:
+    """A node as it stands in the source, its first line."""
+    return ast.unparse(node).splitlines()[0]
 
 
 def _is_own(called: ast.expr, owner: FunctionType) -> bool:
