@@ -356,10 +356,6 @@ class Sound:
         path.write_text("".join(row.to_json() + "\n" for row in self.records))
         return verifying.verify(self.root, path)
 
-    def cautions(self) -> list[str]:
-        self.verify()
-        return verifying.checked(self.root, self.root / "records.jsonl")[1]
-
     def evidence(self) -> Path:
         return self.folder / "toy" / "f--mini-0--00000000.jsonl"
 
@@ -485,18 +481,17 @@ def test_a_prediction_that_was_withdrawn_is_found(sound):
     assert found.startswith("toy.test_gone was judged REFUTED at >= 9 and is claimed no longer")
 
 
-def test_older_instruments_are_cautioned_of_on_models_that_ship_and_not_on_the_hubs(sound):
+def test_older_instruments_are_found_on_models_that_ship_and_not_on_what_is_fetched(sound):
     for model, found in (("mini-0", 1), ("mini-0@permuted", 1), ("gpt2-small", 0), ("smollm2-135m@untrained", 0)):
         sound.records[0].flags, sound.records[0].models = ["OLDER INSTRUMENTS"], [ModelRead(model)]
         # REPORT.md lists the models, so that it is not what it was: only the line about instruments counts here.
-        assert sum("rests on OLDER INSTRUMENTS" in line for line in sound.cautions()) == found
-        assert not any("OLDER" in line for line in sound.verify()), "whether numbers moved `make reproduce` says"
+        assert sum("rests on OLDER INSTRUMENTS" in line for line in sound.verify()) == found
 
 
 def test_older_instruments_of_many_claims_are_one_line(sound):
     sound.records[0].flags = ["OLDER INSTRUMENTS"]
     sound.records += [copy.copy(sound.records[0])] * 2
-    (said,) = [line for line in sound.cautions() if "OLDER" in line]
+    (said,) = [line for line in sound.verify() if "OLDER" in line]
     assert said.startswith(
         "3 claims, first toy.test_it, rest on OLDER INSTRUMENTS: run `pytest --fresh --sample .1` and commit what it "
         "stamps and artifacts/reproduced.jsonl"

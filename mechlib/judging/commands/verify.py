@@ -56,13 +56,14 @@ def checked(root: Path, records: Path | None = None) -> tuple[list[str], list[st
         *verified.withdrawn(root, judged),
         *verified.unfiled(root, judged),
         *unfiled(judged),
+        *outdated(judged),
         *orphans(folder, judged),
         *unread_controls(folder, judged),
         *report(root, judged),
     ]
     against, unknown = verified.ordered(root)
     late = verified.late(root, judged) if not any(verified.register(root)) else []
-    return [*found, *against], [*cautions(root, judged), *outdated(judged), *unknown, *late]
+    return [*found, *against], [*cautions(root, judged), *unknown, *late]
 
 
 def cautions(root: Path, judged: Sequence[Record]) -> list[str]:
@@ -167,8 +168,7 @@ def unreadable(judged: Sequence[Record]) -> Iterator[str]:
 def outdated(judged: Sequence[Record]) -> Iterator[str]:
     """One line on claims on models that ship which rest on instruments whose change nothing bears out.
 
-    What is fetched may be elsewhere: its rows are settled where the weights are. It is no fault of the record, for
-    whether numbers are still what is filed `make reproduce` says, at each push.
+    What is fetched may be elsewhere: its rows are settled where the weights are.
     """
     fetched = (*HUB, *PACKAGED)
     shipped = (record for record in judged if not any(parent(model.name) in fetched for model in record.models))
