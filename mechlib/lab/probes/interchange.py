@@ -35,8 +35,8 @@ def interchange(
 
     The counterfactual is the corrupted text with the one thing changed that the subspace should hold, and its answer
     must be the prompt's `answer`: where clean and corrupted differ in that thing alone, as in the tasks of this record,
-    it is the clean text's. The last columns are the runs as they are, "corrupted" and "clean". All of the stream at a
-    place (`whole_spaces`) is activation patching.
+    it is the clean text's. Places are those of the clean text. The last columns are the runs as they are, "corrupted"
+    and "clean". All of the stream at a place (`whole_spaces`) is activation patching.
 
     Controls: `random_subspaces` of as many dimensions; a subspace trained to arbitrary labels, `das_subspaces` on
     `shuffled_answers`; `matched`; and all of it again on the untrained twin.

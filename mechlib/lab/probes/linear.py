@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from mechlib.lab.batching import Batch, batches
 from mechlib.lab.models.loading import Model
@@ -229,8 +230,9 @@ def judged(x: Array, task: Labelled, what: What) -> np.ndarray:
 def fitted(x: Array, labels: np.ndarray, inner: list[tuple[np.ndarray, np.ndarray]]) -> GridSearchCV:
     """Standardised inputs and a logistic regression, C chosen by these folds, then fitted to all of it."""
     made = make_pipeline(StandardScaler(), LogisticRegression(max_iter=ITERATIONS))
-    strengths = {"logisticregression__C": STRENGTHS}
-    return GridSearchCV(made, strengths, scoring=_score, cv=inner, error_score="raise").fit(x, labels)
+    search = GridSearchCV(made, {"logisticregression__C": STRENGTHS}, scoring=_score, cv=inner, error_score="raise")
+    with threadpool_limits(1):  # sums then have one order, and a C that wins by rounding is the same everywhere
+        return search.fit(x, labels)
 
 
 def _score(fit: Any, x: np.ndarray, labels: np.ndarray) -> float:

@@ -142,6 +142,8 @@ def test_a_norm_matched_change_is_as_long_and_the_prompts_own(planted):
     torch.testing.assert_close((new - own).norm(dim=1), lengths)
     alone = Change(one, _swap(one), 0).new(own[5:6], other[5:6], PROMPTS.rows[5:6])
     torch.testing.assert_close(alone[0], new[5])
+    turned = (new - own) / lengths[:, None]
+    assert float((turned @ turned.T).fill_diagonal_(0).abs().mean()) < 0.3, "each prompt's direction is another"
     assert not torch.allclose(Change(one, _swap(one), 1).new(own, other, PROMPTS.rows), new)
 
 
