@@ -80,6 +80,16 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
         "mechlib.lab.models.loading": ("checkpoint_of", "describe", "load"),
         "mechlib.lab.models.native": ("save",),
         "mechlib.lab.models.tokens": ("tokens",),
+        "mechlib.lab.probes.das": ("das_subspaces",),
+        "mechlib.lab.probes.directions": (
+            "mean_differences", "probe_subspaces", "projections", "under_addition", "under_removal",
+        ),
+        "mechlib.lab.probes.interchange": ("interchange",),
+        "mechlib.lab.probes.linear": ("probe", "probe_bags", "selectivity"),
+        "mechlib.lab.probes.subspaces": (
+            "class_mean_subspaces", "principal_cosines", "random_subspaces", "whole_spaces",
+        ),
+        "mechlib.lab.probes.tuned_lens": ("lens_divergence", "tuned_lens"),
         "mechlib.lab.studies.generation": ("generated", "numbers_generated", "numbers_given"),
         "mechlib.lab.studies.greater_than": (
             "attention_to_start", "by_noun", "difference_by_digits", "difference_lost", "difference_restored",

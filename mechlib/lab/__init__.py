@@ -14,6 +14,10 @@
     circuits       circuit_scores, prune, grid, lost_by_part, lost_by_added_part, random_circuit_scores,
                    exchanged_circuit_scores, under_knockouts, greedy_knockout; network, the plain forward pass that they
                    run on
+    probes         probe, probe_bags, selectivity: what is decodable, out of fold; mean_differences, projections,
+                   under_removal, under_addition, probe_subspaces: directions and row spaces, and the run without or
+                   with more of them; interchange of das_subspaces, class_mean_subspaces, random_subspaces,
+                   whole_spaces; principal_cosines; tuned_lens, lens_divergence
     studies        generated, numbers_generated, numbers_given; attention_to_operand, number_structure,
                    shares_of_each_digit, sums_by_interpolation, periods_of_numbers, spectrum; right_against_wrong,
                    wrong_against_wrong, answers_exchanged, activation_norms; year_scores, difference_restored,
@@ -94,6 +98,22 @@ if TYPE_CHECKING:
     from mechlib.lab.models.loading import load as load
     from mechlib.lab.models.native import save as save
     from mechlib.lab.models.tokens import tokens as tokens
+    from mechlib.lab.probes.das import das_subspaces as das_subspaces
+    from mechlib.lab.probes.directions import mean_differences as mean_differences
+    from mechlib.lab.probes.directions import probe_subspaces as probe_subspaces
+    from mechlib.lab.probes.directions import projections as projections
+    from mechlib.lab.probes.directions import under_addition as under_addition
+    from mechlib.lab.probes.directions import under_removal as under_removal
+    from mechlib.lab.probes.interchange import interchange as interchange
+    from mechlib.lab.probes.linear import probe as probe
+    from mechlib.lab.probes.linear import probe_bags as probe_bags
+    from mechlib.lab.probes.linear import selectivity as selectivity
+    from mechlib.lab.probes.subspaces import class_mean_subspaces as class_mean_subspaces
+    from mechlib.lab.probes.subspaces import principal_cosines as principal_cosines
+    from mechlib.lab.probes.subspaces import random_subspaces as random_subspaces
+    from mechlib.lab.probes.subspaces import whole_spaces as whole_spaces
+    from mechlib.lab.probes.tuned_lens import lens_divergence as lens_divergence
+    from mechlib.lab.probes.tuned_lens import tuned_lens as tuned_lens
     from mechlib.lab.studies.generation import generated as generated
     from mechlib.lab.studies.generation import numbers_generated as numbers_generated
     from mechlib.lab.studies.generation import numbers_given as numbers_given
