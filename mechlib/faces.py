@@ -80,6 +80,7 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
         "mechlib.lab.models.loading": ("checkpoint_of", "describe", "load"),
         "mechlib.lab.models.native": ("save",),
         "mechlib.lab.models.tokens": ("tokens",),
+        "mechlib.lab.shortcut.study": ("professions_right",),
         "mechlib.lab.studies.generation": ("generated", "numbers_generated", "numbers_given"),
         "mechlib.lab.studies.greater_than": (
             "attention_to_start", "by_noun", "difference_by_digits", "difference_lost", "difference_restored",
