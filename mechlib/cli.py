@@ -270,7 +270,7 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from mechlib.prompts.export import export
+    from mechlib.judging.commands.exporting import export
 
     try:
         written = export(options.task, options.folder)

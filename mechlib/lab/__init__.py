@@ -23,6 +23,7 @@
                    wrong_against_wrong, answers_exchanged, activation_norms; year_scores, difference_restored,
                    difference_lost, difference_without, attention_to_start, by_noun; difference_by_digits; readers,
                    under_other_positions, input_changed, input_changed_by_path, under_other_embeddings
+    shortcut       professions_right
 
 A measurement imports them inside itself, `from mechlib.lab import load, restored_by_patching`: torch is loaded only
 where something is measured.
@@ -114,6 +115,7 @@ if TYPE_CHECKING:
     from mechlib.lab.probes.subspaces import whole_spaces as whole_spaces
     from mechlib.lab.probes.tuned_lens import lens_divergence as lens_divergence
     from mechlib.lab.probes.tuned_lens import tuned_lens as tuned_lens
+    from mechlib.lab.shortcut.study import professions_right as professions_right
     from mechlib.lab.studies.generation import generated as generated
     from mechlib.lab.studies.generation import numbers_generated as numbers_generated
     from mechlib.lab.studies.generation import numbers_given as numbers_given
