@@ -171,9 +171,12 @@ def _activations(
 
 def _require_representable(model: Model, hook: str, taken: Float[Tensor, "rows width"], places: np.ndarray) -> None:
     """ValueError, naming hook, text and position, for what float16 does not have."""
-    largest = taken.abs().amax(1)
-    if not len(largest) or bool((largest <= LARGEST).all()):
+    if not taken.numel():
         return
+    low, high = taken.aminmax()
+    if bool(-LARGEST <= low) and bool(high <= LARGEST):
+        return
+    largest = taken.abs().amax(1)
     odd = largest.isfinite().logical_not()
     worst = int(odd.nonzero()[0] if odd.any() else largest.argmax())
     where = f"{hook} of {checkpoint_of(model).name} at position {places[worst, 1]} of text {places[worst, 0]}"

@@ -23,7 +23,7 @@ FORMAT = 1
 HEADER = "header.json"
 TOKENS, PLACES = "tokens.npy", "places.npy"
 PARTIAL = ".partial"  # behind a folder's name, while it is written
-_PIECE = 2**22  # bytes hashed at once
+_PIECE = 2**18  # bytes hashed at once
 
 
 class NotThisCache(ValueError):

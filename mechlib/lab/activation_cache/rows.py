@@ -47,11 +47,11 @@ def text_rows(model: Model, texts: Sequence[str], length: int | None = None) -> 
     """
     length, first = row_length(model, length), bos_ids(model)
     room = length - len(first)
-    rows: list[list[int]] = []
+    rows: list[np.ndarray] = []
     for number, text in enumerate(texts):
         ids = _ids(model, text, number)
         ids = ids[len(first) :] if first and ids[: len(first)] == first else ids
-        rows += [[*first, *ids[start : start + room]] for start in range(0, len(ids), room)]
+        rows += [_compact([*first, *ids[start : start + room]]) for start in range(0, len(ids), room)]
     if not rows:
         raise ValueError(f"{len(texts)} texts without a token: there is nothing to run, give a text")
     return _known(rows, len(first), {"from": "texts", "texts": len(texts), "length": length})
@@ -63,16 +63,16 @@ def token_rows(model: Model, rows: Sequence[Sequence[int]]) -> TokenRows:
     Raises ValueError for no rows, an empty row, one that is longer than the context, and an id that the embedding does
     not have.
     """
-    name, own = checkpoint_of(model).name, [list(map(int, row)) for row in rows]
+    name, own = checkpoint_of(model).name, [_compact(row) for row in rows]
     if not own:
         raise ValueError("no rows of tokens: there is nothing to run, give one")
     for number, row in enumerate(own):
         if not 1 <= len(row) <= model.cfg.n_ctx:
             raise ValueError(f"row {number} has {len(row)} tokens: {name} reads 1 to {model.cfg.n_ctx}, cut it")
-        if beyond := [one for one in row if not 0 <= one < model.cfg.d_vocab]:
+        if len(beyond := row[(row < 0) | (row >= model.cfg.d_vocab)]):
             raise ValueError(f"row {number} has id {beyond[0]}: {name} has ids from 0 to {model.cfg.d_vocab - 1}")
     first = bos_ids(model)
-    lead = len(first) if first and all(row[: len(first)] == first for row in own) else 0
+    lead = len(first) if first and all(row[: len(first)].tolist() == first for row in own) else 0
     return _known(own, lead, {"from": "rows of tokens"})
 
 
@@ -85,13 +85,20 @@ def row_length(model: Model, length: int | None) -> int:
     return length
 
 
-def _known(rows: list[list[int]], lead: int, said: Mapping[str, Any]) -> TokenRows:
-    made = hashlib.sha256()
+def _known(rows: list[np.ndarray], lead: int, said: Mapping[str, Any]) -> TokenRows:
+    made, lengths = hashlib.sha256(), tuple(map(len, rows))
     for row in rows:
-        made.update(np.array([len(row), *row], "<i4").tobytes())
-    described = {**said, "rows": len(rows), "sha256": made.hexdigest()}
-    lengths = tuple(map(len, rows))
-    return TokenRows(lambda start, stop: rows[start:stop], lead, max(lengths), lengths, described)
+        made.update(_compact([len(row)]).tobytes() + row.tobytes())
+
+    def read(start: int, stop: int) -> list[list[int]]:
+        return [row.tolist() for row in rows[start:stop]]
+
+    return TokenRows(read, lead, max(lengths), lengths, {**said, "rows": len(rows), "sha256": made.hexdigest()})
+
+
+def _compact(row: Sequence[int]) -> np.ndarray:
+    """Four bytes a token: as Python's numbers all tokens would take ten times as much."""
+    return np.array(row, "<i4")
 
 
 def _ids(model: Model, text: str, number: int) -> list[int]:

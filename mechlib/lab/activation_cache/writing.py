@@ -99,7 +99,7 @@ class Writer:
         rows = len(next(iter(made.values())))
         with self._full_said():
             for array in self.arrays:
-                _write(self.files[array.file], np.ascontiguousarray(made[array.file], array.dtype).tobytes())
+                _write(self.files[array.file], np.ascontiguousarray(made[array.file], array.dtype))
             self.progress = Progress(self.progress.rows + rows, text)
             self._file_progress()
 
@@ -250,8 +250,8 @@ def _replace(file: Path, said: Mapping[str, Any]) -> None:
     temporary.replace(file)
 
 
-def _write(file: Any, data: bytes) -> None:
-    """All bytes: a plain file may take fewer than it is given, and says so."""
-    left = memoryview(data)
+def _write(file: Any, array: np.ndarray) -> None:
+    """All bytes of an array: a plain file may take fewer than it is given, and says so."""
+    left = memoryview(array.reshape(-1).view(np.uint8))
     while left:
         left = left[file.write(left) :]

@@ -60,13 +60,13 @@ from mechlib.lab.models.loading import load
 
 write, left = writing._write, 14  # in the fourth batch of four arrays, the second array
 
-def dying(file, data):
+def dying(file, array):
     global left
     left -= 1
     if not left:
-        write(file, data[: len(data) // 2])
+        write(file, array.reshape(-1)[: array.size // 2])
         os.kill(os.getpid(), signal.SIGKILL)
-    write(file, data)
+    write(file, array)
 
 writing._write = dying
 model = load(sys.argv[1])
@@ -98,12 +98,12 @@ def failing(monkeypatch, at: int, number: int) -> None:
     """The write of this number fails, after half of its bytes."""
     write, count = engine._write, [0]
 
-    def fails(file, data):
+    def fails(file, array):
         count[0] += 1
         if count[0] == at:
-            write(file, data[: len(data) // 2])
+            write(file, array.reshape(-1)[: array.size // 2])
             raise OSError(number, os.strerror(number))
-        write(file, data)
+        write(file, array)
 
     monkeypatch.setattr(engine, "_write", fails)
 
