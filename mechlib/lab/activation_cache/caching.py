@@ -174,7 +174,7 @@ def _require_representable(model: Model, hook: str, taken: Float[Tensor, "rows w
     if not taken.numel():
         return
     low, high = taken.aminmax()
-    if bool(-LARGEST <= low) and bool(high <= LARGEST):
+    if bool(low >= -LARGEST) and bool(high <= LARGEST):
         return
     largest = taken.abs().amax(1)
     odd = largest.isfinite().logical_not()
