@@ -130,7 +130,7 @@ def _sizes(model: Checkpoint) -> dict[str, int]:
     else:
         config = json_of(model.path / "config.json")
     if not config and model.parent in {**HUB, **PACKAGED}:
-        shape = {**HUB, **PACKAGED}[model.parent].shape
+        shape = (HUB[model.parent] if model.parent in HUB else PACKAGED[model.parent]).shape
         config = {"n_layers": shape.layers, "d_model": shape.width, "vocab_size": shape.vocabulary}
 
     def first(*keys: str, default: int = 0) -> int:

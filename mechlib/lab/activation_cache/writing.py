@@ -252,6 +252,6 @@ def _replace(file: Path, said: Mapping[str, Any]) -> None:
 
 def _write(file: Any, array: np.ndarray) -> None:
     """All bytes of an array: a plain file may take fewer than it is given, and says so."""
-    left = memoryview(array.reshape(-1).view(np.uint8))
+    left = array.reshape(-1).view(np.uint8).data
     while left:
         left = left[file.write(left) :]

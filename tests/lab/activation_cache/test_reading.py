@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 
@@ -10,7 +11,7 @@ import pytest
 
 from mechlib.lab.activation_cache import open_cache
 from mechlib.lab.activation_cache.caching import cache_activations
-from mechlib.lab.activation_cache.reading import NotThisCache
+from mechlib.lab.activation_cache.reading import NotThisCache, sha256
 from mechlib.lab.activation_cache.rows import token_rows
 from mechlib.lab.models.loading import checkpoint_of, load
 from tests.helpers.tiny import directory, edit_json
@@ -139,3 +140,9 @@ def test_a_cache_that_is_not_whole_yet_is_said_to_be(folder):
 
 def test_the_header_is_plain_json(folder):
     assert json.loads((folder / "header.json").read_text()) == open_cache(folder, POST).header
+
+
+def test_a_large_file_is_hashed_to_its_end(tmp_path):
+    data = bytes(range(256)) * 4000
+    (tmp_path / "large").write_bytes(data)
+    assert sha256(tmp_path / "large") == hashlib.sha256(data).hexdigest()

@@ -9,7 +9,7 @@ from scipy import stats
 from transformers import AutoModelForCausalLM
 
 from mechlib.lab.activation_cache.caching import cache_activations
-from mechlib.lab.activation_cache.sampling import sampled, sampled_rows
+from mechlib.lab.activation_cache.sampling import _drawn, sampled, sampled_rows
 from mechlib.lab.models.loading import load
 from mechlib.lab.models.native import save
 from tests.helpers import notebook
@@ -107,3 +107,9 @@ def test_a_model_that_ends_every_text_at_once_is_refused_and_does_not_write_for_
 def test_the_models_own_texts_need_a_number_of_tokens(gpt2, tmp_path):
     with pytest.raises(ValueError, match="the model's own texts have no end: say how many tokens to cache"):
         cache_activations(gpt2, "blocks.0.hook_resid_post", sampled_rows(gpt2), tmp_path / "c")
+
+
+def test_a_token_without_a_share_is_never_drawn():
+    logits = torch.tensor([[-torch.inf, 0.0, -torch.inf], [0.0, -torch.inf, -torch.inf]])
+    for number, wanted in ((0.0, [1, 0]), (np.nextafter(1, 0), [1, 0])):
+        assert _drawn(logits, torch.full((2, 1), number, dtype=torch.float64)).flatten().tolist() == wanted
