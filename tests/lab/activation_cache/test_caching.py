@@ -175,6 +175,14 @@ def test_what_float16_does_not_have_is_refused_by_hook_text_and_position(spoilt,
     assert not (tmp_path / "c").exists()
 
 
+@pytest.mark.parametrize("value", [-1e5, 1e5])
+def test_a_number_that_is_too_large_is_seen_whichever_its_sign(tmp_path, value):
+    model = load(str(directory(tmp_path / "model", "gpt2")))
+    model.W_E.data[7] = value
+    with pytest.raises(ValueError, match=r"at position 1 of text 0 has an entry of size [\d,]+, and float16 ends at"):
+        cache_activations(model, "blocks.0.hook_resid_pre", token_rows(model, [[0, 7]]), tmp_path / "c")
+
+
 def test_a_large_activation_at_bos_alone_is_none_of_what_is_cached(tmp_path):
     model = load(str(directory(tmp_path / "model", "gpt2")))
     model.W_E.data[0] *= 1e6

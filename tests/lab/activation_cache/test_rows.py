@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 import pytest
 
 from mechlib.lab.activation_cache.rows import text_rows, token_rows
@@ -43,29 +41,12 @@ def test_a_model_without_bos_reads_its_texts_as_they_are(without_bos):
     assert (rows.read(0, 9), rows.lead) == ([[3], [1], [2]], 0)
 
 
-def test_a_long_text_is_cut_without_a_word_of_other_libraries(tmp_path, monkeypatch):
+def test_a_text_that_is_longer_than_the_context_is_read_whole(tmp_path):
     model = load(str(byte_directory(tmp_path / "bytes", "gpt2", ("the cat sat on the mat",))))
-    model.tokenizer.model_max_length = CONTEXT  # from where on it says that a text is too long
-    said: list[object] = []
-    monkeypatch.setattr(logging.getLogger("transformers"), "handlers", [Kept(said)])
     text = "the cat sat on the mat. " * 40 + "ü 猫"
     rows = text_rows(model, [text])
-    assert not said and max(rows.lengths) == CONTEXT
+    assert max(rows.lengths) == CONTEXT
     assert model.tokenizer.decode([one for row in rows.read(0, 999) for one in row[1:]]) == text
-    model.tokenizer.deprecation_warnings.clear()  # it says so once
-    model.tokenizer(text)
-    assert said, "left to itself, it does say so"
-
-
-class Kept(logging.Handler):
-    """Keeps what a library says."""
-
-    def __init__(self, said: list[object]) -> None:
-        super().__init__()
-        self.said = said
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.said.append(record)
 
 
 def test_the_first_word_that_the_vocabulary_lacks_is_named_with_its_line_in_one_short_line(model):
