@@ -43,6 +43,10 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
         "mechlib.verdicts.verdict": ("requires",),
     },
     "mechlib.lab": {
+        "mechlib.lab.activation_cache.caching": ("cache_activations",),
+        "mechlib.lab.activation_cache.reading": ("open_cache",),
+        "mechlib.lab.activation_cache.rows": ("text_rows", "token_rows"),
+        "mechlib.lab.activation_cache.sampling": ("sampled_rows",),
         "mechlib.lab.attribution.attention": ("attention_by_offset", "attention_pattern", "attention_to"),
         "mechlib.lab.attribution.copying": ("attention_and_written", "copy_scores"),
         "mechlib.lab.attribution.direct": ("direct_logit_attribution",),

@@ -1,6 +1,7 @@
 """The lab: instruments on a loaded model and a set of prompts, each returning one value, or vector, a prompt.
 
     models         load, save, describe, checkpoint_of; batches, tokens, per_prompt, in_order, run
+    on disk        cache_activations, open_cache; text_rows, token_rows, sampled_rows, which the model writes itself
     behaviour      answers_correctly, logit_differences, answer_log_probs, repeat_loss
     metrics        logit_diff, answer_log_prob, correct, loss_per_token
     interventions  patched, zero_ablated, mean_ablated, resample_ablated, activations: a changed model, inside `with`
@@ -36,6 +37,11 @@ from typing import TYPE_CHECKING
 from mechlib.faces import lazily
 
 if TYPE_CHECKING:
+    from mechlib.lab.activation_cache.caching import cache_activations as cache_activations
+    from mechlib.lab.activation_cache.reading import open_cache as open_cache
+    from mechlib.lab.activation_cache.rows import text_rows as text_rows
+    from mechlib.lab.activation_cache.rows import token_rows as token_rows
+    from mechlib.lab.activation_cache.sampling import sampled_rows as sampled_rows
     from mechlib.lab.attribution.attention import attention_by_offset as attention_by_offset
     from mechlib.lab.attribution.attention import attention_pattern as attention_pattern
     from mechlib.lab.attribution.attention import attention_to as attention_to
