@@ -19,6 +19,7 @@ from mechlib.checkpoints.checkpoint import IncompleteModel, UnknownModel
 from mechlib.checkpoints.details import card, count, details, in_bytes, in_full, packers, size, text_ids
 from mechlib.checkpoints.fetch import CannotFetch, download
 from mechlib.checkpoints.packaged import bringing
+from mechlib.judging.commands import features
 
 BESIDE_CLAIMS = ("pytest.ini", "conftest.py", "pyproject.toml")  # one of these lies at the root of a repository
 ALL_PACKAGED = "pretrained"
@@ -90,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("task", help="addition, ioi or greater_than")
     export.add_argument("folder", type=Path, metavar="DIR", help="where to; it is made where it is missing")
     export.set_defaults(run=_export)
+    features.add_command(commands)
     return parser
 
 
