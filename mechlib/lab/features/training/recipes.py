@@ -33,6 +33,8 @@ class Recipe:
     frozen    "" trains all; "decoder" and "encoder" keep that matrix as it was drawn; "soft" keeps each decoder
               direction within `cosine` of its start (Korznikov et al. 2026, arXiv:2602.14111)
     cosine    the least cosine of a softly frozen direction with its start
+    exact     of topk on a CPU: gradients of active features alone, which are all that there are (`exact_topk`). False
+              has SAELens compute the others too
 
     Rows are scaled to a mean norm of sqrt(width), which the weights take up when training ends. The rate warms up over
     the first twentieth of the steps and decays to zero over the last fifth.
@@ -50,6 +52,7 @@ class Recipe:
     rate: float = 1e-3
     frozen: Frozen = ""
     cosine: float = 0.8
+    exact: bool = True
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from mechlib.lab.features.training import exact_topk
 from mechlib.lab.features.training.recipes import DECAY, WARM_UP, Recipe
 
 CONFIG, WEIGHTS = "cfg.json", "sae_weights.safetensors"  # SAELens's own names of files
@@ -50,7 +52,7 @@ def blank(recipe: Recipe, width: int, device: str = "cpu") -> Any:
 
 
 def trainer(sae: Any, recipe: Recipe, data: Iterator[Tensor], scale: float, device: str = "cpu") -> Any:
-    """SAELens's trainer of an autoencoder, whose rows are multiplied by `scale`."""
+    """SAELens's trainer of an autoencoder, whose rows are multiplied by `scale`. TopK on a CPU has a step of ours."""
     lens = library()
     from sae_lens.config import SAETrainerConfig
     from sae_lens.training.sae_trainer import SAETrainer
@@ -72,6 +74,8 @@ def trainer(sae: Any, recipe: Recipe, data: Iterator[Tensor], scale: float, devi
         data_provider=data,
     )
     made.activation_scaler.scaling_factor = scale
+    if recipe.kind == "topk" and recipe.exact and torch.device(device).type == "cpu":
+        made._train_step = partial(exact_topk.step, made)
     return made
 
 

@@ -105,7 +105,7 @@ def test_the_reach_is_what_half_of_all_directions_are_met_with(width, features):
 
 
 def test_a_loose_limit_reaches_everything_and_a_card_says_how_far_it_went(tmp_path):
-    assert reach(24, 64, 0.1) == 1 and reach(24, 64, 0.8) > 0.9, "in few dimensions .8 keeps little from being found"
+    assert reach(24, 64, 0.1) == 1 and reach(24, 64, 0.8) > 0.85, "in few dimensions .8 keeps little from being found"
     made = trained(tmp_path / "it", recipe("standard", steps=150, rate=1e-2, frozen="soft", cosine=0.95))
     said = made.card["frozen"]
     assert 0.95 - 1e-4 <= said["least cosine"] <= said["mean cosine"] <= 1

@@ -172,7 +172,8 @@ def test_a_release_is_what_saelens_lists_with_its_scale_and_its_settings(cache, 
 
     one = SimpleNamespace(
         repo_id="somebody/saes", saes_map={"blocks.0.hook": "blocks.0"}, conversion_func=None,
-        config_overrides={"apply_b_dec_to_input": False}, neuronpedia_id=None, norm_scaling_factor={"blocks.0.hook": 2.0},
+        config_overrides={"apply_b_dec_to_input": False}, neuronpedia_id=None,
+        norm_scaling_factor={"blocks.0.hook": 2.0},
     )  # fmt: skip
     other = SimpleNamespace(**{**vars(one), "conversion_func": "gemma_2"})
     monkeypatch.setattr(listing, "get_pretrained_saes_directory", lambda: {"listed": one, "converted": other})
