@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from mechlib.lab.batching import Batch, batches, per_prompt
@@ -130,7 +130,7 @@ def under_actions(
             after, moved = _read(model, batch, hook, edit, readout)
             changed[name] |= moved
             columns.append(after)
-        columns.append(readout.value(readout.of(run(model, batch.tokens)[0], batch), batch))
+        columns.append(metric_of(model, batch.tokens, batch, readout))
         values.append(torch.stack(columns, dim=1))
     if not any(changed.values()):
         raise NothingChanged(
@@ -185,5 +185,16 @@ def _read(model: Model, batch: Batch, hook: str, edit: Edit, readout: Readout) -
         moved.append(differs(made, old))
         return made
 
-    logits, _ = run(model, batch.tokens, {hook: watched})
-    return readout.value(readout.of(logits, batch), batch), moved[0]
+    return metric_of(model, batch.tokens, batch, readout, {hook: watched}), moved[0]
+
+
+def metric_of(
+    model: Model,
+    tokens: Int[Tensor, "batch pos"],
+    batch: Batch,
+    readout: Readout,
+    edits: Mapping[str, Edit] | None = None,
+) -> Float[Tensor, " batch"]:
+    """The metric of each row of a run, of which no more logits are computed than it reads."""
+    last = None if readout.whole or batch.read is not None else 1
+    return readout.value(readout.of(run(model, tokens, edits, last=last)[0], batch), batch)

@@ -30,7 +30,7 @@ OF = "features active on a token, squares of the activation, losses and KL in na
 TOKENS = 2048  # that run side by side
 
 
-def evaluate(
+def dictionary_scores(
     model: Model,
     dictionary: Dictionary,
     tokens: Int[Tensor, "sequence pos"],
@@ -71,7 +71,7 @@ def evaluate(
     return Measurement(values, units, "sequence", COLUMNS, of=OF, order=() if names else order)
 
 
-def evaluate_on_prompts(
+def dictionary_scores_on_prompts(
     model: Model,
     dictionary: Dictionary,
     prompts: PromptSet,
@@ -79,7 +79,7 @@ def evaluate_on_prompts(
     mean: Float[Tensor, " width"] | None = None,
     unit: str = "",
 ) -> Measurement:
-    """As `evaluate`, on the clean texts of prompts, a row a prompt: losses are those of the text's own tokens."""
+    """As `dictionary_scores`, on the clean texts of prompts, a row a prompt: losses are of the text's own tokens."""
     hook, mean, first = _ready(model, dictionary, hook, mean)
     made = batches(model, prompts, alone=True)
     values = [_values(model, dictionary, batch.tokens, hook, mean, first) for batch in made]

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mechlib.lab.batching import Batch, batches, per_prompt
-from mechlib.lab.features.acting import ready
+from mechlib.lab.features.acting import metric_of, ready
 from mechlib.lab.features.dictionaries import Dictionary
 from mechlib.lab.features.splicing import at, replaced_by
 from mechlib.lab.hooks import SAME, Edit, HookDidNotFire, NothingChanged, check_names, run, sizes
@@ -133,8 +133,7 @@ class _Pair:
         return self.difference[..., feature, None] * self.dictionary.directions[feature]
 
     def metric(self, tokens: Int[Tensor, "batch pos"], readout: Readout, edit: Edit | None = None) -> Tensor:
-        logits = run(self.model, tokens, {self.hook: edit} if edit else None)[0]
-        return readout.value(readout.of(logits, self.batch), self.batch)
+        return metric_of(self.model, tokens, self.batch, readout, {self.hook: edit} if edit else None)
 
     def patched(self, change: Float[Tensor, "batch at width"], readout: Readout, hooked: bool) -> Tensor:
         """The metric of the corrupted run with the activation changed."""

@@ -58,7 +58,7 @@ def superposed(features: int, width: int, rows: int, active: float, seed: int = 
     return Planted(directions, amounts, (amounts @ directions).astype(np.float32))
 
 
-def recovered(directions: Float[Tensor, "learnt width"], planted: Planted) -> Recovered:
+def features_recovered(directions: Float[Tensor, "learnt width"], planted: Planted) -> Recovered:
     """How near these directions come to the planted features, matched one to one so that cosines add up to the most.
 
     Signs count: a feature's opposite is another one. Raises ValueError for fewer directions than planted features, of

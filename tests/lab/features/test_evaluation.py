@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mechlib.lab.features.dictionaries import DeadDictionary, Dictionary, principal_components, random_dictionary
-from mechlib.lab.features.evaluation import COLUMNS, activations_at, evaluate, evaluate_on_prompts
+from mechlib.lab.features.evaluation import COLUMNS, activations_at, dictionary_scores, dictionary_scores_on_prompts
 from mechlib.lab.features.loading import OtherActivation
 from mechlib.lab.hooks import NoSuchHook
 from mechlib.lab.models.loading import load
@@ -66,7 +66,7 @@ def by_hand(theirs, dictionary: Dictionary, tokens: torch.Tensor) -> dict[str, l
 def test_every_column_is_what_hugging_faces_own_hooks_give(case):
     model, theirs, rows = case
     dictionary, tokens = random_dictionary(rows, 80, k=5, hook=HOOK), sequences(7, 10)
-    seen, wanted = columns(evaluate(model, dictionary, tokens)), by_hand(theirs, dictionary, tokens)
+    seen, wanted = columns(dictionary_scores(model, dictionary, tokens)), by_hand(theirs, dictionary, tokens)
     for name in COLUMNS:
         np.testing.assert_allclose(seen[name], wanted[name], rtol=1e-3, atol=3e-4, err_msg=name)
     assert seen["KL"].min() > 0.05, "the reconstruction is bad enough to be seen"
@@ -85,13 +85,13 @@ def test_losses_are_those_of_transformer_lens_with_its_own_hooks(gpt2):
         logits = gpt2.run_with_hooks(tokens, fwd_hooks=[(HOOK, splice)])
     theirs = torch.nn.functional.cross_entropy(logits[:, 1:-1].transpose(1, 2), tokens[:, 2:], reduction="none")
     np.testing.assert_allclose(
-        columns(evaluate(gpt2, dictionary, tokens))["loss reconstructed"], theirs.mean(1), atol=1e-4
+        columns(dictionary_scores(gpt2, dictionary, tokens))["loss reconstructed"], theirs.mean(1), atol=1e-4
     )
 
 
 def test_what_reconstructs_perfectly_loses_nothing_and_recovers_all(case):
     model, _, rows = case
-    seen = columns(evaluate(model, principal_components(rows, 32, HOOK), sequences(5, 10)))
+    seen = columns(dictionary_scores(model, principal_components(rows, 32, HOOK), sequences(5, 10)))
     np.testing.assert_allclose(seen["squared error"], 0, atol=1e-6)
     np.testing.assert_allclose(seen["loss reconstructed"], seen["loss"], atol=1e-4)
     np.testing.assert_allclose(seen["KL"], 0, atol=1e-4)
@@ -103,7 +103,7 @@ def test_what_says_the_mean_everywhere_recovers_nothing(case):
     model, _, rows = case
     mean = torch.from_numpy(rows.mean(0))
     flat = Dictionary("the mean", lambda x: torch.ones(*x.shape[:-1], 1), torch.zeros(1, 32), mean, HOOK, mean)
-    seen = columns(evaluate(model, flat, sequences(5, 10)))
+    seen = columns(dictionary_scores(model, flat, sequences(5, 10)))
     np.testing.assert_allclose(seen["recovered"], 0, atol=1e-4)
     np.testing.assert_allclose(seen["squared error"], seen["squared deviation"], rtol=1e-4)
 
@@ -111,8 +111,8 @@ def test_what_says_the_mean_everywhere_recovers_nothing(case):
 def test_sequences_do_not_hang_on_those_beside_them_and_are_named_in_order(case):
     model, _, rows = case
     dictionary, tokens = random_dictionary(rows, 80, 5, hook=HOOK), sequences(230, 10)
-    whole = evaluate(model, dictionary, tokens)
-    alone = evaluate(model, dictionary, tokens[219:220], names=("the one",))
+    whole = dictionary_scores(model, dictionary, tokens)
+    alone = dictionary_scores(model, dictionary, tokens[219:220], names=("the one",))
     np.testing.assert_allclose(whole.values[219:220], alone.values, atol=2e-4)
     assert whole.units[219] == "sequence 219" and alone.units == ("the one",) and whole.unit == "sequence"
     assert sorted(whole.sorted_by) == list(whole.sorted_by), "ten thousand sequences stay in their order"
@@ -125,8 +125,8 @@ def test_prompts_give_the_rows_of_their_tokens_with_their_clusters(case):
         "texts", "discovery",
         tuple(Prompt(" ".join(WORDS[one] for one in row[1:]), "w5", cluster=f"c{n % 2}") for n, row in enumerate(ids)),
     )  # fmt: skip
-    measured = evaluate_on_prompts(model, dictionary, prompts)
-    np.testing.assert_allclose(measured.values, evaluate(model, dictionary, ids).values, atol=2e-4)
+    measured = dictionary_scores_on_prompts(model, dictionary, prompts)
+    np.testing.assert_allclose(measured.values, dictionary_scores(model, dictionary, ids).values, atol=2e-4)
     assert measured.clusters == ("c0", "c1") * 3 and measured.units == tuple(row.fingerprint for row in prompts)
 
 
@@ -164,15 +164,15 @@ REFUSED = {
 @pytest.mark.parametrize(("changed", "hook", "error", "said"), REFUSED.values(), ids=REFUSED)
 def test_a_dictionary_of_something_else_is_refused_in_one_line(gpt2, changed, hook, error, said):
     with pytest.raises(error, match=said) as raised:
-        evaluate(gpt2, fitted(gpt2, **changed), sequences(2, 8), hook)
+        dictionary_scores(gpt2, fitted(gpt2, **changed), sequences(2, 8), hook)
     assert "\n" not in str(raised.value)
 
 
 def test_an_activation_of_other_entries_than_the_stream_is_refused_where_it_meets_the_dictionary(gpt2):
     with pytest.raises(ValueError, match=r"it is for activations 32 wide, and these are 128: take a dictionary"):
-        evaluate(gpt2, fitted(gpt2, hook=""), sequences(2, 8), "blocks.0.mlp.hook_pre")
+        dictionary_scores(gpt2, fitted(gpt2, hook=""), sequences(2, 8), "blocks.0.mlp.hook_pre")
 
 
 def test_sequences_that_predict_nothing_are_refused(gpt2):
     with pytest.raises(ValueError, match=r"sequences of 2 tokens, BOS included: no token is predicted"):
-        evaluate(gpt2, fitted(gpt2), sequences(2, 2))
+        dictionary_scores(gpt2, fitted(gpt2), sequences(2, 2))

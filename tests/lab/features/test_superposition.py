@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mechlib.lab.features.superposition import recovered, superposed
+from mechlib.lab.features.superposition import features_recovered, superposed
 
 
 def test_rows_are_sums_of_a_few_planted_unit_features():
@@ -22,26 +22,26 @@ def test_planted_features_are_found_in_any_order_and_length_and_opposites_are_no
     rng = np.random.default_rng(0)
     order = rng.permutation(30)
     learnt = torch.from_numpy(made.directions[order] * rng.uniform(0.1, 9, (30, 1)))
-    assert recovered(learnt, made).cosine == pytest.approx(1) and recovered(learnt, made).share == 1
+    assert features_recovered(learnt, made).cosine == pytest.approx(1) and features_recovered(learnt, made).share == 1
     half = learnt.clone()
     half[:15] *= -1
-    assert recovered(half, made).share == 0.5
-    strangers = recovered(torch.from_numpy(rng.standard_normal((30, 10))), made)
+    assert features_recovered(half, made).share == 0.5
+    strangers = features_recovered(torch.from_numpy(rng.standard_normal((30, 10))), made)
     assert strangers.cosine < 0.8 and strangers.share < 0.2
 
 
 def test_a_direction_is_matched_with_one_feature_alone():
     made = superposed(30, 10, 5, 2)
     twice = torch.from_numpy(np.concatenate([made.directions[:15], made.directions[:15]]))
-    assert recovered(twice, made).share == 0.5
+    assert features_recovered(twice, made).share == 0.5
     extra = torch.from_numpy(np.concatenate([made.directions, made.directions]))
-    assert recovered(extra, made).share == 1
+    assert features_recovered(extra, made).share == 1
 
 
 @pytest.mark.parametrize("directions", [torch.zeros(29, 10), torch.zeros(30, 9)], ids=["too few", "other width"])
 def test_directions_that_cannot_be_matched_are_refused(directions):
     with pytest.raises(ValueError, match=r"directions of width .* for 30 planted features of width 10: want as many"):
-        recovered(directions, superposed(30, 10, 5, 2))
+        features_recovered(directions, superposed(30, 10, 5, 2))
 
 
 @pytest.mark.parametrize(("features", "width", "active"), [(10, 10, 2), (10, 12, 2), (30, 10, 0), (30, 10, 31)])

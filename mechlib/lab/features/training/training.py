@@ -192,9 +192,10 @@ def _check_begun(folder: Path, recipe: Recipe, seen: Survey) -> None:
                 "remove the folder"
             )
         return
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
     part = folder / (BEGUN + PART)
+    if folder.exists() and set(folder.iterdir()) - {part}:
+        raise FileExistsError(f"{folder} is in the way and has no run to go on with: remove it, or choose another name")
+    folder.mkdir(exist_ok=True)
     part.write_text(json.dumps(own), encoding="utf-8")
     part.rename(folder / BEGUN)
 

@@ -10,19 +10,19 @@ pytest.importorskip("sae_lens", reason="the extra `features` is not installed")
 
 from mechlib.lab.features.dictionaries import active_counts, random_dictionary
 from mechlib.lab.features.loading import load_sae
-from mechlib.lab.features.superposition import recovered
+from mechlib.lab.features.superposition import features_recovered
 from mechlib.lab.features.training import saelens
 from mechlib.lab.features.training.recipes import Kind, Recipe, features_of
 from tests.lab.features.training.small import ACTIVE, PLANTED, WIDTH, recipe, trained
 
 KINDS = get_args(Kind)
-MARGIN = 0.25  # of the mean cosine, beyond the random dictionary: seen are .29 to .45, after 400 steps
-STEPS = 400
+MARGIN = 0.3  # of the mean cosine, beyond random directions: .40 to .56 are seen, which have .43
+SHARE = 0.4  # of planted features found, beyond random directions: .52 to 1 are seen, which have none
 
 
 @pytest.fixture(scope="module", params=KINDS)
 def made(request, tmp_path_factory):
-    of = recipe(request.param, steps=STEPS)
+    of = recipe(request.param, batch=256, samples=256 * 500, rate=5e-3)
     folder = tmp_path_factory.mktemp("kinds") / request.param
     return trained(folder, of), folder
 
@@ -30,9 +30,12 @@ def made(request, tmp_path_factory):
 def test_every_kind_finds_more_planted_features_than_random_directions_do(made):
     dictionary, _ = made
     random = random_dictionary(PLANTED.rows, 64, ACTIVE)
-    found, by_chance = recovered(dictionary.directions, PLANTED), recovered(random.directions, PLANTED)
+    found, by_chance = (
+        features_recovered(dictionary.directions, PLANTED),
+        features_recovered(random.directions, PLANTED),
+    )
     assert found.cosine >= by_chance.cosine + MARGIN
-    assert found.share >= by_chance.share + 0.4
+    assert found.share >= by_chance.share + SHARE
 
 
 def test_the_card_says_what_the_dictionary_does_on_the_rows(made):

@@ -9,7 +9,7 @@ import torch
 
 pytest.importorskip("sae_lens", reason="the extra `features` is not installed")
 
-from mechlib.lab.features.evaluation import activations_at, evaluate
+from mechlib.lab.features.evaluation import activations_at, dictionary_scores
 from mechlib.lab.features.loading import OtherActivation, load_release, load_sae
 from mechlib.lab.features.training import saelens
 from mechlib.lab.features.training.recipes import Recipe
@@ -50,7 +50,7 @@ def copied(folder, to, **changed):
 def test_one_that_was_trained_here_loads_for_its_model_and_evaluates(model, folder):
     made = load_sae(folder, model, HOOK)
     assert (made.hook, made.features, made.width) == (HOOK, 64, WIDTH)
-    said = evaluate(model, made, sequences(4, 9))
+    said = dictionary_scores(model, made, sequences(4, 9))
     assert said["L0"].array.max() <= 4
     assert set(made.card) >= {
         "command",

@@ -148,7 +148,7 @@ def test_a_dictionary_that_dies_is_one_line_and_has_no_final_name(tmp_path, monk
 
     monkeypatch.setattr(saelens, "blank", dead)
     with pytest.raises(
-        DeadDictionary, match=r"^all 64 features are dead at step 8 of 60: none was active for"
+        DeadDictionary, match=r"^all 64 features are dead at step 9 of 60: none was active for"
     ) as raised:
         trained(tmp_path / "it", recipe("standard"))
     assert "\n" not in str(raised.value) and not (tmp_path / "it").exists()
@@ -176,6 +176,16 @@ def test_another_recipe_or_other_rows_do_not_go_on_with_a_run(tmp_path):
         trained(tmp_path / "it", recipe(k=2, seed=1))
     with pytest.raises(FileExistsError, match=r"has a run that was begun with another rows"):
         train(PLANTED.rows[:-1], recipe(), tmp_path / "it", Source())
+
+
+def test_what_somebody_keeps_beside_is_not_removed(tmp_path):
+    (tmp_path / "it.training").mkdir()
+    (tmp_path / "it.training" / "notes").write_text("mine")
+    with pytest.raises(
+        FileExistsError, match=r"it\.training is in the way and has no run to go on with: remove it, or"
+    ):
+        trained(tmp_path / "it", recipe())
+    assert (tmp_path / "it.training" / "notes").read_text() == "mine"
 
 
 def test_a_folder_that_is_there_and_one_that_somebody_trains_into_are_left_alone(tmp_path):
