@@ -37,7 +37,7 @@ def test_a_frozen_encoder_has_the_directions_that_its_seed_draws_and_the_decoder
     assert "W_enc" not in stored and stored["W_enc_lengths"].shape == (64,)
     start = start_of(of, WIDTH)
     assert torch.cosine_similarity(made.directions, start, dim=1).min() < 0.99
-    whole = getattr(made.encode, "__self__").W_enc.T  # SAELens's own autoencoder, with the matrix drawn again
+    whole = made.encode.__self__.W_enc.T  # type: ignore[attr-defined]  # SAELens's own autoencoder, with the matrix drawn again
     torch.testing.assert_close(torch.cosine_similarity(whole, start, dim=1), torch.ones(64), atol=1e-5, rtol=0)
 
 
