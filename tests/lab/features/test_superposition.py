@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mechlib.lab.features.superposition import features_recovered, superposed
+from mechlib.lab.features.superposition import Planted, features_recovered, superposed
 
 
 def test_rows_are_sums_of_a_few_planted_unit_features():
@@ -31,11 +31,12 @@ def test_planted_features_are_found_in_any_order_and_length_and_opposites_are_no
 
 
 def test_a_direction_is_matched_with_one_feature_alone():
-    made = superposed(30, 10, 5, 2)
-    twice = torch.from_numpy(np.concatenate([made.directions[:15], made.directions[:15]]))
-    assert features_recovered(twice, made).share == 0.5
-    extra = torch.from_numpy(np.concatenate([made.directions, made.directions]))
-    assert features_recovered(extra, made).share == 1
+    """Of two planted features that are nearly the same one direction finds one, however near it is to both."""
+    near = np.array([[1, 0, 0], [0.95, np.sqrt(1 - 0.95**2), 0], [0, 0, 1]])
+    made = Planted(near, np.zeros((1, 3)), np.zeros((1, 3)))
+    learnt = torch.tensor([[1, 0.1, 0], [0, 0, 1.0], [0, 0, -1]])
+    assert features_recovered(learnt, made).share == pytest.approx(2 / 3)
+    assert features_recovered(torch.cat([learnt, learnt]), made).share == 1
 
 
 @pytest.mark.parametrize("directions", [torch.zeros(29, 10), torch.zeros(30, 9)], ids=["too few", "other width"])
