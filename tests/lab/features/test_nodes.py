@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from mechlib.lab.features import nodes
 from mechlib.lab.features.dictionaries import random_dictionary
 from mechlib.lab.features.evaluation import activations_at
 from mechlib.lab.features.nodes import ERROR, feature_attribution, restored_by_features
-from mechlib.lab.hooks import NothingChanged
+from mechlib.lab.hooks import NothingChanged, run
 from mechlib.lab.interventions.patching import restored_by_patching
 from mechlib.lab.interventions.places import Site
 from mechlib.measurement import TOTAL
@@ -151,6 +152,22 @@ def test_positions_at_which_both_runs_are_the_same_are_no_difference(case):
         NothingChanged, match=r"no feature of 60 random directions differs between clean and corrupted at"
     ):
         restored_by_features(model, pairs(3), dictionary, range(60), 0)
+
+
+def test_rounding_of_two_runs_is_no_difference(case, monkeypatch):
+    """BOS is the same in both runs, which a run of another shape would compute with other rounding."""
+    model, _, dictionary = case
+    ran = []
+
+    def rounded(*arguments, **options):
+        logits, kept = run(*arguments, **options)
+        ran.append(len(kept))
+        return logits, {name: activation * (1 + 1e-6 * len(ran)) for name, activation in kept.items()}
+
+    monkeypatch.setattr(nodes, "run", rounded)
+    with pytest.raises(NothingChanged, match=r"differs between clean and corrupted at position 0"):
+        restored_by_features(model, pairs(3), dictionary, range(60), 0)
+    assert sum(ran) >= 2
 
 
 def test_what_has_no_second_run_or_no_features_is_refused(case):
