@@ -67,6 +67,16 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
             "random_circuit_scores", "under_knockouts",
         ),
         "mechlib.lab.circuits.pruning": ("prune",),
+        "mechlib.lab.features.acting": ("ablated", "dose_response", "scaled", "steered", "under_actions"),
+        "mechlib.lab.features.dictionaries": (
+            "active_counts", "neurons", "principal_components", "random_dictionary",
+        ),
+        "mechlib.lab.features.evaluation": (
+            "activations_at", "dictionary_scores", "dictionary_scores_on_prompts",
+        ),
+        "mechlib.lab.features.loading": ("load_release", "load_sae"),
+        "mechlib.lab.features.nodes": ("feature_attribution", "restored_by_features"),
+        "mechlib.lab.features.superposition": ("features_recovered", "superposed"),
         "mechlib.lab.forward.families": ("network",),
         "mechlib.lab.hooks": ("run",),
         "mechlib.lab.interventions.ablation": (

@@ -19,6 +19,9 @@
                    under_removal, under_addition, probe_subspaces: directions and row spaces, and the run without or
                    with more of them; interchange of das_subspaces, class_mean_subspaces, random_subspaces,
                    whole_spaces; principal_cosines; tuned_lens, lens_divergence
+    features       load_sae, load_release; principal_components, neurons, random_dictionary; dictionary_scores,
+                   dictionary_scores_on_prompts, activations_at, active_counts; under_actions, dose_response, ablated,
+                   scaled, steered; restored_by_features, feature_attribution; superposed, features_recovered
     studies        generated, numbers_generated, numbers_given; attention_to_operand, number_structure,
                    shares_of_each_digit, sums_by_interpolation, periods_of_numbers, spectrum; right_against_wrong,
                    wrong_against_wrong, answers_exchanged, activation_norms; year_scores, difference_restored,
@@ -76,6 +79,24 @@ if TYPE_CHECKING:
     from mechlib.lab.circuits.knockouts import random_circuit_scores as random_circuit_scores
     from mechlib.lab.circuits.knockouts import under_knockouts as under_knockouts
     from mechlib.lab.circuits.pruning import prune as prune
+    from mechlib.lab.features.acting import ablated as ablated
+    from mechlib.lab.features.acting import dose_response as dose_response
+    from mechlib.lab.features.acting import scaled as scaled
+    from mechlib.lab.features.acting import steered as steered
+    from mechlib.lab.features.acting import under_actions as under_actions
+    from mechlib.lab.features.dictionaries import active_counts as active_counts
+    from mechlib.lab.features.dictionaries import neurons as neurons
+    from mechlib.lab.features.dictionaries import principal_components as principal_components
+    from mechlib.lab.features.dictionaries import random_dictionary as random_dictionary
+    from mechlib.lab.features.evaluation import activations_at as activations_at
+    from mechlib.lab.features.evaluation import dictionary_scores as dictionary_scores
+    from mechlib.lab.features.evaluation import dictionary_scores_on_prompts as dictionary_scores_on_prompts
+    from mechlib.lab.features.loading import load_release as load_release
+    from mechlib.lab.features.loading import load_sae as load_sae
+    from mechlib.lab.features.nodes import feature_attribution as feature_attribution
+    from mechlib.lab.features.nodes import restored_by_features as restored_by_features
+    from mechlib.lab.features.superposition import features_recovered as features_recovered
+    from mechlib.lab.features.superposition import superposed as superposed
     from mechlib.lab.forward.families import network as network
     from mechlib.lab.hooks import run as run
     from mechlib.lab.interventions.ablation import loss_under_ablation as loss_under_ablation
