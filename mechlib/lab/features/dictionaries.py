@@ -49,6 +49,11 @@ class Dictionary:
     card: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def W_dec(self) -> Float[Tensor, "features width"]:
+        """The directions, as SAELens and the study of a shortcut call them."""
+        return self.directions
+
+    @property
     def features(self) -> int:
         """How many features there are."""
         return len(self.directions)

@@ -8,6 +8,7 @@ from random import Random
 import pytest
 import torch
 
+from mechlib.lab.features.dictionaries import Dictionary
 from mechlib.lab.shortcut.study import FEATURES, NEURONS, NOTHING, ORACLE, PROJECTION, RANDOM, Removed, right_by_removal
 from mechlib.prompts.people import people
 from tests.lab.shortcut.planted import PAIR, Signed, activations, read, relabelled, worst
@@ -76,6 +77,13 @@ def test_without_a_dictionary_there_are_the_comparisons_alone_and_the_same(plant
     assert list(without) == [NOTHING, ORACLE, PROJECTION, NEURONS]
     assert list(whole) == [*without, FEATURES, *(f"{RANDOM} {number}" for number in (1, 2, 3))]
     assert all(bool((whole[name] == without[name]).all()) for name in without)
+
+
+def test_a_dictionary_of_features_is_taken_out_as_any_other(planted):
+    own = Signed.made()
+    same = Dictionary("planted", own.encode, own.W_dec, torch.zeros(own.W_dec.shape[1]))
+    one, other = (right_by_removal(planted, Removed(2, draws=3), either) for either in (own, same))
+    assert all(bool((one[name] == other[name]).all()) for name in one)
 
 
 def test_random_features_follow_the_seed_and_nothing_else_does(planted):
