@@ -95,6 +95,7 @@ if TYPE_CHECKING:
     from mechlib.lab.features.loading import load_sae as load_sae
     from mechlib.lab.features.nodes import feature_attribution as feature_attribution
     from mechlib.lab.features.nodes import restored_by_features as restored_by_features
+    from mechlib.lab.features.shortcut.study import professions_right as professions_right
     from mechlib.lab.features.superposition import features_recovered as features_recovered
     from mechlib.lab.features.superposition import superposed as superposed
     from mechlib.lab.forward.families import network as network
@@ -142,7 +143,6 @@ if TYPE_CHECKING:
     from mechlib.lab.probes.subspaces import whole_spaces as whole_spaces
     from mechlib.lab.probes.tuned_lens import lens_divergence as lens_divergence
     from mechlib.lab.probes.tuned_lens import tuned_lens as tuned_lens
-    from mechlib.lab.shortcut.study import professions_right as professions_right
     from mechlib.lab.studies.generation import generated as generated
     from mechlib.lab.studies.generation import numbers_generated as numbers_generated
     from mechlib.lab.studies.generation import numbers_given as numbers_given

@@ -14,15 +14,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mechlib.lab.models.loading import Model
-from mechlib.lab.shortcut.biographies import (
+from mechlib.lab.features.shortcut.biographies import (
     Biographies,
     read_biographies,
     require_apart,
     require_groups,
     require_two_of_each,
 )
-from mechlib.lab.shortcut.choosing import (
+from mechlib.lab.features.shortcut.choosing import (
     By,
     carriers,
     difference_of_genders,
@@ -30,8 +29,9 @@ from mechlib.lab.shortcut.choosing import (
     random_sets,
     written,
 )
-from mechlib.lab.shortcut.classifier import Classifier, fitted
-from mechlib.lab.shortcut.dictionaries import Dictionary, Directions, pooled_features, pooled_without
+from mechlib.lab.features.shortcut.classifier import Classifier, fitted
+from mechlib.lab.features.shortcut.dictionaries import Dictionary, Directions, pooled_features, pooled_without
+from mechlib.lab.models.loading import Model
 from mechlib.measurement import Measurement
 from mechlib.prompts.promptset import PromptSet
 

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechlib.lab.shortcut.biographies import Biographies
+from mechlib.lab.features.shortcut.biographies import Biographies
 
 CHUNK = 2048  # tokens that are taken apart at once: 40 MB of 5,000 features
 LINEAR = 1e-3  # of the largest change: what decoding and the decoder's rows may differ by

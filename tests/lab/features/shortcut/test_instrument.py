@@ -11,17 +11,17 @@ from sklearn.preprocessing import StandardScaler
 from transformers import GPT2LMHeadModel
 
 from mechlib.checkpoints.resolve import checkpoint
+from mechlib.lab.features.shortcut.biographies import read_biographies
+from mechlib.lab.features.shortcut.choosing import carriers, gender_scores
+from mechlib.lab.features.shortcut.dictionaries import Directions
+from mechlib.lab.features.shortcut.study import FEATURES, NEURONS, NOTHING, ORACLE, PROJECTION, professions_right
 from mechlib.lab.hooks import NoSuchHook, run
 from mechlib.lab.models.loading import load
 from mechlib.lab.models.tokens import tokens as ids_of
-from mechlib.lab.shortcut.biographies import read_biographies
-from mechlib.lab.shortcut.choosing import carriers, gender_scores
-from mechlib.lab.shortcut.dictionaries import Directions
-from mechlib.lab.shortcut.study import FEATURES, NEURONS, NOTHING, ORACLE, PROJECTION, professions_right
 from mechlib.prompts.people import people
 from mechlib.prompts.promptset import Prompt, PromptSet
 from mechlib.statistics import proportion
-from tests.lab.shortcut.planted import Signed
+from tests.lab.features.shortcut.planted import Signed
 
 LAYER, PAIR = 1, ("painter", "teacher")
 BIASED = people(144, "discovery", PAIR, "biased", "first")
@@ -169,7 +169,7 @@ def test_a_network_that_computes_nan_is_refused_by_its_name(model, monkeypatch):
         logits, kept = run(model, tokens, keep=keep, last=last)
         return logits, {name: one.index_fill(2, torch.tensor([3]), float("nan")) for name, one in kept.items()}
 
-    monkeypatch.setattr("mechlib.lab.shortcut.biographies.run", broken)
+    monkeypatch.setattr("mechlib.lab.features.shortcut.biographies.run", broken)
     with pytest.raises(ValueError, match="mini-pilot computes NaN or infinity for prompt"):
         read_biographies(model, TEST, LAYER)
 

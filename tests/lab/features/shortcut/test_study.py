@@ -9,9 +9,18 @@ import pytest
 import torch
 
 from mechlib.lab.features.dictionaries import Dictionary
-from mechlib.lab.shortcut.study import FEATURES, NEURONS, NOTHING, ORACLE, PROJECTION, RANDOM, Removed, right_by_removal
+from mechlib.lab.features.shortcut.study import (
+    FEATURES,
+    NEURONS,
+    NOTHING,
+    ORACLE,
+    PROJECTION,
+    RANDOM,
+    Removed,
+    right_by_removal,
+)
 from mechlib.prompts.people import people
-from tests.lab.shortcut.planted import PAIR, Signed, activations, read, relabelled, worst
+from tests.lab.features.shortcut.planted import PAIR, Signed, activations, read, relabelled, worst
 
 SEEDS = (0, 10)
 

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from mechlib.lab.shortcut.biographies import Biographies
+from mechlib.lab.features.shortcut.biographies import Biographies
 
 STEPS = 10_000  # of the solver: far more than it takes
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from mechlib.lab.shortcut.biographies import Biographies
-from mechlib.lab.shortcut.study import Read
+from mechlib.lab.features.shortcut.biographies import Biographies
+from mechlib.lab.features.shortcut.study import Read
 from mechlib.prompts.people import people
 from mechlib.prompts.promptset import PromptSet
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 from scipy.linalg import orth
 
-from mechlib.lab.shortcut.biographies import Biographies
-from mechlib.lab.shortcut.choosing import carriers, difference_of_genders, gender_scores, random_sets, written
-from mechlib.lab.shortcut.classifier import fitted
-from mechlib.lab.shortcut.dictionaries import Directions, pooled_features, pooled_without
+from mechlib.lab.features.shortcut.biographies import Biographies
+from mechlib.lab.features.shortcut.choosing import carriers, difference_of_genders, gender_scores, random_sets, written
+from mechlib.lab.features.shortcut.classifier import fitted
+from mechlib.lab.features.shortcut.dictionaries import Directions, pooled_features, pooled_without
 from mechlib.prompts.people import people
-from tests.lab.shortcut.planted import GENDER, PAIR, WIDTH, Signed, activations
+from tests.lab.features.shortcut.planted import GENDER, PAIR, WIDTH, Signed, activations
 
 READ = activations(people(96, "discovery", PAIR), 0)
 DISCOVERY = activations(people(96, "discovery", half="first"), 1)
@@ -50,7 +50,7 @@ def test_what_is_taken_out_of_means_is_what_is_taken_out_of_every_token():
 
 def test_what_is_computed_some_tokens_at_a_time_is_the_same(monkeypatch):
     whole = pooled_features(OVERCOMPLETE, READ)
-    monkeypatch.setattr("mechlib.lab.shortcut.dictionaries.CHUNK", 7)
+    monkeypatch.setattr("mechlib.lab.features.shortcut.dictionaries.CHUNK", 7)
     assert torch.allclose(pooled_features(OVERCOMPLETE, READ), whole, atol=1e-6)
 
 

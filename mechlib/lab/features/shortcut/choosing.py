@@ -9,9 +9,9 @@ from typing import Literal, get_args
 from jaxtyping import Float
 from torch import Tensor
 
-from mechlib.lab.shortcut.biographies import Biographies
-from mechlib.lab.shortcut.classifier import Classifier
-from mechlib.lab.shortcut.dictionaries import Dictionary, pooled_features
+from mechlib.lab.features.shortcut.biographies import Biographies
+from mechlib.lab.features.shortcut.classifier import Classifier
+from mechlib.lab.features.shortcut.dictionaries import Dictionary, pooled_features
 
 By = Literal["difference", "attribution"]
 
