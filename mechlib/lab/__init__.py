@@ -1,6 +1,7 @@
 """The lab: instruments on a loaded model and a set of prompts, each returning one value, or vector, a prompt.
 
     models         load, save, describe, checkpoint_of; batches, tokens, per_prompt, in_order, run
+    on disk        cache_activations, open_cache; text_rows, token_rows, sampled_rows, which the model writes itself
     behaviour      answers_correctly, logit_differences, answer_log_probs, repeat_loss
     metrics        logit_diff, answer_log_prob, correct, loss_per_token
     interventions  patched, zero_ablated, mean_ablated, resample_ablated, activations: a changed model, inside `with`
@@ -14,11 +15,19 @@
     circuits       circuit_scores, prune, grid, lost_by_part, lost_by_added_part, random_circuit_scores,
                    exchanged_circuit_scores, under_knockouts, greedy_knockout; network, the plain forward pass that they
                    run on
+    probes         probe, probe_bags, selectivity: what is decodable, out of fold; mean_differences, projections,
+                   under_removal, under_addition, probe_subspaces: directions and row spaces, and the run without or
+                   with more of them; interchange of das_subspaces, class_mean_subspaces, random_subspaces,
+                   whole_spaces; principal_cosines; tuned_lens, lens_divergence
+    features       load_sae, load_release; principal_components, neurons, random_dictionary; dictionary_scores,
+                   dictionary_scores_on_prompts, activations_at, active_counts; under_actions, dose_response, ablated,
+                   scaled, steered; restored_by_features, feature_attribution; superposed, features_recovered
     studies        generated, numbers_generated, numbers_given; attention_to_operand, number_structure,
                    shares_of_each_digit, sums_by_interpolation, periods_of_numbers, spectrum; right_against_wrong,
                    wrong_against_wrong, answers_exchanged, activation_norms; year_scores, difference_restored,
                    difference_lost, difference_without, attention_to_start, by_noun; difference_by_digits; readers,
                    under_other_positions, input_changed, input_changed_by_path, under_other_embeddings
+    shortcut       professions_right
 
 A measurement imports them inside itself, `from mechlib.lab import load, restored_by_patching`: torch is loaded only
 where something is measured.
@@ -31,6 +40,11 @@ from typing import TYPE_CHECKING
 from mechlib.faces import lazily
 
 if TYPE_CHECKING:
+    from mechlib.lab.activation_cache.caching import cache_activations as cache_activations
+    from mechlib.lab.activation_cache.reading import open_cache as open_cache
+    from mechlib.lab.activation_cache.rows import text_rows as text_rows
+    from mechlib.lab.activation_cache.rows import token_rows as token_rows
+    from mechlib.lab.activation_cache.sampling import sampled_rows as sampled_rows
     from mechlib.lab.attribution.attention import attention_by_offset as attention_by_offset
     from mechlib.lab.attribution.attention import attention_pattern as attention_pattern
     from mechlib.lab.attribution.attention import attention_to as attention_to
@@ -65,6 +79,25 @@ if TYPE_CHECKING:
     from mechlib.lab.circuits.knockouts import random_circuit_scores as random_circuit_scores
     from mechlib.lab.circuits.knockouts import under_knockouts as under_knockouts
     from mechlib.lab.circuits.pruning import prune as prune
+    from mechlib.lab.features.acting import ablated as ablated
+    from mechlib.lab.features.acting import dose_response as dose_response
+    from mechlib.lab.features.acting import scaled as scaled
+    from mechlib.lab.features.acting import steered as steered
+    from mechlib.lab.features.acting import under_actions as under_actions
+    from mechlib.lab.features.dictionaries import active_counts as active_counts
+    from mechlib.lab.features.dictionaries import neurons as neurons
+    from mechlib.lab.features.dictionaries import principal_components as principal_components
+    from mechlib.lab.features.dictionaries import random_dictionary as random_dictionary
+    from mechlib.lab.features.evaluation import activations_at as activations_at
+    from mechlib.lab.features.evaluation import dictionary_scores as dictionary_scores
+    from mechlib.lab.features.evaluation import dictionary_scores_on_prompts as dictionary_scores_on_prompts
+    from mechlib.lab.features.loading import load_release as load_release
+    from mechlib.lab.features.loading import load_sae as load_sae
+    from mechlib.lab.features.nodes import feature_attribution as feature_attribution
+    from mechlib.lab.features.nodes import restored_by_features as restored_by_features
+    from mechlib.lab.features.shortcut.study import professions_right as professions_right
+    from mechlib.lab.features.superposition import features_recovered as features_recovered
+    from mechlib.lab.features.superposition import superposed as superposed
     from mechlib.lab.forward.families import network as network
     from mechlib.lab.hooks import run as run
     from mechlib.lab.interventions.ablation import loss_under_ablation as loss_under_ablation
@@ -94,6 +127,22 @@ if TYPE_CHECKING:
     from mechlib.lab.models.loading import load as load
     from mechlib.lab.models.native import save as save
     from mechlib.lab.models.tokens import tokens as tokens
+    from mechlib.lab.probes.das import das_subspaces as das_subspaces
+    from mechlib.lab.probes.directions import mean_differences as mean_differences
+    from mechlib.lab.probes.directions import probe_subspaces as probe_subspaces
+    from mechlib.lab.probes.directions import projections as projections
+    from mechlib.lab.probes.directions import under_addition as under_addition
+    from mechlib.lab.probes.directions import under_removal as under_removal
+    from mechlib.lab.probes.interchange import interchange as interchange
+    from mechlib.lab.probes.linear import probe as probe
+    from mechlib.lab.probes.linear import probe_bags as probe_bags
+    from mechlib.lab.probes.linear import selectivity as selectivity
+    from mechlib.lab.probes.subspaces import class_mean_subspaces as class_mean_subspaces
+    from mechlib.lab.probes.subspaces import principal_cosines as principal_cosines
+    from mechlib.lab.probes.subspaces import random_subspaces as random_subspaces
+    from mechlib.lab.probes.subspaces import whole_spaces as whole_spaces
+    from mechlib.lab.probes.tuned_lens import lens_divergence as lens_divergence
+    from mechlib.lab.probes.tuned_lens import tuned_lens as tuned_lens
     from mechlib.lab.studies.generation import generated as generated
     from mechlib.lab.studies.generation import numbers_generated as numbers_generated
     from mechlib.lab.studies.generation import numbers_given as numbers_given

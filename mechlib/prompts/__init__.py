@@ -4,11 +4,12 @@ from mechlib.prompts.addition import addition, increment, partners, subtraction
 from mechlib.prompts.greater_than import greater_than, on_one_side
 from mechlib.prompts.induction import induction, repeats
 from mechlib.prompts.ioi import ioi
+from mechlib.prompts.people import people
 from mechlib.prompts.planted import planted
 from mechlib.prompts.pretrained.style import style_of
 from mechlib.prompts.promptset import SPLITS, Prompt, PromptSet, Split
 
 __all__ = [
     "SPLITS", "Prompt", "PromptSet", "Split", "addition", "greater_than", "increment", "induction", "ioi",
-    "on_one_side", "partners", "planted", "repeats", "style_of", "subtraction",
+    "on_one_side", "partners", "people", "planted", "repeats", "style_of", "subtraction",
 ]  # fmt: skip

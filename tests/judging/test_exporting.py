@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from mechlib.prompts import export as exporting
+from mechlib.judging.commands import exporting
+from mechlib.judging.commands.exporting import export
 from mechlib.prompts import world
 from mechlib.prompts.addition import addition
-from mechlib.prompts.export import export
 from mechlib.prompts.greater_than import greater_than
 from mechlib.prompts.ioi import ioi
 from tests.helpers.asked import operands as asked

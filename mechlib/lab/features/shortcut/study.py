@@ -1,0 +1,186 @@
+"""The study: how often each biography's profession is told, with gender in the classifier's activations and without.
+
+A classifier of two professions is fitted on biographies in which gender tells them apart, and asked about others in
+which it does not. It is never fitted again: what is taken out is taken out of the activations that it is asked about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from mechlib.lab.features.shortcut.biographies import (
+    Biographies,
+    read_biographies,
+    require_apart,
+    require_groups,
+    require_two_of_each,
+)
+from mechlib.lab.features.shortcut.choosing import (
+    By,
+    carriers,
+    difference_of_genders,
+    gender_scores,
+    random_sets,
+    written,
+)
+from mechlib.lab.features.shortcut.classifier import Classifier, fitted
+from mechlib.lab.features.shortcut.dictionaries import Dictionary, Directions, pooled_features, pooled_without
+from mechlib.lab.models.loading import Model
+from mechlib.measurement import Measurement
+from mechlib.prompts.promptset import PromptSet
+
+Level = Literal["mean", "zero"]
+
+NOTHING, ORACLE = "nothing removed", "oracle"
+PROJECTION, NEURONS, FEATURES, RANDOM = "mean projection", "neurons", "features", "random features"
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What is taken out, and how it is chosen.
+
+    k      how many features, of the dictionary and of the neurons
+    by     what features are chosen by, as in `gender_scores`
+    to     what their activation becomes: its "mean" over the biographies that the classifier was fitted on, half of
+           which are about women, so that its threshold stays where it is; or "zero"
+    draws  how many random sets of features
+    """
+
+    k: int
+    by: By = "difference"
+    to: Level = "mean"
+    draws: int = 20
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.to not in get_args(Level):
+            raise ValueError(f"features are not taken to {self.to!r}: choose {' or '.join(get_args(Level))}")
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """The biographies that a classifier and an oracle are fitted on, that are tested, and that gender is learned from.
+
+    They are of the same place of the same model.
+    """
+
+    biased: Biographies
+    balanced: Biographies
+    test: Biographies
+    discovery: Biographies
+
+    def require(self, plain: Classifier, oracle: Classifier) -> None:
+        """ValueError where these sets leave open what was asked, as `professions_right` says."""
+        if plain.professions != oracle.professions:
+            raise ValueError(
+                f"the classifier knows {' and '.join(plain.professions)}, the oracle "
+                f"{' and '.join(oracle.professions)}: fit both on one pair"
+            )
+        require_groups(self.test, plain.professions)
+        require_two_of_each(self.test, "test biographies")
+        require_two_of_each(self.discovery, "discovery biographies")
+        require_apart(self.biased, self.test, "training and test")
+        require_apart(self.balanced, self.test, "the oracle's training and test")
+        require_apart(self.discovery, self.test, "discovery and test")
+
+
+def professions_right(
+    model: Model,
+    layer: int,
+    biased: PromptSet,
+    balanced: PromptSet,
+    test: PromptSet,
+    discovery: PromptSet,
+    k: int,
+    dictionary: Dictionary | None = None,
+    by: By = "difference",
+    to: Level = "mean",
+    draws: int = 20,
+    seed: int = 0,
+) -> Measurement:
+    """Whether each test biography's profession is told from the residual stream behind a layer: 1 where it is, else 0.
+
+    biased      what the classifier is fitted on: gender tells the two professions apart
+    balanced    what the oracle is fitted on
+    test        a balanced draw of the same professions with other names
+    discovery   whom gender is learned from: a balanced draw of the discovery split, names other than those tested
+    k           how many features, or neurons, are taken out; of the mean projection it is one direction
+    dictionary  what takes the activation apart, as a sparse autoencoder of this place; None leaves its columns out
+    by, to      how features are chosen, and what becomes of them, as in `gender_scores` and `Removed`
+
+    Columns, all of the classifier fitted on `biased`, but for the oracle:
+
+    "nothing removed"        as it is
+    "oracle"                 fitted on `balanced`, nothing removed: what could be told
+    "mean projection"        the direction between the means of women's and men's texts held at its mean
+    "neurons"                the `k` coordinates that carry most of gender, chosen as features are
+    "features"               the `k` features that carry most of gender
+    "random features 1" ...  as many others that write as much
+
+    Strata are the four groups of gender and profession, clusters the names. The accuracy of the worst group is at least
+    x where that of every group is: `every(mean(right[column].stratum(group)) for group in groups) >= x`. It rises by x
+    or more where every group does better, by x, than one that is named beforehand did.
+
+    Raises ValueError, in one line, where there are not two professions, where a group has no biography, where a gender
+    has fewer than two names, where a name that is tested was learned from, where `discovery` is of another split, for a
+    dictionary of another width, for a dead one, and where its features are fewer than `k`.
+
+    Source: Marks et al. 2024, arXiv:2403.19647, section 4 (SHIFT).
+    """
+    if discovery.split != "discovery":
+        raise ValueError(f"gender is learned from {discovery!r}: take split='discovery'")
+    removed = Removed(k, by, to, draws, seed)
+    read = Read(*(read_biographies(model, prompts, layer) for prompts in (biased, balanced, test, discovery)))
+    columns = right_by_removal(read, removed, dictionary)
+    return Measurement(
+        values=torch.stack(list(columns.values()), dim=1).double().numpy(),
+        units=tuple(row.fingerprint for row in test),
+        order=tuple(row.sort_key for row in test),
+        unit=test.unit,
+        columns=tuple(columns),
+        clusters=tuple(row.cluster for row in test),
+        strata=tuple(row.label("group") for row in test),
+        yes_no=True,
+        of="profession told from the mean activation",
+    )
+
+
+def right_by_removal(
+    read: Read, removed: Removed, dictionary: Dictionary | None = None
+) -> dict[str, Bool[Tensor, " texts"]]:
+    """The columns of `professions_right`, for biographies that were read. Raises what it raises."""
+    plain, oracle = fitted(read.biased), fitted(read.balanced)
+    read.require(plain, oracle)
+    pooled = read.test.pooled()
+    found = {NOTHING: plain.right(pooled, read.test), ORACLE: oracle.right(pooled, read.test)}
+    apart = difference_of_genders(read.discovery.pooled(), read.discovery)
+    found |= _without(Directions.spanning(apart[None]), (PROJECTION,), plain, read, replace(removed, k=1))
+    found |= _without(Directions.coordinates(read.test.width), (NEURONS,), plain, read, removed)
+    if dictionary is not None:
+        names = (FEATURES, *(f"{RANDOM} {number}" for number in range(1, removed.draws + 1)))
+        found |= _without(dictionary, names, plain, read, removed)
+    return found
+
+
+def _without(
+    dictionary: Dictionary, names: Sequence[str], plain: Classifier, read: Read, removed: Removed
+) -> dict[str, Bool[Tensor, " texts"]]:
+    """The first column without the features that carry gender, the others each without a random set."""
+    scores = gender_scores(dictionary, read.discovery, removed.by, plain)
+    sets = [chosen := carriers(scores, removed.k)]
+    if names[1:]:
+        sets += random_sets(written(dictionary, read.discovery), chosen, len(names) - 1, removed.seed)
+    without = pooled_without(dictionary, read.test, sets, _level(dictionary, read.biased, removed.to))
+    return {name: plain.right(pooled, read.test) for name, pooled in zip(names, without, strict=True)}
+
+
+def _level(dictionary: Dictionary, biased: Biographies, to: Level) -> Float[Tensor, " features"]:
+    if to == "zero":
+        return torch.zeros(len(dictionary.W_dec))
+    return pooled_features(dictionary, biased).mean(0)

@@ -1,0 +1,1 @@
+"""Training sparse autoencoders: recipes, SAELens, frozen twins, checkpoints, and what is stored."""
