@@ -77,6 +77,7 @@ def test_before_the_layer_hardly_any_of_an_operand_is_at_the_last_position(model
 @pytest.mark.parametrize("operand", ["first", "second"])
 @pytest.mark.parametrize("model", PRETRAINED)
 @reported(None, f"{MENTAL}, abstract", sentence=ALL_FOR_ONE)
+@open_question({"qwen2.5-coder-0.5b-first": "after layer 15: 0.924, from 0.88 to 0.968; too skewed for so few to say"})
 def test_an_operand_is_read_at_its_own_digits_before_the_layer_and_not_behind(model, operand):
     """Before the layer the residual stream at the digits of the operand, wherever the question says it, restores at
     least 80 %, and behind the layer it does not: what comes later does not look there any more.

@@ -49,6 +49,7 @@ EXCHANGED = ("exchanged 1", "exchanged 2")
 @pytest.mark.parametrize("model", AUDITED)
 @refuted(
     {
+        "qwen2.5-coder-0.5b-resample": "quarter: 0.227, from 0.0332 to 0.42",
         "mini-0-resample": "quarter: 0.496, from 0.464 to 0.527",
         "mini-1-resample": "quarter: 0.472, from 0.407 to 0.536",
         "smollm2-135m-mean": "quarter: 0.0609, from -0.085 to 0.207",
@@ -57,6 +58,8 @@ EXCHANGED = ("exchanged 1", "exchanged 2")
         "gemma3-270m-mean": "quarter: 0.229, from 0.107 to 0.352",
         "gemma3-270m-zero": "quarter: -0.00473, from -0.287 to 0.277",
         "gemma3-270m-resample": "quarter: 0.212, from 0.0831 to 0.34",
+        "qwen2.5-coder-0.5b-mean": "quarter: 0.23, from 0.0581 to 0.402",
+        "qwen2.5-coder-0.5b-zero": "quarter: -0.124, from -0.341 to 0.0936",
     }
 )
 @open_question(
@@ -89,6 +92,7 @@ def test_a_quarter_of_the_nodes_keeps_three_fifths_of_the_logit_difference(model
     {
         "smollm2-135m": "with all MLPs: 0.105, from -0.0394 to 0.25",
         "gemma3-270m": "with all MLPs: 0.407, from 0.303 to 0.511",
+        "qwen2.5-coder-0.5b": "with all MLPs: 0.228, from 0.0785 to 0.378",
     }
 )
 @void({"mini-1": "2 of 3 others in its place do as well"})
@@ -152,7 +156,11 @@ def test_what_a_circuit_keeps_depends_on_what_stands_outside(model):
 
 @pytest.mark.parametrize("model", AUDITED)
 @refuted(
-    {"gemma3-270m": "which is ahead: 3.75, from 2.59 to 4.91", "mini-1": "which is ahead: 4.11, from 2.56 to 5.67"}
+    {
+        "gemma3-270m": "which is ahead: 3.75, from 2.59 to 4.91",
+        "qwen2.5-coder-0.5b": "which is ahead: 3.12, from 1.52 to 4.73",
+        "mini-1": "which is ahead: 4.11, from 2.56 to 5.67",
+    }
 )
 @open_question(
     {"smollm2-135m": "which is ahead: 1.46, from 0 to 3.21", "mini-0": "which is ahead: 2.29, from 0 to 4.76"}
@@ -199,6 +207,7 @@ def test_without_the_heads_of_the_quarter_little_of_the_task_is_left(model):
 @open_question(
     {
         "smollm2-135m": "mlp 4: -0.255, from -1.02 to 0.427",
+        "qwen2.5-coder-0.5b": "12.10: -0.0482, from -0.207 to 0.103",
         "mini-0": "0.4: 1.07, from -0.349 to 1.72",
         "mini-1": "0.7: 0.859, from -0.627 to 1.55",
     }

@@ -46,6 +46,7 @@ def test_attribution_patching_approximates_exact_patching(model):
 @refuted(
     {
         "smollm2-135m": "missed, attention 20: -0.262, from -0.396 to -0.128",
+        "qwen2.5-coder-0.5b": "missed, attention 14: -0.223, from -0.287 to -0.158",
         "mini-0": "missed, attention 0: -0.54, from -0.682 to -0.397",
         "mini-1": "missed, attention 0: -0.534, from -0.652 to -0.417",
     }
@@ -72,7 +73,13 @@ def test_attribution_patching_misses_little_in_any_layer(model):
 
 @pytest.mark.parametrize("model", AUDITED)
 @reported(None, "Hanna et al. 2024, arXiv:2403.17806")
-@refuted({"mini-0": "EAP: 0, from 0 to 0", "mini-1": "EAP: 0, from 0 to 0"})
+@refuted(
+    {
+        "qwen2.5-coder-0.5b": "EAP: -0.0324, from -0.0547 to -0.0101",
+        "mini-0": "EAP: 0, from 0 to 0",
+        "mini-1": "EAP: 0, from 0 to 0",
+    }
+)
 @open_question({"gemma3-270m": "EAP: 0.0444, from 0.00307 to 0.0857"})
 def test_integrated_gradients_choose_better_nodes(model):
     """The quarter of the nodes chosen by EAP-IG keeps at least 5 % more of what tells clean from corrupted prompts than

@@ -110,7 +110,13 @@ def test_the_next_digit_leads_more_than_after_another_start(model, digit):
     sentence="The final MLPs write which years are greater.",
     primary=True,
 )
-@void({"gemma3-270m": "1 of 1 others in its place do as well", "mini-1": "1 of 1 others in its place do as well"})
+@void(
+    {
+        "gemma3-270m": "1 of 1 others in its place do as well",
+        "qwen2.5-coder-0.5b": "1 of 1 others in its place do as well",
+        "mini-1": "1 of 1 others in its place do as well",
+    }
+)
 def test_late_mlps_write_half_of_what_the_start_decides_and_not_of_any_difference(model):
     """MLPs of the second half of the layers write at least half of the logit difference between a digit above the
     start's and one below it directly into the output, and less than half of that between a digit and another word.
@@ -131,6 +137,7 @@ def test_late_mlps_write_half_of_what_the_start_decides_and_not_of_any_differenc
 @void(
     {
         "gemma3-270m": "1 of 1 others in its place do as well",
+        "qwen2.5-coder-0.5b": "1 of 1 others in its place do as well",
         "mini-0": "1 of 1 others in its place do as well",
         "mini-1": "1 of 1 others in its place do as well",
     }
@@ -163,7 +170,12 @@ def test_three_heads_bring_a_fifth_of_the_difference(model):
 
 @pytest.mark.parametrize("model", AUDITED)
 @reported(None, f"{HANNA}, figure 5", sentence="The heads that bring the start attend to it from the last token.")
-@void({"mini-1": "11 of 39 others in its place do as well"})
+@void(
+    {
+        "qwen2.5-coder-0.5b": "12 of 20 others in its place do as well",
+        "mini-1": "11 of 39 others in its place do as well",
+    }
+)
 def test_the_heads_that_bring_the_start_look_at_it(model):
     """The three heads that restore most on discovery prompts attend from the last token to the start, or its tens, by
     at least 0.2 on average."""

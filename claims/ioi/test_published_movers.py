@@ -175,6 +175,7 @@ def test_movers_give_the_indirect_object_half_of_their_attention(model):
     {
         "smollm2-135m": "-0.914, from -0.962 to -0.81",
         "gemma3-270m": "-0.911, from -0.943 to -0.862",
+        "qwen2.5-coder-0.5b": "-0.929, from -0.971 to -0.83",
         "mini-0": "-0.827, from -0.869 to -0.775",
         "mini-1": "-0.843, from -0.893 to -0.773",
     }

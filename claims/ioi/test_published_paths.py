@@ -108,7 +108,12 @@ def test_inhibitors_that_restore_a_fifth_look_at_the_second_mention_of_the_subje
 
 @pytest.mark.parametrize("model", AUDITED)
 @refuted({"gemma3-270m": "together less random: 0.0711, from 0.046 to 0.0962"})
-@open_question({"smollm2-135m": "together less random: 0.094, from 0.0442 to 0.144"})
+@open_question(
+    {
+        "smollm2-135m": "together less random: 0.094, from 0.0442 to 0.144",
+        "qwen2.5-coder-0.5b": "together less random: 0.078, from 0.032 to 0.124",
+    }
+)
 def test_inhibitors_look_more_at_a_giver_who_was_named_before(model):
     """The inhibitors attend from the last word to the giver by at least .1 more where the giver was named before than
     where a third person gives, on average over the two, beyond random heads of their layers.
