@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -20,6 +20,7 @@ CHUNK = 2048  # tokens that are taken apart at once: 40 MB of 5,000 features
 LINEAR = 1e-3  # of the largest change: what decoding and the decoder's rows may differ by
 
 
+@runtime_checkable
 class Dictionary(Protocol):
     """Anything that takes an activation apart, as SAELens' `SAE` does.
 
