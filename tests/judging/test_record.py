@@ -55,10 +55,10 @@ def compiling(times=30):
     return (time.process_time() - before) / times
 
 
-@pytest.mark.parametrize(("selection", "goal"), [("carry_twenty_logits", 95), ("addition", 550)])
+@pytest.mark.parametrize(("selection", "goal"), [("carry_twenty_logits", 140), ("addition", 800)])
 def test_asking_again_is_a_matter_of_seconds(selection, goal):
     """Of at most three runs, on one thread; in times of compiling three files in the same run, some .03 s on a laptop:
-    seconds would hold on one machine, on a quiet day. To load torch alone would take another 60 (2 s)."""
+    seconds would hold on one machine, on a quiet day. Half of each goal is usual."""
     spent = []
     while len(spent) < 3 and min(spent, default=math.inf) > goal:
         unit = compiling()
@@ -66,7 +66,6 @@ def test_asking_again_is_a_matter_of_seconds(selection, goal):
         assert judged("-k", selection).returncode == 0
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         spent.append((after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / max(unit, compiling()))
-    print(spent)
     assert min(spent) <= goal
 
 
