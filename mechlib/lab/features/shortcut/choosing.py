@@ -9,9 +9,10 @@ from typing import Literal, get_args
 from jaxtyping import Float
 from torch import Tensor
 
+from mechlib.lab.features.dictionaries import Dictionary
 from mechlib.lab.features.shortcut.biographies import Biographies
 from mechlib.lab.features.shortcut.classifier import Classifier
-from mechlib.lab.features.shortcut.dictionaries import Dictionary, pooled_features
+from mechlib.lab.features.shortcut.removal import pooled_features
 
 By = Literal["difference", "attribution"]
 
@@ -39,13 +40,12 @@ def gender_scores(
     """
     if by not in get_args(By):
         raise ValueError(f"features are not chosen by {by!r}: choose {' or '.join(get_args(By))}")
-    decoder = dictionary.W_dec.detach()
     apart = difference_of_genders(pooled_features(dictionary, discovery), discovery)
     if by == "difference":
-        return apart.abs() * decoder.norm(dim=1)
+        return apart.abs() * dictionary.directions.norm(dim=1)
     if classifier is None:
         raise ValueError("attribution is to a classifier's log-odds: give the classifier")
-    through = apart.double() * (decoder.double() @ classifier.weights)
+    through = apart.double() * (dictionary.directions.double() @ classifier.weights)
     whole = difference_of_genders(discovery.pooled().double(), discovery) @ classifier.weights
     return (through * whole.sign()).float()
 
@@ -61,7 +61,7 @@ def carriers(scores: Float[Tensor, " features"], k: int) -> tuple[int, ...]:
 
 def written(dictionary: Dictionary, discovery: Biographies) -> Float[Tensor, " features"]:
     """How much each feature writes: its size averaged over biographies, times its decoder row's length."""
-    return pooled_features(dictionary, discovery).abs().mean(0) * dictionary.W_dec.detach().norm(dim=1)
+    return pooled_features(dictionary, discovery).abs().mean(0) * dictionary.directions.norm(dim=1)
 
 
 def random_sets(

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from mechlib.lab.features.dictionaries import Dictionary, spanning
 from mechlib.lab.features.shortcut.biographies import (
     Biographies,
     read_biographies,
@@ -30,7 +31,7 @@ from mechlib.lab.features.shortcut.choosing import (
     written,
 )
 from mechlib.lab.features.shortcut.classifier import Classifier, fitted
-from mechlib.lab.features.shortcut.dictionaries import Dictionary, Directions, pooled_features, pooled_without
+from mechlib.lab.features.shortcut.removal import pooled_features, pooled_without
 from mechlib.lab.models.loading import Model
 from mechlib.measurement import Measurement
 from mechlib.prompts.promptset import PromptSet
@@ -160,8 +161,8 @@ def right_by_removal(
     pooled = read.test.pooled()
     found = {NOTHING: plain.right(pooled, read.test), ORACLE: oracle.right(pooled, read.test)}
     apart = difference_of_genders(read.discovery.pooled(), read.discovery)
-    found |= _without(Directions.spanning(apart[None]), (PROJECTION,), plain, read, replace(removed, k=1))
-    found |= _without(Directions.coordinates(read.test.width), (NEURONS,), plain, read, removed)
+    found |= _without(spanning(apart[None]), (PROJECTION,), plain, read, replace(removed, k=1))
+    found |= _without(spanning(torch.eye(read.test.width)), (NEURONS,), plain, read, removed)
     if dictionary is not None:
         names = (FEATURES, *(f"{RANDOM} {number}" for number in range(1, removed.draws + 1)))
         found |= _without(dictionary, names, plain, read, removed)
@@ -182,5 +183,5 @@ def _without(
 
 def _level(dictionary: Dictionary, biased: Biographies, to: Level) -> Float[Tensor, " features"]:
     if to == "zero":
-        return torch.zeros(len(dictionary.W_dec))
+        return torch.zeros(dictionary.features)
     return pooled_features(dictionary, biased).mean(0)
