@@ -84,7 +84,7 @@ def random_sets(
         stream, free = Random(f"random features:{seed}:{number}"), list(alive)
         drawn = []
         for feature in chosen:
-            free.sort(key=lambda other: abs(float(sizes[other] - sizes[feature])))
+            free.sort(key=(sizes - sizes[feature]).abs().tolist().__getitem__)
             drawn.append(free.pop(int(stream.random() * min(NEAREST, len(free)))))
         found.append(tuple(drawn))
     return found
