@@ -27,7 +27,7 @@
                    wrong_against_wrong, answers_exchanged, activation_norms; year_scores, difference_restored,
                    difference_lost, difference_without, attention_to_start, by_noun; difference_by_digits; readers,
                    under_other_positions, input_changed, input_changed_by_path, under_other_embeddings
-    shortcut       professions_right
+    shortcut       professions_right by_name_and_group gender_in_log_odds
 
 A measurement imports them inside itself, `from mechlib.lab import load, restored_by_patching`: torch is loaded only
 where something is measured.
@@ -95,6 +95,8 @@ if TYPE_CHECKING:
     from mechlib.lab.features.loading import load_sae as load_sae
     from mechlib.lab.features.nodes import feature_attribution as feature_attribution
     from mechlib.lab.features.nodes import restored_by_features as restored_by_features
+    from mechlib.lab.features.shortcut.log_odds import gender_in_log_odds as gender_in_log_odds
+    from mechlib.lab.features.shortcut.study import by_name_and_group as by_name_and_group
     from mechlib.lab.features.shortcut.study import professions_right as professions_right
     from mechlib.lab.features.shipped import dictionary_of as dictionary_of
     from mechlib.lab.features.superposition import features_recovered as features_recovered

@@ -164,10 +164,20 @@ def test_a_layer_that_there_is_not_and_a_word_that_is_not_known_are_refused(mode
         read_biographies(model, PromptSet("people", "discovery", rows), LAYER)
 
 
+def test_a_run_that_is_ended_at_the_layer_leaves_the_model_as_it_was(model):
+    ids = ids_of(model, TEST.rows[0].clean)[None]
+    before = run(model, ids)[0]
+    read_biographies(model, TEST, 0)
+    assert torch.equal(run(model, ids)[0], before)
+
+
 def test_a_network_that_computes_nan_is_refused_by_its_name(model, monkeypatch):
-    def broken(model, tokens, keep, last):
-        logits, kept = run(model, tokens, keep=keep, last=last)
-        return logits, {name: one.index_fill(2, torch.tensor([3]), float("nan")) for name, one in kept.items()}
+    def broken(model, tokens, edits, last):
+        spoilt = {
+            name: lambda x, edit=edit: edit(x.index_fill(2, torch.tensor([3]), float("nan")))
+            for name, edit in edits.items()
+        }
+        return run(model, tokens, spoilt, last=last)
 
     monkeypatch.setattr("mechlib.lab.features.shortcut.biographies.run", broken)
     with pytest.raises(ValueError, match="mini-pilot computes NaN or infinity for prompt"):

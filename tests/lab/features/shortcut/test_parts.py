@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 import pytest
 import torch
@@ -126,6 +128,22 @@ def test_random_sets_are_others_that_are_active_and_write_as_much():
         ValueError, match="3 features were chosen, and 2 others are active: there is no random set of as"
     ):
         random_sets(torch.tensor([1.0, 2, 3, 4, 5, 0, 1e-9]), (0, 1, 2), 1)
+
+
+def test_random_sets_are_those_of_a_comparison_for_each_pair():
+    """Drawn as they were before, ties included, of sizes where many are equal."""
+    sizes = (torch.rand(300, generator=torch.Generator().manual_seed(0)) * 40).round() / 7
+    chosen = (0, 17, 250)
+    wanted = []
+    for number in range(6):
+        stream = Random(f"random features:0:{number}")
+        free = [n for n in range(300) if n not in chosen and sizes[n] > 1e-6 * sizes.max()]
+        drawn = []
+        for feature in chosen:
+            free.sort(key=lambda other, feature=feature: abs(float(sizes[other] - sizes[feature])))
+            drawn.append(free.pop(int(stream.random() * min(10, len(free)))))
+        wanted.append(tuple(drawn))
+    assert random_sets(sizes, chosen, 6) == wanted
 
 
 def test_how_much_is_written_counts_a_feature_of_either_sign():

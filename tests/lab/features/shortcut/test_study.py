@@ -89,6 +89,14 @@ def test_without_a_dictionary_there_are_the_comparisons_alone_and_the_same(plant
     assert all(bool((whole[name] == without[name]).all()) for name in without)
 
 
+def test_what_stands_beside_is_chosen_and_taken_out_as_the_features_are(planted):
+    other = rectified(-torch.eye(8))
+    found = right_by_removal(planted, Removed(2, draws=2), signed(), {"frozen": other, "same": signed()})
+    assert list(found)[-2:] == ["frozen", "same"]
+    assert bool((found["same"] == found[FEATURES]).all()) and bool((found["frozen"] != found[FEATURES]).any())
+    assert bool((found["frozen"] == right_by_removal(planted, Removed(2, draws=0), other)[FEATURES]).all())
+
+
 def test_random_features_follow_the_seed_and_nothing_else_does(planted):
     one, again, other = (right_by_removal(planted, Removed(3, seed=seed), signed()) for seed in (0, 0, 1))
     assert all(bool((one[name] == again[name]).all()) for name in one)
