@@ -95,10 +95,10 @@ if TYPE_CHECKING:
     from mechlib.lab.features.loading import load_sae as load_sae
     from mechlib.lab.features.nodes import feature_attribution as feature_attribution
     from mechlib.lab.features.nodes import restored_by_features as restored_by_features
+    from mechlib.lab.features.shipped import dictionary_of as dictionary_of
     from mechlib.lab.features.shortcut.log_odds import gender_in_log_odds as gender_in_log_odds
     from mechlib.lab.features.shortcut.study import by_name_and_group as by_name_and_group
     from mechlib.lab.features.shortcut.study import professions_right as professions_right
-    from mechlib.lab.features.shipped import dictionary_of as dictionary_of
     from mechlib.lab.features.superposition import features_recovered as features_recovered
     from mechlib.lab.features.superposition import superposed as superposed
     from mechlib.lab.forward.families import network as network
