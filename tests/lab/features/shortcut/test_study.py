@@ -5,15 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
+import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from mechlib.lab.features.dictionaries import Dictionary
 from mechlib.lab.features.shortcut.study import (
+    DIRECTION,
     FEATURES,
     NEURONS,
     NOTHING,
     ORACLE,
+    PENALTY,
+    PROFESSION,
     PROJECTION,
     RANDOM,
     Removed,
@@ -47,6 +54,23 @@ def test_without_the_features_of_gender_the_worst_group_is_told_as_well_as_by_th
     assert abs(found[FEATURES] - found[ORACLE]) <= 0.02
     assert abs(found[PROJECTION] - found[ORACLE]) <= 0.02
     assert len(random_ones(found)) == 20 and max(random_ones(found)) <= found[NOTHING] + 0.02
+
+
+def test_without_the_direction_of_the_profession_nothing_is_told_and_without_a_random_one_as_much_as_before(planted):
+    found = right_by_removal(planted, Removed(2, draws=12))
+    by_gender = planted.test.where("gender", "woman") == planted.test.where("profession", PAIR[0])
+    assert float((found[PROFESSION] == by_gender).float().mean()) > 0.9  # gender alone is left to it
+    before = float(found[NOTHING].float().mean())
+    after = [float(found[name].float().mean()) for name in found if name.startswith(DIRECTION)]
+    assert len(after) == 12 and abs(sum(after) / 12 - before) < 0.05
+
+
+def test_a_stronger_penalty_is_scikit_learns(planted):
+    found = right_by_removal(planted, Removed(2))
+    theirs = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=10_000))
+    theirs.fit(planted.biased.pooled().numpy(), planted.biased.label("profession"))
+    told = theirs.predict(planted.test.pooled().numpy()) == np.array(planted.test.label("profession"))
+    assert (found[PENALTY].numpy() == told).mean() > 0.999
 
 
 def shuffled(read, label, seed):
@@ -84,7 +108,8 @@ def test_what_is_removed_at_zero_moves_the_threshold_where_the_mean_is_not_zero(
 def test_without_a_dictionary_there_are_the_comparisons_alone_and_the_same(planted):
     whole = right_by_removal(planted, Removed(2, draws=3), signed())
     without = right_by_removal(planted, Removed(2, draws=3))
-    assert list(without) == [NOTHING, ORACLE, PROJECTION, NEURONS]
+    directions = [f"{DIRECTION} {number}" for number in range(1, 4)]
+    assert list(without) == [NOTHING, ORACLE, PENALTY, PROJECTION, PROFESSION, *directions, NEURONS]
     assert list(whole) == [*without, FEATURES, *(f"{RANDOM} {number}" for number in (1, 2, 3))]
     assert all(bool((whole[name] == without[name]).all()) for name in without)
 
@@ -100,8 +125,10 @@ def test_what_stands_beside_is_chosen_and_taken_out_as_the_features_are(planted)
 def test_random_features_follow_the_seed_and_nothing_else_does(planted):
     one, again, other = (right_by_removal(planted, Removed(3, seed=seed), signed()) for seed in (0, 0, 1))
     assert all(bool((one[name] == again[name]).all()) for name in one)
-    assert all(bool((one[name] == other[name]).all()) for name in one if not name.startswith(RANDOM))
-    assert any(bool((one[name] != other[name]).any()) for name in one)
+    drawn = {name for name in one if name.startswith((RANDOM, DIRECTION))}
+    assert all(bool((one[name] == other[name]).all()) for name in one if name not in drawn)
+    for kind in (RANDOM, DIRECTION):
+        assert any(bool((one[name] != other[name]).any()) for name in one if name.startswith(kind))
 
 
 # What is refused
