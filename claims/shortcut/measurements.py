@@ -15,8 +15,8 @@ that is named beforehand did: men who are scientists. The oracle is fitted where
 stand two gates: one of the groups against training is told in .6 or less, and all groups together by the oracle in .8
 or more. A first round, on another draw of texts, asked the same with means of names, and .8 of each group in the gate:
 more than twelve names can tell, so that the gate stayed closed. The shortcut hangs on the classifier: with a hundred
-times the penalty it goes by cues, which stands beside; and on the draw of 480 texts that it is fitted on: mini-1's worst
-group was told in .25 in that round and in .68 in this one. No interval here has that in it.
+times the penalty it goes by cues, which stands beside; and on the draw of 480 texts that it is fitted on: the worst
+group of mini-1 was told in .25 in that round and in .68 in this one. No interval here has that in it.
 Limits: one pair of professions, chosen on mini-pilot among those that open the gate (`people(split="reference")`, half
 of the names against the other half) and where the projection repairs; turned round, women tailors, the projection of
 gender takes the profession with it and ruins the classifier there. One layer, 16 features, one recipe.
