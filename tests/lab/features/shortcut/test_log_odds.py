@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -10,21 +12,27 @@ from mechlib.lab.features.dictionaries import Dictionary, spanning
 from mechlib.lab.features.shortcut import log_odds
 from mechlib.lab.features.shortcut.classifier import fitted
 from mechlib.lab.features.shortcut.study import by_name_and_group
+from mechlib.lab.models.loading import load
 from mechlib.measurement import Measurement
-from tests.lab.features.shortcut.planted import PAIR, WIDTH, basis, read, rectified, signed
+from mechlib.prompts.people import people
+from tests.lab.features.shortcut.planted import PAIR, WIDTH, activations, basis, rectified, signed
 
 
 @pytest.fixture
 def planted(monkeypatch):
     """The study's texts, read without a model."""
-    made = read(0)
+    biased = activations(people(240, "discovery", PAIR, "biased", "first"), 0)
+    tested = activations(people(240, "discovery", PAIR, half="second"), 1)
+    made = SimpleNamespace(biased=biased, test=tested)
     both = {id(one.prompts): one for one in (made.biased, made.test)}
     monkeypatch.setattr(log_odds, "read_biographies", lambda model, prompts, layer: both[id(prompts)])
     return made
 
 
 def leaning(planted, **dictionaries: Dictionary) -> Measurement:
-    return log_odds.gender_in_log_odds(None, 0, planted.biased.prompts, planted.test.prompts, dictionaries)
+    return log_odds.gender_in_log_odds(
+        load("mini-pilot"), 0, planted.biased.prompts, planted.test.prompts, dictionaries
+    )
 
 
 def test_the_mean_is_half_the_difference_of_log_odds_between_women_and_men(planted):
