@@ -64,6 +64,11 @@ def key_of(weights: str, processing: str) -> str:
     return hashlib.sha256(f"{weights} {processing}".encode()).hexdigest()[:16]
 
 
+def sha256_of(file: Path) -> str:
+    """Of a file's bytes."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
     """OSError in one line where something cannot be written, whichever library finds out."""
@@ -100,6 +105,7 @@ def store(folder: Path, made: Made, rows: np.ndarray) -> None:
         "rows": made.seen.count,
         "rows_sha256": made.seen.sha256,
         "frozen_sha256": drawn,
+        "weights_sha256": sha256_of(folder / saelens.WEIGHTS),
         "sae-lens": saelens.library().__version__,
         "torch": torch.__version__,
     }
