@@ -1,0 +1,188 @@
+// The browser of features: everything from the data block, everything into the page as text.
+(() => {
+  const STEPS = "__STEPS__", FIRST = 200;
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const words = data.vocabulary;
+  const pairs = (flat) => flat.flatMap((one, n) => (n % 2 ? [] : [[one, flat[n + 1]]]));
+  const triples = (flat) => flat.flatMap((one, n) => (n % 3 ? [] : [[one, flat[n + 1], flat[n + 2]]]));
+  const cards = data.cards.map(([number, fired, mean, largest, histogram, windows, tokens, concept, high, low, near]) => ({
+    number, fired, mean, largest, histogram, windows, concept,
+    tokens: triples(tokens), high: pairs(high), low: pairs(low), near: pairs(near),
+    label: concept ? `${concept[1]} ${concept[0]}` : "",
+  }));
+  const byNumber = new Map(cards.map((card) => [card.number, card]));
+  const at = (id) => document.getElementById(id);
+
+  // --- elements -----------------------------------------------------------------------------------------------
+  const made = (tag, kind, ...inside) => {
+    const element = document.createElement(tag);
+    if (kind) element.className = kind;
+    element.append(...inside);
+    return element;
+  };
+  const drawn = (tag, attributes, text) => {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    if (text !== undefined) element.textContent = text;
+    return element;
+  };
+  const visible = (token) => token
+    .replace(/\n/g, "↵").replace(/\t/g, "⇥").replace(/\r/g, "␍")
+    .replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Co}\u2028\u2029]/gu, (one) => `\\u${one.codePointAt(0).toString(16).padStart(4, "0")}`);
+  const piece = (token, kind = "piece") => made("bdi", kind, visible(token));
+  const apart = (token) => {  // a token by itself: the space before it is shown
+    const shown = made("bdi", "piece");
+    const lead = token.length - token.trimStart().length;
+    const spaces = token.slice(0, lead).replace(/ /g, "·");
+    if (token === "") shown.append(made("span", "unseen", "(nothing)"));
+    else shown.append(...(spaces ? [made("span", "unseen", visible(spaces))] : []), visible(token.slice(lead)));
+    return shown;
+  };
+  const number = (value) => (Math.abs(value) >= 1e4 || (value && Math.abs(value) < 1e-2) ? value.toExponential(1) : String(+value.toPrecision(3)));
+  const percent = (share) => (share >= 0.0995 ? `${Math.round(100 * share)} %` : `${+(100 * share).toPrecision(2)} %`);
+
+  // --- search -------------------------------------------------------------------------------------------------
+  const plain = (text) => text.trim().toLowerCase();
+  const spelt = words.map(plain);
+  const reasons = (card, asked) => {  // [how good, why] of the best reason that a feature is found by; null
+    if (String(card.number) === asked) return [0, ""];
+    const among = (tokens, same) => tokens.find(([token]) => (same ? spelt[token] === asked : spelt[token].includes(asked)));
+    const on = among(card.tokens, true);
+    if (on) return [1, `active on ${visible(words[on[0]]).trim()}: ${percent(on[1] / card.fired)} of its activity`];
+    if (card.label === asked || (card.concept && card.concept[0] === asked)) return [2, card.label];
+    const raised = among(card.high, true);
+    if (raised) return [3, `raises ${visible(words[raised[0]]).trim()} by ${number(raised[1])}`];
+    if (card.label.includes(asked)) return [4, card.label];
+    const partly = among(card.tokens, false);
+    if (partly) return [5, `active on ${visible(words[partly[0]]).trim()}`];
+    const shown = card.windows.some((window) => spelt[window[3 + window[1]]] === asked);
+    return shown ? [6, "in a window"] : null;
+  };
+  const orders = {
+    number: (one, other) => one.number - other.number,
+    often: (one, other) => other.fired - one.fired || one.number - other.number,
+    seldom: (one, other) => one.fired - other.fired || one.number - other.number,
+    concept: (one, other) => (one.label ? 0 : 1) - (other.label ? 0 : 1) || one.label.localeCompare(other.label) || one.number - other.number,
+  };
+  const search = (query, order = "number") => {  // [card, why] of all that are found, the best reason first
+    const asked = plain(query).replace(/^#/, ""), by = orders[order];
+    if (!asked) return cards.map((card) => [card, ""]).sort(([one], [other]) => by(one, other));
+    const found = cards.map((card) => [card, reasons(card, asked)]).filter(([, why]) => why);
+    const share = (card) => (card.tokens.find(([token]) => spelt[token] === asked) || [0, 0])[1] / card.fired;
+    found.sort(([one, why], [other, because]) => why[0] - because[0] || (why[0] === 1 ? share(other) - share(one) : 0) || by(one, other));
+    return found.map(([card, why]) => [card, why[1]]);
+  };
+
+  // --- the list -----------------------------------------------------------------------------------------------
+  let shown = FIRST, current = null;
+  const said = (card) => {
+    const line = made("span", "said");
+    if (card.label) line.append(card.label, made("span", "unseen", " · "));
+    card.tokens.slice(0, 4).forEach(([token], n) => line.append(n ? " " : "", piece(words[token].trim() || words[token])));
+    return line;
+  };
+  const entry = ([card, why]) => {
+    const link = made("a", "", made("b", "", String(card.number)), said(card), made("span", "share", percent(card.fired / data.tokens)));
+    if (why) link.append(made("span", "why", why));
+    link.href = `#f${card.number}`;
+    if (card === current) link.setAttribute("aria-current", "true");
+    return made("li", "", link);
+  };
+  const list = () => {
+    const found = search(at("query").value, at("order").value);
+    at("list").replaceChildren(...found.slice(0, shown).map(entry));
+    at("more").hidden = found.length <= shown;
+    at("more").textContent = `${found.length - shown} more`;
+    at("count").textContent = `${found.length} of ${cards.length} features`;
+    return found;
+  };
+
+  // --- one feature --------------------------------------------------------------------------------------------
+  const windowOf = (card) => (window) => {
+    const [, place, steps, ...tokens] = window;
+    const line = made("p", "");
+    tokens.forEach((token, n) => {
+      const step = STEPS.indexOf(steps[n]), one = piece(words[token]);
+      if (step) {
+        one.style.setProperty("--share", String(step / (STEPS.length - 1)));
+        one.title = number((step / (STEPS.length - 1)) * card.largest);
+      }
+      if (n === place) one.classList.add("peak");
+      line.append(one);
+    });
+    return made("li", "", made("span", "value", number((STEPS.indexOf(steps[place]) / (STEPS.length - 1)) * card.largest)), line);
+  };
+  const histogram = (card) => {
+    const [width, ...counts] = card.histogram, most = Math.max(...counts);
+    const [left, high, bar] = [8, 90, Math.min(26, 400 / counts.length)], wide = bar * counts.length;
+    const svg = drawn("svg", {
+      class: "histogram", width: wide + 60, height: high + 34, viewBox: `0 0 ${wide + 60} ${high + 34}`, role: "img",
+      "aria-label": `how active it is where it is active at all: ${counts.length} bins of ${width}, the fullest has ${most}`,
+    });
+    counts.forEach((count, n) => {
+      const tall = count ? Math.max(1, (high * count) / most) : 0;
+      const rect = drawn("rect", { x: (left + n * bar + 0.5).toFixed(1), y: (14 + high - tall).toFixed(1), width: (bar - 1).toFixed(1), height: tall.toFixed(1) });
+      rect.append(drawn("title", {}, `${count} tokens from ${number(n * width)} to ${number((n + 1) * width)}`));
+      svg.append(rect);
+    });
+    svg.append(drawn("path", { d: `M${left} ${14.5 + high}h${wide}` }), drawn("text", { x: left, y: high + 29 }, "0"),
+      drawn("text", { x: left + wide, y: high + 29, "text-anchor": "end" }, number(counts.length * width)),
+      drawn("text", { x: left, y: 10 }, `${most} tokens in the fullest bin`));
+    return svg;
+  };
+  const table = (title, heads, rows) => {
+    const body = made("tbody", "", ...rows);
+    const top = made("tr", "", ...heads.map(([text, kind]) => made("th", kind, text)));
+    return made("div", "", made("h3", "", title), made("table", "", made("thead", "", top), body));
+  };
+  const effects = (title, list, low, most) => table(title, [["token", ""], ["effect", "num"], ["", ""]], list.map(([token, effect]) => {
+    const bar = made("span", "");
+    bar.style.setProperty("--share", String(Math.abs(effect) / most));
+    return made("tr", "", made("td", "token", apart(words[token])), made("td", "num", number(effect)), made("td", low ? "bar low" : "bar", bar));
+  }));
+  const show = (card) => {
+    current = card;
+    const parts = [
+      made("h2", "", `Feature ${card.number}`),
+      made("p", "meta", `active on ${card.fired} of ${data.tokens} tokens (${percent(card.fired / data.tokens)}); by ${number(card.mean)} on average where it is, ${number(card.largest)} at most`),
+    ];
+    if (card.concept) parts.push(made("p", "meta", made("b", "", card.label), `: precision ${percent(card.concept[2])}, recall ${percent(card.concept[3])}`));
+    if (!card.fired) parts.push(made("p", "", "It is active on no token of these texts."));
+    if (card.windows.length) parts.push(made("h3", "", "Where it is most active"), made("ol", "windows", ...card.windows.map(windowOf(card))));
+    const most = Math.max(1e-9, ...[...card.high, ...card.low].map(([, effect]) => Math.abs(effect)));
+    const on = table("Tokens it is active on", [["token", ""], ["active", "num"], ["there", "num"]], card.tokens.map(([token, fired, there]) =>
+      made("tr", "", made("td", "token", apart(words[token])), made("td", "num", String(fired)), made("td", "num", String(there)))));
+    const shape = made("div", "", made("h3", "", "How active"), ...(card.histogram.length > 1 ? [histogram(card)] : []));
+    parts.push(made("div", "pair", on, shape));
+    if (card.high.length) parts.push(made("div", "pair", effects("Logits it raises", card.high, false, most), effects("Logits it lowers", card.low, true, most)));
+    const near = card.near.map(([other, cosine]) => {
+      const there = byNumber.get(other), name = there ? made("a", "", String(other)) : made("span", "", `${other} (not shown)`);
+      if (there) name.href = `#f${other}`;
+      return made("tr", "", made("td", "", name), made("td", "num", number(cosine)), made("td", "", there ? said(there) : ""));
+    });
+    parts.push(made("div", "pair", table("Near", [["feature", ""], ["cosine", "num"], ["active on", ""]], near)));
+    at("feature").replaceChildren(...parts);
+    document.title = `Feature ${card.number} of ${data.model}`;
+  };
+
+  // --- what the reader does -----------------------------------------------------------------------------------
+  const go = (first) => {
+    const [asked, query] = [/^#f(\d+)$/.exec(location.hash), /^#q=(.*)$/.exec(location.hash)];
+    if (query) { try { at("query").value = decodeURIComponent(query[1]); } catch { at("query").value = query[1]; } }
+    const card = asked && byNumber.get(Number(asked[1]));
+    if (card) show(card);
+    const found = list();
+    if (!card && found.length && (first || query)) { show(found[0][0]); list(); }
+    if (!first && card) { at("feature").focus({ preventScroll: true }); scrollTo(0, Math.min(scrollY, at("search").offsetTop)); }
+  };
+  addEventListener("hashchange", () => go(false));
+  at("query").addEventListener("input", () => { shown = FIRST; list(); });
+  at("order").addEventListener("change", () => { shown = FIRST; list(); });
+  at("more").addEventListener("click", () => { shown += 5 * FIRST; list(); });
+  at("search").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const found = list();
+    if (found.length) location.hash = `f${found[0][0].number}`;
+  });
+  go(true);
+})();
