@@ -1,7 +1,7 @@
 """Cards of features as they are filed: each token once, numbers short, so that a few thousand features stay small.
 
-A page is built from the file alone, without a model. What is rounded: activity in windows to 35 steps of the feature's
-largest, effects to two digits behind the point, cosines and means to three significant ones.
+A page is built from the file alone, without a model. What is rounded: activity around a window's token to 35 steps of
+the feature's largest, effects to two digits behind the point, cosines and means to three significant ones.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def packed(cards: Mapping[str, Any]) -> dict[str, Any]:
 
     "vocabulary"  the tokens, those that are named most often first; elsewhere their places in it
     "cards"       of each a list: number, fired, mean, largest, [width of a bin, counts ...], windows, tokens, concept,
-                  raised, lowered, near. A window is [text, at, steps, tokens ...], with a character of `STEPS` for each
-                  token; tokens are [token, fired, there, ...], raised and lowered [token, effect, ...], near [feature,
+                  raised, lowered, near. A window is [text, at, how active, steps, tokens ...], with a character of `STEPS`
+                  for each token; tokens are [token, fired, there, ...], raised and lowered [token, effect, ...], near [feature,
                   cosine, ...]; a concept is [name, place, precision, recall], or null
     """
     counts = Counter(token for card in cards["cards"] for token in _tokens(card))
@@ -93,7 +93,13 @@ def _packed(card: Mapping[str, Any], place: Mapping[str, int]) -> list[Any]:
         _significant(largest),
         [card["histogram"]["width"], *card["histogram"]["counts"]],
         [
-            [window["text"], window["at"], _steps(window["active"], largest), *(place[one] for one in window["tokens"])]
+            [
+                window["text"],
+                window["at"],
+                _significant(window["active"][window["at"]]),
+                _steps(window["active"], largest),
+                *(place[one] for one in window["tokens"]),
+            ]
             for window in card["windows"]
         ],
         [number for token, fired, there in card["tokens"] for number in (place[token], fired, there)],

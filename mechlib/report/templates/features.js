@@ -39,6 +39,7 @@
     return shown;
   };
   const number = (value) => (Math.abs(value) >= 1e4 || (value && Math.abs(value) < 1e-2) ? value.toExponential(1) : String(+value.toPrecision(3)));
+  const whole = (count) => count.toLocaleString("en");
   const percent = (share) => (share >= 0.0995 ? `${Math.round(100 * share)} %` : `${+(100 * share).toPrecision(2)} %`);
 
   // --- search -------------------------------------------------------------------------------------------------
@@ -55,7 +56,7 @@
     if (card.label.includes(asked)) return [4, card.label];
     const partly = among(card.tokens, false);
     if (partly) return [5, `active on ${visible(words[partly[0]]).trim()}`];
-    const shown = card.windows.some((window) => spelt[window[3 + window[1]]] === asked);
+    const shown = card.windows.some((window) => spelt[window[4 + window[1]]] === asked);
     return shown ? [6, "in a window"] : null;
   };
   const orders = {
@@ -99,10 +100,11 @@
 
   // --- one feature --------------------------------------------------------------------------------------------
   const windowOf = (card) => (window) => {
-    const [, place, steps, ...tokens] = window;
+    const [, place, value, steps, ...tokens] = window;
     const line = made("p", "");
     tokens.forEach((token, n) => {
-      const step = STEPS.indexOf(steps[n]), one = piece(words[token]);
+      const said = words[token], rest = said.replace(/^ +/, ""), step = STEPS.indexOf(steps[n]), one = piece(rest || said);
+      if (rest && rest !== said) line.append(" ");  // the ground begins with the word
       if (step) {
         one.style.setProperty("--share", String(step / (STEPS.length - 1)));
         one.title = number((step / (STEPS.length - 1)) * card.largest);
@@ -110,7 +112,7 @@
       if (n === place) one.classList.add("peak");
       line.append(one);
     });
-    return made("li", "", made("span", "value", number((STEPS.indexOf(steps[place]) / (STEPS.length - 1)) * card.largest)), line);
+    return made("li", "", made("span", "value", number(value)), line);
   };
   const histogram = (card) => {
     const [width, ...counts] = card.histogram, most = Math.max(...counts);
@@ -126,8 +128,8 @@
       svg.append(rect);
     });
     svg.append(drawn("path", { d: `M${left} ${14.5 + high}h${wide}` }), drawn("text", { x: left, y: high + 29 }, "0"),
-      drawn("text", { x: left + wide, y: high + 29, "text-anchor": "end" }, number(counts.length * width)),
-      drawn("text", { x: left, y: 10 }, `${most} tokens in the fullest bin`));
+      drawn("text", { x: left + wide, y: high + 29, class: "end" }, number(counts.length * width)),
+      drawn("text", { x: left, y: 10 }, `${whole(most)} tokens in the fullest bin`));
     return svg;
   };
   const table = (title, heads, rows) => {
@@ -144,14 +146,14 @@
     current = card;
     const parts = [
       made("h2", "", `Feature ${card.number}`),
-      made("p", "meta", `active on ${card.fired} of ${data.tokens} tokens (${percent(card.fired / data.tokens)}); by ${number(card.mean)} on average where it is, ${number(card.largest)} at most`),
+      made("p", "meta", `active on ${whole(card.fired)} of ${whole(data.tokens)} tokens (${percent(card.fired / data.tokens)}); by ${number(card.mean)} on average where it is, ${number(card.largest)} at most`),
     ];
     if (card.concept) parts.push(made("p", "meta", made("b", "", card.label), `: precision ${percent(card.concept[2])}, recall ${percent(card.concept[3])}`));
     if (!card.fired) parts.push(made("p", "", "It is active on no token of these texts."));
     if (card.windows.length) parts.push(made("h3", "", "Where it is most active"), made("ol", "windows", ...card.windows.map(windowOf(card))));
     const most = Math.max(1e-9, ...[...card.high, ...card.low].map(([, effect]) => Math.abs(effect)));
     const on = table("Tokens it is active on", [["token", ""], ["active", "num"], ["there", "num"]], card.tokens.map(([token, fired, there]) =>
-      made("tr", "", made("td", "token", apart(words[token])), made("td", "num", String(fired)), made("td", "num", String(there)))));
+      made("tr", "", made("td", "token", apart(words[token])), made("td", "num", whole(fired)), made("td", "num", whole(there)))));
     const shape = made("div", "", made("h3", "", "How active"), ...(card.histogram.length > 1 ? [histogram(card)] : []));
     parts.push(made("div", "pair", on, shape));
     if (card.high.length) parts.push(made("div", "pair", effects("Logits it raises", card.high, false, most), effects("Logits it lowers", card.low, true, most)));
