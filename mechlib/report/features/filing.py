@@ -7,6 +7,7 @@ the feature's largest, effects to two digits behind the point, cosines and means
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ FORM = 1
 LARGEST = 2_900_000  # bytes: its page stays below 3 MB
 FOLDER = Path("artifacts") / "features"
 STEPS = "0123456789abcdefghijklmnopqrstuvwxyz"  # of activity, as a share of the feature's largest
-KEPT = ("model", "sae", "hook", "width", "features", "alive", "texts", "rows", "tokens", "direct")
+KEPT = ("model", "sae", "weights", "hook", "width", "features", "alive", "texts", "rows", "tokens", "direct")
 
 
 class NotFeatures(ValueError):
@@ -27,10 +28,11 @@ def packed(cards: Mapping[str, Any]) -> dict[str, Any]:
     """What `mechlib.lab.feature_cards` says, packed: what JSON files hold and pages read.
 
     "vocabulary"  the tokens, those that are named most often first; elsewhere their places in it
-    "cards"       of each a list: number, fired, mean, largest, [width of a bin, counts ...], windows, tokens, concept,
-                  raised, lowered, near. A window is [text, at, how active, steps, tokens ...], with a character of `STEPS`
-                  for each token; tokens are [token, fired, there, ...], raised and lowered [token, effect, ...], near [feature,
-                  cosine, ...]; a concept is [name, place, precision, recall], or null
+    "cards"       of each a list: number, fired, mean, largest, [width of a bin, counts ...], windows, tokens, next,
+                  concept, raised, lowered, near. A window is [text, at, how active, steps, tokens ...], with a
+                  character of `STEPS` for each token; tokens and next are [token, fired, there, ...], raised and
+                  lowered [token, effect, ...], near [feature, cosine, ...]; a concept is [name, place, precision,
+                  recall], or null
     """
     counts = Counter(token for card in cards["cards"] for token in _tokens(card))
     vocabulary = sorted(counts, key=lambda token: (-counts[token], token))
@@ -78,7 +80,7 @@ def concept_text(concept: Sequence[Any] | None) -> str:
 
 
 def _tokens(card: Mapping[str, Any]) -> Iterable[str]:
-    for name in ("tokens", "high", "low"):
+    for name in ("tokens", "next", "high", "low"):
         yield from (entry[0] for entry in card[name])
     for window in card["windows"]:
         yield from window["tokens"]
@@ -102,7 +104,10 @@ def _packed(card: Mapping[str, Any], place: Mapping[str, int]) -> list[Any]:
             ]
             for window in card["windows"]
         ],
-        [number for token, fired, there in card["tokens"] for number in (place[token], fired, there)],
+        *(
+            [number for token, fired, there in card[name] for number in (place[token], fired, there)]
+            for name in ("tokens", "next")
+        ),
         [*card["concept"][:2], *(round(share, 3) for share in card["concept"][2:])] if card["concept"] else None,
         _flat((place[token], round(effect, 2)) for token, effect in card["high"]),
         _flat((place[token], round(effect, 2)) for token, effect in card["low"]),
@@ -125,4 +130,6 @@ def _significant(value: float) -> float:
 
 
 def _short(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    """JSON without spaces; half a surrogate pair, which no file can hold, as its escape."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return re.sub("[\ud800-\udfff]", lambda one: f"\\u{ord(one[0]):04x}", text)

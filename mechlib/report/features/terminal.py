@@ -11,6 +11,7 @@ from mechlib.report.features.filing import concept_text
 SIGNS = {"\n": "↵", "\t": "⇥", "\r": "␍"}
 HIDDEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")  # categories of characters that are no sign: they move or hide others
 SHOWN = 4  # tokens of a feature that a line has room for
+HALF = 0.5  # of a feature's activity: what follows it less often is not told
 BAR = 24  # characters of the longest bar of a histogram
 
 
@@ -34,20 +35,29 @@ def by_concept(cards: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def with_token(cards: Sequence[Mapping[str, Any]], word: str) -> list[tuple[Mapping[str, Any], str]]:
-    """Cards that have to do with a token, and why: first those active on it, by the share of their activity that is
-    there, then those that raise its logit, by how much. Spaces around it and capitals make no difference."""
+    """Cards that have to do with a token, and why, the closest first: those active on it, by the share of their
+    activity that is there; those that it follows at least half the time; those that raise its logit, by how much.
+
+    Spaces around it and capitals make no difference.
+    """
     asked = word.strip().lower()
-    on, raised = [], []
+
+    def share(card: Mapping[str, Any], name: str) -> float:
+        """Of the feature's activity that is on the token, or before it."""
+        hits = (fired for token, fired, _ in card[name] if token.strip().lower() == asked)
+        return sum(hits) / max(1, card["fired"])
+
+    found: list[tuple[int, float, int, Mapping[str, Any], str]] = []
     for card in cards:
-        own = [(fired, there) for token, fired, there in card["tokens"] if token.strip().lower() == asked]
-        if own:
-            share = sum(fired for fired, _ in own) / card["fired"]
-            on.append((-share, card["feature"], card, f"{_percent(share)} of its activity is on it"))
-            continue
-        most = max((effect for token, effect in card["high"] if token.strip().lower() == asked), default=0.0)
-        if most > 0:
-            raised.append((-most, card["feature"], card, f"raises it by {most:.3g}"))
-    return [(card, why) for _, _, card, why in [*sorted(on, key=_first_two), *sorted(raised, key=_first_two)]]
+        on, before = share(card, "tokens"), share(card, "next")
+        raised = max((effect for token, effect in card["high"] if token.strip().lower() == asked), default=0.0)
+        if on:
+            found.append((0, -on, card["feature"], card, f"{_percent(on)} of its activity is on it"))
+        elif before >= HALF:
+            found.append((1, -before, card["feature"], card, f"{_percent(before)} of its activity is before it"))
+        elif raised > 0:
+            found.append((2, -raised, card["feature"], card, f"raises it by {raised:.3g}"))
+    return [(card, why) for *_, card, why in sorted(found, key=lambda entry: entry[:3])]
 
 
 def headline(cards: Mapping[str, Any]) -> str:
@@ -86,9 +96,9 @@ def in_full(cards: Mapping[str, Any], card: Mapping[str, Any]) -> Iterator[str]:
     yield "where it is most active"
     for window in card["windows"]:
         yield f"  {window['active'][window['at']]:>7.3g}  {_text(window)}"
-    yield "tokens it is active on"
-    for token, fired, there in card["tokens"]:
-        yield f"  {visible(token).strip():<16} {fired:>6,} of {there:,}"
+    for name, what in (("tokens", "tokens it is active on"), ("next", "tokens that follow")):
+        yield what
+        yield f"  {', '.join(f'{visible(token).strip()} {fired:,} of {there:,}' for token, fired, there in card[name])}"
     yield "how active"
     width, counts = card["histogram"]["width"], card["histogram"]["counts"]
     for number, count in enumerate(counts):
@@ -122,7 +132,3 @@ def _several(entries: Sequence[Sequence[Any]]) -> str:
 
 def _percent(share: float) -> str:
     return f"{share:.0%}" if share >= 0.0995 else f"{100 * share:.2g}%"
-
-
-def _first_two(entry: Sequence[Any]) -> tuple[float, int]:
-    return entry[0], entry[1]

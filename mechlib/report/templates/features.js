@@ -5,9 +5,9 @@
   const words = data.vocabulary;
   const pairs = (flat) => flat.flatMap((one, n) => (n % 2 ? [] : [[one, flat[n + 1]]]));
   const triples = (flat) => flat.flatMap((one, n) => (n % 3 ? [] : [[one, flat[n + 1], flat[n + 2]]]));
-  const cards = data.cards.map(([number, fired, mean, largest, histogram, windows, tokens, concept, high, low, near]) => ({
+  const cards = data.cards.map(([number, fired, mean, largest, histogram, windows, tokens, next, concept, high, low, near]) => ({
     number, fired, mean, largest, histogram, windows, concept,
-    tokens: triples(tokens), high: pairs(high), low: pairs(low), near: pairs(near),
+    tokens: triples(tokens), next: triples(next), high: pairs(high), low: pairs(low), near: pairs(near),
     label: concept ? `${concept[1]} ${concept[0]}` : "",
   }));
   const byNumber = new Map(cards.map((card) => [card.number, card]));
@@ -50,7 +50,9 @@
     const among = (tokens, same) => tokens.find(([token]) => (same ? spelt[token] === asked : spelt[token].includes(asked)));
     const on = among(card.tokens, true);
     if (on) return [1, `active on ${visible(words[on[0]]).trim()}: ${percent(on[1] / card.fired)} of its activity`];
-    if (card.label === asked || (card.concept && card.concept[0] === asked)) return [2, card.label];
+    if (card.label === asked || (card.concept && card.concept[0] === asked)) return [1, card.label];
+    const before = among(card.next, true);
+    if (before && 2 * before[1] >= card.fired) return [2, `before ${visible(words[before[0]]).trim()}: ${percent(before[1] / card.fired)} of its activity`];
     const raised = among(card.high, true);
     if (raised) return [3, `raises ${visible(words[raised[0]]).trim()} by ${number(raised[1])}`];
     if (card.label.includes(asked)) return [4, card.label];
@@ -152,10 +154,10 @@
     if (!card.fired) parts.push(made("p", "", "It is active on no token of these texts."));
     if (card.windows.length) parts.push(made("h3", "", "Where it is most active"), made("ol", "windows", ...card.windows.map(windowOf(card))));
     const most = Math.max(1e-9, ...[...card.high, ...card.low].map(([, effect]) => Math.abs(effect)));
-    const on = table("Tokens it is active on", [["token", ""], ["active", "num"], ["there", "num"]], card.tokens.map(([token, fired, there]) =>
+    const counts = (title, tokens) => table(title, [["token", ""], ["active", "num"], ["there", "num"]], tokens.map(([token, fired, there]) =>
       made("tr", "", made("td", "token", apart(words[token])), made("td", "num", whole(fired)), made("td", "num", whole(there)))));
     const shape = made("div", "", made("h3", "", "How active"), ...(card.histogram.length > 1 ? [histogram(card)] : []));
-    parts.push(made("div", "pair", on, shape));
+    parts.push(shape, made("div", "pair", counts("Tokens it is active on", card.tokens), counts("Tokens that follow", card.next)));
     if (card.high.length) parts.push(made("div", "pair", effects("Logits it raises", card.high, false, most), effects("Logits it lowers", card.low, true, most)));
     const near = card.near.map(([other, cosine]) => {
       const there = byNumber.get(other), name = there ? made("a", "", String(other)) : made("span", "", `${other} (not shown)`);

@@ -1,6 +1,7 @@
 """What a dictionary's features do over texts, seen in one pass: how often each fires, where most, on which tokens.
 
-Memory holds one batch, a few windows a feature, and one count for each pair of a feature and a token that it fired on.
+Memory holds one batch, a few windows a feature, and one count for each pair of a feature and a token that it fired on,
+or before.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Activity:
     total     the sum of each feature's activity: float64, [features]
     shapes    how often each feature was how active, by size
     windows   where each feature is most active
-    pairs     how often each feature fired on each token
+    on        how often each feature fired on each token; `next`: before each token
     concepts  how often each feature fired on tokens of each class, and before such
     """
 
@@ -44,7 +45,7 @@ class Activity:
         self.total = torch.zeros(features, dtype=torch.float64)
         self.shapes = Histograms(features)
         self.windows = Windows(features, windows, around)
-        self.pairs = Pairs(d_vocab)
+        self.on, self.next = Pairs(d_vocab), Pairs(d_vocab)
         self.seen = torch.zeros(d_vocab, dtype=torch.long)
         self.concepts = Concepts(features, d_vocab, concepts)
 
@@ -61,7 +62,10 @@ class Activity:
         self.total += active.sum((0, 1), dtype=torch.float64)
         text, at, feature = fired.nonzero(as_tuple=True)
         self.shapes.add(feature, active[text, at, feature].abs())
-        self.pairs.add(feature, ids[text, at])
+        self.on.add(feature, ids[text, at])
+        followed = torch.cat([ids[:, 1:].where(read[:, 1:], OUTSIDE), torch.full_like(ids[:, :1], OUTSIDE)], dim=1)
+        after = followed[text, at]
+        self.next.add(feature[after != OUTSIDE], after[after != OUTSIDE])
         self.seen += torch.bincount(ids[read], minlength=len(self.seen))
         self.concepts.add(fired, ids, read)
         self.windows.add(active, ids.where(read, OUTSIDE), self.rows)

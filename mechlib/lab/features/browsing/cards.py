@@ -37,14 +37,16 @@ def feature_cards(
     tokens    how many to read; by default all
     concepts  classes of token ids by name; by default `concepts_of(model)`
 
-    "model", "sae", "hook", "width", "features" (how many there are), "alive" (how many fire), "texts", "rows" and
-    "tokens" (where from, and how many were read), "direct" (whether logit effects are known), and "cards", of each:
+    "model", "sae", "weights" (the beginning of their hash, where it is on record), "hook", "width", "features" (how
+    many there are), "alive" (how many fire), "texts", "rows" and "tokens" (where from, and how many were read),
+    "direct" (whether logit effects are known), and "cards", of each:
 
     "feature"    its number
     "fired"      on how many tokens; "mean" and "largest": how active it is there
     "histogram"  the width of a bin, from 0 on, and the count in each, by size
     "windows"    of each "text" (its number), "at" (where in "tokens" it is most active), "tokens", "active"
     "tokens"     it fires on most often: the token, how often it fires on it, how often the token is there
+    "next"       the tokens that follow most often where it fires, likewise
     "concept"    name, "on" or "before", precision and recall; None where no class has nearly all of its firing
     "high"       tokens whose logits it raises most on the direct path (`logit_effects`), and by how much; "low": lowers
     "near"       other features, by the cosine of directions
@@ -67,6 +69,7 @@ def feature_cards(
     return {
         "model": checkpoint_of(model).name,
         "sae": dictionary.name,
+        "weights": str(dictionary.card.get("weights_sha256", ""))[:8],
         "hook": dictionary.hook,
         "width": dictionary.width,
         "features": dictionary.features,
@@ -115,7 +118,8 @@ def _card(seen: Activity, feature: int, top: int) -> dict[str, Any]:
         "largest": float(seen.windows.values[0, feature]),
         "histogram": {"width": width, "counts": counts},
         "windows": list(_windows(seen, feature)),
-        "tokens": [(one, count, int(seen.seen[one])) for one, count in seen.pairs.of(feature)[:top]],
+        "tokens": [(one, count, int(seen.seen[one])) for one, count in seen.on.of(feature)[:top]],
+        "next": [(one, count, int(seen.seen[one])) for one, count in seen.next.of(feature)[:top]],
         "concept": None if label is None else (label.name, label.place, label.precision, label.recall),
     }
 
@@ -148,11 +152,11 @@ def _add_directions(model: Model, dictionary: Dictionary, cards: list[dict[str, 
 
 def _spell(model: Model, cards: list[dict[str, Any]]) -> None:
     """Tokens in place of ids, as they stand in a text."""
-    several = [card[name] for card in cards for name in ("tokens", "high", "low")]
+    several = [card[name] for card in cards for name in ("tokens", "next", "high", "low")]
     shown = [window["tokens"] for card in cards for window in card["windows"]]
     said = pieces(model, {*(entry[0] for own in several for entry in own), *(one for own in shown for one in own)})
     for card in cards:
-        for name in ("tokens", "high", "low"):
+        for name in ("tokens", "next", "high", "low"):
             card[name] = [(said[one], *rest) for one, *rest in card[name]]
         for window in card["windows"]:
             window["tokens"] = [said[one] for one in window["tokens"]]

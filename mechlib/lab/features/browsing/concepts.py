@@ -18,6 +18,7 @@ from mechlib.prompts import world
 
 PRECISION = 0.8  # the least share of a feature's firing that falls on the class that it is labelled with
 ODDS = 3.0  # and how many times the odds of that share are those of any token's being there
+LEAST = 10  # tokens that a feature fires on before it is labelled
 PLACES = ("on", "before")
 
 SPELLING = {
@@ -124,12 +125,15 @@ class Concepts:
 
     def label(self, feature: int, fired: int) -> Label | None:
         """The class that a feature is found by: of those that four fifths of its firing fall on, at three times the
-        odds of any token, the one with the largest harmonic mean of precision and recall. None where there is none.
+        odds of any token, the one with the largest harmonic mean of precision and recall. None where there is none, and
+        for a feature that fires on fewer than ten tokens.
 
         Of equals the first, "on" before "before", which is how the narrower of two nested classes comes out: its recall
         is the larger.
         """
         best: Label | None = None
+        if fired < LEAST:
+            return None
         for place in PLACES:
             for number, name in enumerate(self.names):
                 own, there = float(self.hits[place][feature, number]), float(self.there[place][number])
