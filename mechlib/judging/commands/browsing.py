@@ -41,6 +41,9 @@ def add_command(commands: Any) -> None:
         "--tokens", type=int, metavar="N", help=f"how many to read; default all on file, else {TOKENS:,} of its own"
     )
     parser.add_argument("--windows", type=int, default=6, metavar="N", help="texts shown of each feature; default 6")
+    parser.add_argument(
+        "--entries", type=int, default=8, metavar="N", help="tokens, logits and near features shown of each; default 8"
+    )
     parser.add_argument("--page", type=Path, metavar="OUT.html", help="write the page, all features on it")
     parser.add_argument(
         "--json", type=Path, metavar="OUT.json", help="file what the page is built of, as artifacts/features/ has it"
@@ -67,9 +70,9 @@ def _looked(options: argparse.Namespace) -> Iterator[str]:
     from mechlib.lab.models.loading import load
     from mechlib.report.features.terminal import by_concept, headline, in_full, listed, with_token
 
-    for name, least in (("top", 1), ("windows", 1), ("tokens", 1)):
-        if (asked := getattr(options, name)) is not None and asked < least:
-            raise ValueError(f"--{name} {asked}: ask for {least} or more")
+    for name in ("top", "windows", "entries", "tokens"):
+        if (asked := getattr(options, name)) is not None and asked < 1:
+            raise ValueError(f"--{name} {asked}: ask for 1 or more")
     said = [_lines(file) for file in options.contrast or ()]  # before a model is loaded
     own = [_text(file) for file in options.text]
     model = load(options.model)
@@ -80,7 +83,7 @@ def _looked(options: argparse.Namespace) -> Iterator[str]:
     found = _contrasted(model, dictionary, said)[: options.top] if said else []
     if not every:
         chosen = [options.feature] if options.feature is not None else [entry["feature"] for entry in found]
-    made = feature_cards(model, dictionary, texts, chosen, windows=options.windows, tokens=few)
+    made = feature_cards(model, dictionary, texts, chosen, options.windows, options.entries, few)
     if options.page or options.json:
         yield from _written(made, options.page, options.json)
     yield headline(made)

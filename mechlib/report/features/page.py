@@ -43,7 +43,7 @@ def page(packed_cards: Mapping[str, Any]) -> str:
     if (size := len(made.encode())) > LARGEST:
         raise PageTooLarge(
             f"the page of {packed_cards['model']} would have {size:,} bytes, wanted {LARGEST:,} at most: show fewer "
-            "windows of each feature (--windows), or fewer features"
+            "windows of each feature (--windows) or fewer tokens (--entries)"
         )
     return made
 
