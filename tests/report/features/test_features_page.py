@@ -176,7 +176,8 @@ def asked():
         pytest.skip("node is not installed: the page's script is not run")
     cards = (
         card(3, " Mary", ("name", "on", 0.9, 0.5), near=(17,)), card(17, " 3"), card(8, " marys"),
-        card(40, " up", high=((" Mary", 2.5),)), card(41, "<b>", ("number", "before", 0.9, 0.2)),
+        card(39, " it", high=((" Mary", 1.5),)), card(40, " up", high=((" Mary", 2.5),)),
+        card(41, "<b>", ("number", "before", 0.9, 0.2)),
     )  # fmt: skip
     html = page(packed(made(*cards)))
     data, script = Elements(html).inside["data"], Elements(html).inside["script"]
@@ -197,7 +198,7 @@ def test_a_feature_is_found_by_number_token_and_concept(asked):
         ["17"], ["mary"], [" MARY "], ["name"], ["before number"], ["zebra"], ["<b>"]
     )
     assert [feature for feature, _ in number] == [17]
-    assert [feature for feature, _ in token] == [3, 40, 8] and token == capitals
+    assert [feature for feature, _ in token] == [3, 40, 39, 8] and token == capitals
     assert "active on Mary: 75 %" in token[0][1] and "raises Mary by 2.5" in token[1][1]
     assert [feature for feature, _ in concept] == [3] and [feature for feature, _ in before] == [41]
     assert nothing == [] and [feature for feature, _ in markup] == [41]
@@ -205,7 +206,7 @@ def test_a_feature_is_found_by_number_token_and_concept(asked):
 
 def test_without_a_question_all_stand_there_in_the_order_asked_for(asked):
     (numbered, by_concept), shown = asked(["", "number"], ["", "concept"])
-    assert [feature for feature, _ in numbered] == [3, 8, 17, 40, 41]
+    assert [feature for feature, _ in numbered] == [3, 8, 17, 39, 40, 41]
     assert [feature for feature, _ in by_concept][:2] == [41, 3]
     assert shown.startswith("Feature 3") and "on name: precision 90 %, recall 50 %" in shown
 
