@@ -9,7 +9,15 @@ from typing import Any
 from mechlib.report.features.filing import concept_text
 
 SIGNS = {"\n": "↵", "\t": "⇥", "\r": "␍"}
-HIDDEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")  # categories of characters that are no sign: they move or hide others
+HIDDEN = (
+    "Cc",
+    "Cf",
+    "Cs",
+    "Co",
+    "Zl",
+    "Zp",
+    "Zs",
+)  # categories of characters that are no sign: they move or hide others
 SHOWN = 4  # tokens of a feature that a line has room for
 HALF = 0.5  # of a feature's activity: what follows it less often is not told
 BAR = 24  # characters of the longest bar of a histogram
@@ -18,8 +26,14 @@ BAR = 24  # characters of the longest bar of a histogram
 def visible(token: str) -> str:
     """A token with everything that is no sign spelt out: no escape sequence of it reaches the terminal."""
     return "".join(
-        SIGNS.get(one) or (f"\\u{ord(one):04x}" if unicodedata.category(one) in HIDDEN else one) for one in token
+        SIGNS.get(one) or (f"\\u{ord(one):04x}" if one != " " and unicodedata.category(one) in HIDDEN else one)
+        for one in token
     )
+
+
+def bare(token: str) -> str:
+    """A token by itself, without the space before a word; one of spaces alone shows them."""
+    return visible(token.strip(" ")) if token.strip() else visible(token).replace(" ", "␣")
 
 
 def by_concept(cards: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -98,7 +112,7 @@ def in_full(cards: Mapping[str, Any], card: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {window['active'][window['at']]:>7.3g}  {_text(window)}"
     for name, what in (("tokens", "tokens it is active on"), ("next", "tokens that follow")):
         yield what
-        yield f"  {', '.join(f'{visible(token).strip()} {fired:,} of {there:,}' for token, fired, there in card[name])}"
+        yield f"  {', '.join(f'{bare(token)} {fired:,} of {there:,}' for token, fired, there in card[name])}"
     yield "how active"
     width, counts = card["histogram"]["width"], card["histogram"]["counts"]
     for number, count in enumerate(counts):
@@ -107,7 +121,7 @@ def in_full(cards: Mapping[str, Any], card: Mapping[str, Any]) -> Iterator[str]:
     for name, what in (("high", "raises"), ("low", "lowers")):
         if card[name]:
             yield f"logits it {what}, direct path alone"
-            yield f"  {', '.join(f'{visible(token).strip()} {effect:+.2f}' for token, effect in card[name])}"
+            yield f"  {', '.join(f'{bare(token)} {effect:+.2f}' for token, effect in card[name])}"
     yield "near"
     yield f"  {', '.join(f'{feature} ({cosine:.2f})' for feature, cosine in card['near'])}"
 
@@ -119,7 +133,7 @@ def _text(window: Mapping[str, Any]) -> str:
         said = visible(token)
         lead = said[: len(said) - len(said.lstrip())]
         if place == window["at"]:
-            said = f"{lead}[{said.strip()}]"
+            said = f"{lead}[{bare(token)}]" if token.strip() else f"[{bare(token)}]"
         elif active:
             said = f"{said}•"
         parts.append(said)
@@ -127,7 +141,7 @@ def _text(window: Mapping[str, Any]) -> str:
 
 
 def _several(entries: Sequence[Sequence[Any]]) -> str:
-    return " ".join(visible(entry[0]).strip() or repr(entry[0]) for entry in entries[:SHOWN])
+    return " ".join(bare(entry[0]) for entry in entries[:SHOWN])
 
 
 def _percent(share: float) -> str:

@@ -32,7 +32,7 @@
   const spelled = (one) => `\\u${one.codePointAt(0).toString(16).padStart(4, "0")}`;
   const visible = (token) => token
     .replace(/\n/g, "↵").replace(/\t/g, "⇥").replace(/\r/g, "␍")
-    .replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Co}\u2028\u2029]/gu, spelled);
+    .replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Co}\u2028\u2029]|(?! )\p{Zs}/gu, spelled);
   const piece = (token, kind = "piece") => made("bdi", kind, visible(token));
   const apart = (token) => {  // a token by itself: the space before it is shown
     const shown = made("bdi", "piece");

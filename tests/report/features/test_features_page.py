@@ -11,12 +11,12 @@ import pytest
 from mechlib.report.features import page as pages
 from mechlib.report.features.filing import NotFeatures, as_text, filed, packed, read
 from mechlib.report.features.page import LARGEST, PageTooLarge, links, page, write_pages
-from mechlib.report.features.terminal import in_full, listed, visible, with_token
+from mechlib.report.features.terminal import bare, in_full, listed, visible, with_token
 
 ROOT = Path(__file__).parents[3]
 HOSTILE = (
     "</script><img src=x onerror=alert(1)>", "<!--", "<script>", "]]>", "&amp;", '"', "'", "\u2028", "\u202e", "\\",
-    "\x1b[31m", "\n", "{{ 7 * 7 }}", "\ud83d",
+    "\x1b[31m", "\n", " ", "\xa0", "{{ 7 * 7 }}", "\ud83d",
 )  # fmt: skip
 
 
@@ -225,6 +225,7 @@ def test_no_token_reaches_the_terminal_as_more_than_signs():
     lines += [line for one in whole["cards"] for line in in_full(whole, one)]
     assert all(line.isprintable() for line in lines)
     assert visible("\x1b[31m") == "\\u001b[31m" and visible(" a\n") == " a↵"
+    assert (bare(" Mary"), bare(" \n"), bare(" "), bare("\xa0")) == ("Mary", "␣↵", "␣", "\\u00a0")
 
 
 def test_a_token_finds_in_the_same_order_as_the_page():

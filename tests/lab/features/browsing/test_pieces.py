@@ -1,8 +1,9 @@
 """Tokens as they stand in a text, and the classes of tokens that features are found by."""
 
 import pytest
+import torch
 
-from mechlib.lab.features.browsing.concepts import concepts_of
+from mechlib.lab.features.browsing.concepts import Concepts, concepts_of
 from mechlib.lab.features.browsing.pieces import pieces
 from mechlib.lab.models.loading import load
 from mechlib.prompts import world
@@ -51,3 +52,19 @@ def test_classes_of_other_models_are_told_by_spelling(in_bytes):
     assert found["punctuation"] == {"+", "=", ":", "Ġ+", "Ġ?", "Ġ:"}
     assert found["capital letter"] == {"What", "ĠAnswer"}
     assert found["middle of a word"] == {"What", "oh"} and "line break" not in found
+
+
+def test_a_feature_that_fires_before_a_class_is_labelled_so_and_one_on_it_so():
+    """Token 5 follows 4 always, and 3 stands before 4: BOS is not read."""
+    ids = torch.tensor([[0, 3, 4, 5, 3, 4, 5, 1, 2]] * 5)
+    read = ids != 0
+    fired = torch.stack(
+        [(ids == 3), (ids == 5), read & (ids != 0), (ids == 2) & (torch.arange(5) < 3)[:, None]], dim=-1
+    )
+    found = Concepts(4, 6, {"four": [4], "five": [5], "any": [1, 2, 3, 4, 5]})
+    for part in (slice(0, 2), slice(2, 5)):
+        found.add(fired[part], ids[part], read[part])
+    labels = [found.label(feature, int(fired[..., feature].sum())) for feature in range(4)]
+    assert [label and (label.name, label.place, label.precision, label.recall) for label in labels] == [
+        ("four", "before", 1.0, 1.0), ("five", "on", 1.0, 1.0), None, None,
+    ]  # fmt: skip
