@@ -19,7 +19,7 @@
                    under_removal, under_addition, probe_subspaces: directions and row spaces, and the run without or
                    with more of them; interchange of das_subspaces, class_mean_subspaces, random_subspaces,
                    whole_spaces; principal_cosines; tuned_lens, lens_divergence
-    features       load_sae, load_release; principal_components, neurons, random_dictionary; dictionary_scores,
+    features       dictionary_of, load_sae, load_release; principal_components, neurons, random_dictionary; dictionary_scores,
                    dictionary_scores_on_prompts, activations_at, active_counts; under_actions, dose_response, ablated,
                    scaled, steered; restored_by_features, feature_attribution; superposed, features_recovered;
                    feature_cards, contrasting: what there is to see of features over discovery texts
