@@ -1,6 +1,6 @@
 """Prompts: frozen rows, and the tasks that make them, one a file, over the words of `world`."""
 
-from mechlib.prompts.addition import addition, increment, partners, subtraction
+from mechlib.prompts.addition import addition, crossed, increment, partners, subtraction
 from mechlib.prompts.greater_than import greater_than, on_one_side
 from mechlib.prompts.induction import induction, repeats
 from mechlib.prompts.ioi import ioi
@@ -10,6 +10,6 @@ from mechlib.prompts.pretrained.style import style_of
 from mechlib.prompts.promptset import SPLITS, Prompt, PromptSet, Split
 
 __all__ = [
-    "SPLITS", "Prompt", "PromptSet", "Split", "addition", "greater_than", "increment", "induction", "ioi",
+    "SPLITS", "Prompt", "PromptSet", "Split", "addition", "crossed", "greater_than", "increment", "induction", "ioi",
     "on_one_side", "partners", "people", "planted", "repeats", "style_of", "subtraction",
 ]  # fmt: skip
