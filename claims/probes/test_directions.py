@@ -1,0 +1,94 @@
+"""Probes: what directions and subspaces of class means do in the run.
+
+They are made from discovery prompts, which have other names and other pairs, and put into, or taken out of, the stream
+at the last word of confirmation prompts. Beside each stands a change as long in a random direction of the activations'
+span, another for each prompt. Terms, intervals and limits of the topic: `measurements.py`.
+"""
+
+from dataclasses import replace
+
+import pytest
+
+from claims.models import MINIS
+from claims.probes.measurements import SUMS
+from mechlib import Measurement, PromptSet, mean
+from mechlib.evidence import evidence
+from mechlib.prompts import addition, ioi
+
+WOMEN = frozenset({"Fiona", "Karen", "Ruth", "Paula", "Nora", "Vera", "Susan", "Lucy", "Irene", "Olivia"})
+EACH = ioi(640)
+# A woman is given something by a man: the direction from women to men leads from the answer to the distractor.
+TO_A_WOMAN = replace(
+    EACH,
+    rows=tuple(row for row in EACH if row.answer in WOMEN and row.distractor not in WOMEN),
+    settings=(*EACH.settings, ("given by a man to", "a woman")),
+)
+NAMES, PAIRS = ioi(320, split="discovery"), addition(split="discovery")
+PARTS = {"row-space": "row space", "null-space": "null space"}
+
+
+@evidence
+def lost_to_the_direction(model: str, prompts: PromptSet, made_from: PromptSet, depth: str) -> Measurement:
+    """Logit difference that is lost where the difference of means of women's and men's names is added: "whole", its
+    part in the "row space" of a probe of the same prompts, and the rest, in the "null space"; and "PART, random"."""
+    from dataclasses import replace
+
+    from mechlib.lab import load, mean_differences, probe_subspaces, under_addition
+
+    network = load(model)
+    whole = mean_differences(network, made_from, "gender of the answer", toward="man", layers=(depth,))[depth]
+    rows = probe_subspaces(network, made_from, "gender of the answer", group="name", layers=(depth,))[depth]
+    row = whole.within(rows)
+    parts = {"whole": whole, "row space": row, "null space": replace(row, vector=whole.vector - row.vector)}
+    found = under_addition(network, prompts, parts)
+    return found.with_columns({name: found.less("intact", name).array for name in found.columns if name != "intact"})
+
+
+@evidence
+def lost_without_the_subspace(
+    model: str, prompts: PromptSet, made_from: PromptSet, target: str, k: int, depth: str
+) -> Measurement:
+    """Right without any change less right with the class means' k first dimensions at the mean of all: "subspace"; and
+    as much changed in random directions: "random"."""
+    from mechlib.lab import class_mean_subspaces, load, under_removal
+
+    network = load(model)
+    made = class_mean_subspaces(network, made_from, target, k, layers=(depth,))
+    found = under_removal(network, prompts, {"it": made[depth]}, "answered")
+    lost = {"subspace": found.less("intact", "it").array, "random": found.less("intact", "it, random").array}
+    return found.with_columns(lost)
+
+
+@pytest.mark.parametrize("model", MINIS)
+def test_the_gender_direction_costs_the_woman_a_logit(model):
+    """Added to the stream behind three layers, the difference of means from women's to men's names takes at least one
+    logit from a woman who is given something by a man; a random direction of its length does not.
+
+    Source: mini-pilot on discovery prompts: 2.5 of 7.7 logits, random directions .4.
+    """
+    found = lost_to_the_direction(model, TO_A_WOMAN, NAMES, "after layer 2")
+    assert mean(found["whole"], control=found["whole, random"]) >= 1
+
+
+@pytest.mark.parametrize("part", list(PARTS))
+@pytest.mark.parametrize("model", MINIS)
+def test_so_do_the_part_that_a_probe_reads_and_the_part_that_none_reads(model, part):
+    """Of this direction the part in the row space of a probe of gender, and the part in its null space, take at least a
+    quarter of a logit each; random directions of their lengths do not.
+
+    Source: mini-pilot on discovery prompts: 1.8 and .64 logits, random directions .3 and .16.
+    """
+    found = lost_to_the_direction(model, TO_A_WOMAN, NAMES, "after layer 2")
+    name = PARTS[part]
+    assert mean(found[name], control=found[f"{name}, random"]) >= 0.25
+
+
+@pytest.mark.parametrize("model", MINIS)
+def test_without_eight_dimensions_of_the_tens_sums_are_wrong(model):
+    """With the stream behind two layers at its mean in the eight dimensions of the tens' class means, at least 60 of
+    100 sums are lost; with as much changed in random directions they are not.
+
+    Source: mini-pilot on discovery prompts: 94 of 100, random directions 39.
+    """
+    found = lost_without_the_subspace(model, SUMS, PAIRS, "tens of the sum", 8, "after layer 1")
+    assert mean(found["subspace"], control=found["random"]) >= 0.6
