@@ -5,10 +5,10 @@ of each depth, trained so that the lens reads as the output does, on all tokens 
 is judged on confirmation prompts. That the lens behind the last layer is the output is an identity: a test of the
 instrument (tests/lab/attribution).
 
-Depths were chosen on mini-pilot, as the last one at which the answer is seldom on top, and the first at which it mostly
-is. Answers: the sum; the indirect object; B of A B ... A. Intervals are across operands, names and templates, or
-sequences. Limits: that the lens does not read the answer at a depth does not say that the network does not have it there
-(`claims/probes`), it may be written in other directions; four layers leave little to tell apart.
+Depths were chosen on mini-pilot, as the last one at which the answer is seldom on top, and the first at which it
+mostly is. Answers: the sum; the indirect object; B of A B ... A. Intervals are across operands, names and templates,
+or sequences. Limits: that the lens does not read the answer at a depth does not say that the network does not have it
+there (`claims/probes`), it may be written in other directions; four layers leave little to tell apart.
 
 To be read in this order: test_tasks, test_tuned.
 """

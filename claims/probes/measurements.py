@@ -15,9 +15,10 @@ That something can be read does not say that it is used. So directions and subsp
 taken out of the stream, put into it, or exchanged between two runs, beside changes as large elsewhere. Of a direction
 the part in a probe's row space is told from the part that moves no probe (docs/STATISTICS.md, R24).
 
-Intervals are across operands, or names and templates. They are over prompts, not over draws of folds, and errors of one
-fold's probe are shared by its prompts, which no interval knows. Limits: 200 pairs train ten classes by some twenty each,
-so that what is not read might be by more; shuffled labels and the control task are one draw each; probes are linear.
+Intervals are across operands, or names and templates. They are over prompts, not over draws of folds, and errors of
+one fold's probe are shared by its prompts, which no interval knows. Limits: 200 pairs train ten classes by some twenty
+each, so that what is not read might be by more; shuffled labels and the control task are one draw each; probes are
+linear.
 
 To be read in this order: test_decodability, test_directions, test_interchange.
 """

@@ -23,15 +23,17 @@ CONTROLS = ("random", "arbitrary answers", "norm matched")
 def exchanged(
     model: str, prompts: PromptSet, trained_on: PromptSet, at: str, depth: str, k: int, steps: int = 100
 ) -> Measurement:
-    """1 where the answer is the counterfactual's with the trained "subspace" exchanged, and with each control."""
+    """1 where the answer is the counterfactual's with the trained "subspace" exchanged, with each control, and with all of the
+    stream there ("whole")."""
     from mechlib import shuffled_answers
-    from mechlib.lab import das_subspaces, interchange, load, random_subspaces
+    from mechlib.lab import das_subspaces, interchange, load, random_subspaces, whole_spaces
 
     network = load(model)
     own = das_subspaces(network, trained_on, k, at, (depth,), steps)
     other = das_subspaces(network, shuffled_answers(trained_on), k, at, (depth,), steps)
     found = interchange(network, prompts, {"subspace": own[depth]}, matched=True)
     beside = {"random": random_subspaces(own)[depth], "arbitrary answers": other[depth]}
+    beside["whole"] = whole_spaces(network, at, (depth,))[depth]
     controls = interchange(network, prompts, beside)
     columns = {name: controls[name].array for name in beside}
     columns["norm matched"] = found["subspace, norm matched"].array
@@ -77,12 +79,12 @@ def test_an_operand_is_read_from_its_word_in_the_first_layer_alone(model, operan
 
 
 @pytest.mark.parametrize("model", MINIS)
-def test_eight_dimensions_at_the_last_word_hold_who_is_given_to(model):
-    """Eight dimensions of the stream at the last word behind two layers, trained on other names and exchanged, make the
-    answer the other indirect object in at least half of the prompts.
+def test_eight_dimensions_trained_on_some_names_hold_nothing_of_others(model):
+    """Eight dimensions of the stream at the last word behind two layers, trained on the names of discovery, exchanged in
+    prompts of other names make the answer the other indirect object in at most 5 of 100 prompts.
 
-    Source: mini-pilot on discovery prompts of the names that it was trained on: 90 %, random dimensions none.
+    Source: mini-pilot on discovery prompts: 90 % of prompts with the names that it was trained on, none of those with
+    others; all of the stream there 100 %.
     """
     found = exchanged(model, ioi(320), ioi(split="discovery"), "end", "after layer 1", 8)
-    controls = tuple(found[name] for name in CONTROLS)
-    assert proportion(found["subspace"], control=controls) >= 0.5
+    assert proportion(found["subspace"], beside=found["whole"]) <= 0.05
