@@ -23,8 +23,8 @@ CONTROLS = ("random", "arbitrary answers", "norm matched")
 def exchanged(
     model: str, prompts: PromptSet, trained_on: PromptSet, at: str, depth: str, k: int, steps: int = 100
 ) -> Measurement:
-    """1 where the answer is the counterfactual's with the trained "subspace" exchanged, with each control, and with all of the
-    stream there ("whole")."""
+    """1 where the answer is the counterfactual's with the trained "subspace" exchanged, with each control, and with all
+    of the stream there ("whole")."""
     from mechlib import shuffled_answers
     from mechlib.lab import das_subspaces, interchange, load, random_subspaces, whole_spaces
 
@@ -80,8 +80,8 @@ def test_an_operand_is_read_from_its_word_in_the_first_layer_alone(model, operan
 
 @pytest.mark.parametrize("model", MINIS)
 def test_eight_dimensions_trained_on_some_names_hold_nothing_of_others(model):
-    """Eight dimensions of the stream at the last word behind two layers, trained on the names of discovery, exchanged in
-    prompts of other names make the answer the other indirect object in at most 5 of 100 prompts.
+    """Eight dimensions of the stream at the last word behind two layers, trained on the names of discovery, exchanged
+    in prompts of other names make the answer the other indirect object in at most 5 of 100 prompts.
 
     Source: mini-pilot on discovery prompts: 90 % of prompts with the names that it was trained on, none of those with
     others; all of the stream there 100 %.
