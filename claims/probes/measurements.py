@@ -43,7 +43,7 @@ ASKED = {
 
 @evidence
 def read_out(
-    model: str, prompts: PromptSet, target: str, at: str, group: str | tuple[str, ...], depth: str, folds: int = 4
+    model: str, prompts: PromptSet, target: str, at: str, group: str | tuple[str, ...], depth: str, folds: int = 3
 ) -> Measurement:
     """Whether a probe names each prompt's class, out of fold: a column a depth, and one a baseline.
 

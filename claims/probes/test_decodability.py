@@ -28,7 +28,7 @@ def selective(
     """Whether the probe names the class, less whether it names a random class of the word: 1, 0 or -1."""
     from mechlib.lab import load, selectivity
 
-    return selectivity(load(model), prompts, target, at, group, word, layers=(depth,), folds=4)
+    return selectivity(load(model), prompts, target, at, group, word, layers=(depth,), folds=3)
 
 
 @pytest.mark.parametrize("model", MINIS)
