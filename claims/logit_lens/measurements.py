@@ -1,8 +1,8 @@
 """The logit lens: the answer if the network stopped after each layer, and what a tuned lens sees more.
 
 The stream at the last word goes through the final norm and the unembedding. The tuned lens first applies an affine map
-of each depth, trained so that the lens reads as the output does, on all tokens of discovery prompts of three tasks, and
-is judged on confirmation prompts. That the lens behind the last layer is the output is an identity: a test of the
+of each depth, trained so that the lens reads as the output does, on all tokens of discovery sums, and is judged on
+confirmation sums. That the lens behind the last layer is the output is an identity: a test of the
 instrument (tests/lab/attribution).
 
 Depths were chosen on mini-pilot, as the last one at which the answer is seldom on top, and the first at which it

@@ -1,7 +1,7 @@
 """The tuned lens: nearer to the output than the logit lens.
 
-Trained on the tokens of discovery sums, judged at the last word of confirmation sums. Terms, intervals and limits of the
-topic: `measurements.py`.
+Trained on the tokens of discovery sums, judged at the last word of confirmation sums. Terms, intervals and limits of
+the topic: `measurements.py`.
 """
 
 import pytest
