@@ -16,13 +16,15 @@ from mechlib.evidence import evidence
 from mechlib.prompts import addition, ioi
 
 WOMEN = frozenset({"Fiona", "Karen", "Ruth", "Paula", "Nora", "Vera", "Susan", "Lucy", "Irene", "Olivia"})
-EACH = ioi(640)
-# A woman is given something by a man: the direction from women to men leads from the answer to the distractor.
-TO_A_WOMAN = replace(
-    EACH,
-    rows=tuple(row for row in EACH if row.answer in WOMEN and row.distractor not in WOMEN),
-    settings=(*EACH.settings, ("given by a man to", "a woman")),
-)
+
+
+def by_a_man_to_a_woman(prompts: PromptSet) -> PromptSet:
+    """Those in which the direction from women's to men's names leads from the answer to the distractor."""
+    rows = tuple(row for row in prompts if row.answer in WOMEN and row.distractor not in WOMEN)
+    return replace(prompts, rows=rows, settings=(*prompts.settings, ("given by a man to", "a woman")))
+
+
+TO_A_WOMAN, AGAIN = by_a_man_to_a_woman(ioi(640)), by_a_man_to_a_woman(ioi(640, seed=2))  # for what was restated
 NAMES, PAIRS = ioi(320, split="discovery"), addition(split="discovery")
 PARTS = {"row-space": "row space", "null-space": "null space"}
 
@@ -81,6 +83,20 @@ def test_so_do_the_part_that_a_probe_reads_and_the_part_that_none_reads(model, p
     found = lost_to_the_direction(model, TO_A_WOMAN, NAMES, "after layer 2")
     name = PARTS[part]
     assert mean(found[name], control=found[f"{name}, random"]) >= 0.25
+
+
+@pytest.mark.parametrize("model", MINIS)
+def test_the_part_that_a_probe_reads_costs_more_than_chance_and_the_other_does_not(model):
+    """The part in the row space takes at least a quarter of a logit more than random directions of its length do; the
+    part in the null space does not.
+
+    Restated, on another draw of prompts: a random direction as long as the first takes more than a quarter of a logit by
+    itself, and the second took little from names that it was not made of.
+    Source: the claim above, on its prompts: .3 to .8 logits more in five networks, the other part -.3 to .15.
+    """
+    found = lost_to_the_direction(model, AGAIN, NAMES, "after layer 2")
+    beyond = found.with_columns({name: found.less(name, f"{name}, random").array for name in PARTS.values()})
+    assert mean(beyond["row space"], control=beyond["null space"]) >= 0.25
 
 
 @pytest.mark.parametrize("model", MINIS)
