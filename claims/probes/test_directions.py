@@ -90,8 +90,8 @@ def test_the_part_that_a_probe_reads_costs_more_than_chance_and_the_other_does_n
     """The part in the row space takes at least a quarter of a logit more than random directions of its length do; the
     part in the null space does not.
 
-    Restated, on another draw of prompts: a random direction as long as the first takes more than a quarter of a logit by
-    itself, and the second took little from names that it was not made of.
+    Restated, on another draw of prompts: a random direction as long as the first takes more than a quarter of a logit
+    by itself, and the second took little from names that it was not made of.
     Source: the claim above, on its prompts: .3 to .8 logits more in five networks, the other part -.3 to .15.
     """
     found = lost_to_the_direction(model, AGAIN, NAMES, "after layer 2")
