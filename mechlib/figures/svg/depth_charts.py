@@ -123,10 +123,10 @@ def by_depth(measurement: Measurement, ends: Ends | None = None, small: bool = F
         if named and len(series) > 1:
             shapes += _named(one.label, left, next(ys))
         parts.append(f'<g class="c{place % LINES}">{"".join(shapes)}</g>')
-    for one in levels:
-        y = digits(height - upright(one.value))
-        shapes = [path("line", f"M{left + MARGIN} {y}h{WIDE - 2 * MARGIN}", f"{one.label}: {number(one.value)}")]
-        shapes += _named(one.label, left, next(ys)) if named else []
+    for level in levels:
+        y = digits(height - upright(level.value))
+        shapes = [path("line", f"M{left + MARGIN} {y}h{WIDE - 2 * MARGIN}", f"{level.label}: {number(level.value)}")]
+        shapes += _named(level.label, left, next(ys)) if named else []
         parts.append(f'<g class="c4">{"".join(shapes)}</g>')
     parts += [] if small else _depth_axes({p.x: p.label for one in series for p in one.points}, upright, across, left)
     right = KEY + int(LETTER * max(len(clipped(name, 24)) for name in named)) if named else 0
