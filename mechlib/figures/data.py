@@ -171,9 +171,8 @@ def _reach(plot: str, drawn: Measurement | Cells) -> np.ndarray:
         raise ValueError("draws one measurement: several, one a cell, make a matrix or a curve")
     if plot == "by_depth":
         series, levels = by_depths(drawn)
-        points = [point for one in series for point in one.points]
-        whole = [0.0, 1.0] if drawn.yes_no else [0.0]
-        return np.array([*(end for point in points for end in point.reach), *(one.value for one in levels), *whole])
+        read = [end for one in series for point in one.points for end in point.reach]
+        return np.array([*read, *(level.value for level in levels), 0.0, *([1.0] if drawn.yes_no else [])])
     if plot == "circuit_graph":
         return np.array(list(effects(drawn).values()))
     if plot == "heads_by_layer":

@@ -213,8 +213,8 @@ def crossed(n: int | None = None, split: Split = "confirmation", take: Operand =
     Source: Geiger et al. 2021, arXiv:2106.02997, whose counterfactuals take one variable from another input.
     """
     pairs, form = pairs_of(split), wording_of("plain")
-    kept, changed = ("second", "first") if choice("take", take) == "first" else ("first", "second")
-    between, behind = sharing(pairs, changed), sharing(pairs, kept)  # of one pair: to the answer's, to the clean one's
+    between = sharing(pairs, choice("take", take))  # from a pair to that of the answer
+    behind = sharing(pairs, "second" if take == "first" else "first")  # and from there to the clean one
     rows = _crossed(form, pairs, between, behind, split, seed)
     return _taken("crossed", n, split, rows, take=take, seed=seed)
 
