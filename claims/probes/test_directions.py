@@ -107,6 +107,14 @@ def test_so_do_the_part_that_a_probe_reads_and_the_part_that_none_reads(model, p
 
 
 @pytest.mark.parametrize("model", MINIS)
+@open_question(
+    {
+        "mini-0": "0.738, from 0.24 to 1.24",
+        "mini-1": "0.604, from 0.127 to 1.08",
+        "mini-2": "0.743, from 0.489 to 0.997",
+        "mini-3": "0.33, from 0.113 to 0.547",
+    }
+)
 def test_the_part_that_a_probe_reads_costs_more_than_chance_and_the_other_does_not(model):
     """The part in the row space takes at least a quarter of a logit more than random directions of its length do; the
     part in the null space does not.
