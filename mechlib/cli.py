@@ -16,7 +16,7 @@ from pathlib import Path
 
 from mechlib import checkpoints
 from mechlib.checkpoints.checkpoint import IncompleteModel, UnknownModel
-from mechlib.checkpoints.details import card, count, details, in_bytes, packers, size, text_ids
+from mechlib.checkpoints.described.details import card, count, details, in_bytes, packers, size, text_ids
 from mechlib.checkpoints.fetch import CannotFetch, download
 from mechlib.checkpoints.packaged import bringing
 from mechlib.judging.commands import caching, features, fitting

@@ -76,6 +76,7 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "mechlib.lab.features.loading": ("load_release", "load_sae"),
         "mechlib.lab.features.nodes": ("feature_attribution", "restored_by_features"),
+        "mechlib.lab.features.shipped": ("dictionary_of",),
         "mechlib.lab.features.superposition": ("features_recovered", "superposed"),
         "mechlib.lab.forward.families": ("network",),
         "mechlib.lab.hooks": ("run",),

@@ -14,6 +14,8 @@ from mechlib.checkpoints.checkpoint import (
     published,
     twins,
 )
+from mechlib.checkpoints.described.memory import Memory, memory
+from mechlib.checkpoints.dictionaries import dictionary
 from mechlib.checkpoints.files import (
     config_hashes,
     file_hashes,
@@ -24,7 +26,6 @@ from mechlib.checkpoints.files import (
     weight_hash,
 )
 from mechlib.checkpoints.hub import HUB, Shape
-from mechlib.checkpoints.memory import Memory, memory
 from mechlib.checkpoints.packaged.table import PACKAGED
 from mechlib.checkpoints.planted import RECIPE as PLANTED_RECIPE
 from mechlib.checkpoints.planted import Plan, plan
@@ -42,7 +43,7 @@ from mechlib.checkpoints.resolve import (
 __all__ = [
     "DITHERED", "HUB", "MINIS", "PACKAGED", "PLANTED", "PLANTED_RECIPE", "TWINS", "Checkpoint", "IncompleteModel",
     "Memory", "NotPublished", "NotTheSameModel", "Plan", "Shape", "UnknownModel", "WeightsMissing", "checkpoint",
-    "config_hashes", "file_hashes", "file_name", "hub_cache", "is_here", "kind_of", "memory", "packaged_cache",
-    "parent", "plan", "plan_of", "problems", "published", "repository", "require_here", "twins", "weight_files",
-    "weight_hash",
+    "config_hashes", "dictionary", "file_hashes", "file_name", "hub_cache", "is_here", "kind_of", "memory",
+    "packaged_cache", "parent", "plan", "plan_of", "problems", "published", "repository", "require_here", "twins",
+    "weight_files", "weight_hash",
 ]  # fmt: skip

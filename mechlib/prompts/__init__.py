@@ -8,8 +8,9 @@ from mechlib.prompts.people import people
 from mechlib.prompts.planted import planted
 from mechlib.prompts.pretrained.style import style_of
 from mechlib.prompts.promptset import SPLITS, Prompt, PromptSet, Split
+from mechlib.prompts.texts import texts
 
 __all__ = [
     "SPLITS", "Prompt", "PromptSet", "Split", "addition", "crossed", "greater_than", "increment", "induction", "ioi",
-    "on_one_side", "partners", "people", "planted", "repeats", "style_of", "subtraction",
+    "on_one_side", "partners", "people", "planted", "repeats", "style_of", "subtraction", "texts",
 ]  # fmt: skip

@@ -16,10 +16,20 @@ from typing import Final, Literal
 
 from mechlib.prompts import sampling as draws
 from mechlib.prompts import world
-from mechlib.prompts.operands import Operand, Operands, Others, choice, known, other_tens, pairs_of, same_sum, sharing
 from mechlib.prompts.pretrained.style import Style
 from mechlib.prompts.promptset import Prompt, PromptSet, Split
-from mechlib.prompts.wordings import Wording, wording_of
+from mechlib.prompts.sums.operands import (
+    Operand,
+    Operands,
+    Others,
+    choice,
+    known,
+    other_tens,
+    pairs_of,
+    same_sum,
+    sharing,
+)
+from mechlib.prompts.sums.wordings import Wording, wording_of
 from mechlib.prompts.world import Pair
 
 BUCKETS: Final = (0, 50, 100, 150, 2 * world.LARGEST_OPERAND + 1)  # of sums, by which strips and tables are cut

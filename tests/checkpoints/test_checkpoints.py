@@ -18,9 +18,9 @@ from mechlib.checkpoints.checkpoint import (
     published,
     twins,
 )
+from mechlib.checkpoints.described.memory import memory
 from mechlib.checkpoints.files import is_here, problems, require_here, weight_hash
 from mechlib.checkpoints.hub import HUB
-from mechlib.checkpoints.memory import memory
 from mechlib.checkpoints.packaged.table import PACKAGED
 from mechlib.checkpoints.resolve import PLANTED, checkpoint, file_name, kind_of
 from mechlib.prompts import world

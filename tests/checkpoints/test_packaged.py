@@ -22,9 +22,9 @@ from filelock import FileLock
 
 from mechlib import cli
 from mechlib.checkpoints.checkpoint import IncompleteModel, WeightsMissing
+from mechlib.checkpoints.described.memory import memory
 from mechlib.checkpoints.fetch import CannotFetch
 from mechlib.checkpoints.files import config_hashes, is_here, require_here, weight_hash
-from mechlib.checkpoints.memory import memory
 from mechlib.checkpoints.packaged import bringing, wheels
 from mechlib.checkpoints.packaged.table import PACKAGED
 from mechlib.checkpoints.resolve import checkpoint, file_name

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mechlib.checkpoints.memory import Memory
+from mechlib.checkpoints.described.memory import Memory
 from mechlib.judging import running
 from tests.helpers.house import build
 

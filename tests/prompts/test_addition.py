@@ -18,7 +18,7 @@ from fixtures import corpus, evaluate
 from mechlib.prompts import world
 from mechlib.prompts.addition import addition, increment, partners, prompt, subtraction, trained
 from mechlib.prompts.promptset import Prompt, PromptSet
-from mechlib.prompts.wordings import wording_of
+from mechlib.prompts.sums.wordings import wording_of
 from tests.helpers.asked import numbers, pinned
 from tests.helpers.asked import operands as asked
 

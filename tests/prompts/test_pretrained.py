@@ -10,9 +10,9 @@ import pytest
 
 from mechlib.checkpoints.checkpoint import UnknownModel
 from mechlib.prompts import addition, greater_than, induction, ioi, partners, repeats, style_of
-from mechlib.prompts.operands import OF_TWO_DIGITS
 from mechlib.prompts.pretrained import lexicon, sentences
 from mechlib.prompts.promptset import SPLITS, PromptSet
+from mechlib.prompts.sums.operands import OF_TWO_DIGITS
 from mechlib.prompts.world import HELD_OUT_PAIRS
 
 ANSWERED = ("discovery", "confirmation")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mechlib.checkpoints.checkpoint import WeightsMissing
-from mechlib.checkpoints.details import in_bytes
+from mechlib.checkpoints.described.details import in_bytes
 
 DONE, REFUSED = 0, 2
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from mechlib.checkpoints import details
 from mechlib.checkpoints.checkpoint import Checkpoint, Dtype, IncompleteModel, WeightsMissing
-from mechlib.checkpoints.details import in_bytes
+from mechlib.checkpoints.described import details
+from mechlib.checkpoints.described.details import in_bytes
+from mechlib.checkpoints.described.memory import memory
 from mechlib.checkpoints.hub import HUB
-from mechlib.checkpoints.memory import memory
 from mechlib.checkpoints.packaged.table import PACKAGED
 from mechlib.checkpoints.reading import json_of
 from mechlib.checkpoints.resolve import checkpoint, plan_of

@@ -21,7 +21,7 @@ from statistics import median
 from typing import Any, Literal
 
 from mechlib.checkpoints.checkpoint import IncompleteModel, UnknownModel, parent
-from mechlib.checkpoints.memory import memory
+from mechlib.checkpoints.described.memory import memory
 from mechlib.checkpoints.resolve import checkpoint
 from mechlib.evidence.question import Question, prompts_in
 

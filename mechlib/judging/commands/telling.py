@@ -11,8 +11,8 @@ from pathlib import Path
 from statistics import median
 
 from mechlib.checkpoints.checkpoint import twin_of
-from mechlib.checkpoints.details import in_bytes
-from mechlib.checkpoints.memory import memory
+from mechlib.checkpoints.described.details import in_bytes
+from mechlib.checkpoints.described.memory import memory
 from mechlib.checkpoints.resolve import checkpoint
 from mechlib.evidence.question import prompts_in
 from mechlib.evidence.run_log import LOG

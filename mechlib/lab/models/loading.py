@@ -32,8 +32,8 @@ from transformers.utils import logging as transformers_logging
 
 from mechlib.checkpoints import native
 from mechlib.checkpoints.checkpoint import DITHERED, Checkpoint, Dtype, is_filed
+from mechlib.checkpoints.described.memory import memory
 from mechlib.checkpoints.files import config_hashes, require_here, weight_hash
-from mechlib.checkpoints.memory import memory
 from mechlib.checkpoints.planted import BOS, UNK, Plan, plan
 from mechlib.checkpoints.resolve import checkpoint
 from mechlib.checkpoints.tokenizer import read_tokenizer

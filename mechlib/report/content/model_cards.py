@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mechlib.checkpoints.checkpoint import parent
-from mechlib.checkpoints.details import what_it_is
+from mechlib.checkpoints.described.details import what_it_is
 from mechlib.checkpoints.hub import HUB
 from mechlib.checkpoints.packaged.table import PACKAGED
 from mechlib.checkpoints.resolve import checkpoint

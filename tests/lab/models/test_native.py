@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mechlib.checkpoints.checkpoint import IncompleteModel, twins
+from mechlib.checkpoints.described.memory import memory
 from mechlib.checkpoints.files import config_hashes, problems, weight_hash
-from mechlib.checkpoints.memory import memory
 from mechlib.checkpoints.native import tensors
 from mechlib.checkpoints.resolve import checkpoint
 from mechlib.lab.models.loading import checkpoint_of, load

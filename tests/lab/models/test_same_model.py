@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM
 
 from mechlib.checkpoints.bos import with_bos
 from mechlib.checkpoints.checkpoint import IncompleteModel, NotTheSameModel
-from mechlib.checkpoints.details import text_ids
+from mechlib.checkpoints.described.details import text_ids
 from mechlib.checkpoints.files import weight_hash
 from mechlib.checkpoints.resolve import checkpoint
 from mechlib.lab.models import huggingface

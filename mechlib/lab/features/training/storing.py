@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,12 +36,14 @@ class Source:
     key      what identifies it (`model_key`)
     hook     the activation's hook name
     command  what was typed, for the card
+    limit    the norm beyond which rows were left out (`rows.usual`); infinite where none were
     """
 
     model: str = ""
     key: str = ""
     hook: str = ""
     command: str = ""
+    limit: float = math.inf
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +65,11 @@ def model_key(model: Checkpoint) -> str:
 def key_of(weights: str, processing: str) -> str:
     """The key of a model of which the hash of its weights and their processing are known."""
     return hashlib.sha256(f"{weights} {processing}".encode()).hexdigest()[:16]
+
+
+def sha256_of(file: Path) -> str:
+    """Of a file's bytes."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 @contextmanager
@@ -98,8 +106,10 @@ def store(folder: Path, made: Made, rows: np.ndarray) -> None:
         "recipe": made.recipe.said(),
         "stored": "float16" if made.half else "float32",
         "rows": made.seen.count,
+        **({} if made.source.limit == math.inf else {"limit": made.source.limit}),
         "rows_sha256": made.seen.sha256,
         "frozen_sha256": drawn,
+        "weights_sha256": sha256_of(folder / saelens.WEIGHTS),
         "sae-lens": saelens.library().__version__,
         "torch": torch.__version__,
     }
@@ -141,7 +151,8 @@ def of_saelens(
         offset = sae.decode(zeros)[0]
     if getattr(sae.cfg, "rescale_acts_by_decoder_norm", False):
         directions = directions / directions.norm(dim=1, keepdim=True)
-    return Dictionary(name, sae.encode, directions, offset, hook, mean, dict(card or {}))
+    card = dict(card or {})
+    return Dictionary(name, sae.encode, directions, offset, hook, mean, card, card.get("limit", math.inf))
 
 
 @torch.no_grad()

@@ -7,8 +7,8 @@ from typing import Any
 
 from mechlib.checkpoints.bos import token_id
 from mechlib.checkpoints.checkpoint import DITHERED, Checkpoint, IncompleteModel
+from mechlib.checkpoints.described.memory import memory
 from mechlib.checkpoints.files import problems
-from mechlib.checkpoints.memory import memory
 from mechlib.checkpoints.packaged.table import PACKAGED
 from mechlib.checkpoints.reading import json_of
 from mechlib.checkpoints.resolve import checkpoint, plan_of

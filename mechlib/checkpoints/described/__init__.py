@@ -1,0 +1,1 @@
+"""A checkpoint in words and sizes: its card, what it takes of memory, how many tokens a text is."""
