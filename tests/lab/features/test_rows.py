@@ -41,7 +41,7 @@ def test_massive_rows_are_left_out_and_the_others_keep_their_order():
     assert np.array_equal(kept, np.delete(rows, [3, 40], axis=0))
     assert limit == pytest.approx(10 * np.median(np.linalg.norm(rows.astype(np.float32), axis=1)), rel=1e-5)
     assert usual(kept, 10)[0] is kept, "nothing is copied where nothing is left out"
-    with pytest.raises(ValueError, match="a limit of 0.5 times the median norm leaves out half of the rows"):
+    with pytest.raises(ValueError, match=r"a limit of 0\.5 times the median norm leaves out half of the rows"):
         usual(rows, 0.5)
 
 
