@@ -29,7 +29,7 @@ RECORD_NEEDS := $(MEASURING)
 FROZEN :=
 endif
 
-.PHONY: help install record test lint check reproduce pretrained mutate lock bench calibrate clean
+.PHONY: help install record test lint check reproduce pretrained saes mutate lock bench calibrate clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -70,6 +70,10 @@ pretrained: $(MEASURING) ## fetch the pretrained models, 4 GB, and measure what 
 	$(VENV)/bin/mechlib fetch $(MODELS) $(if $(ACCEPT),--accept-licence)
 	@failed=0; for model in $(MODELS); do $(ONE_THREAD) $(PYTEST) -k $$model -n $(WORKERS) || failed=1; done; exit $$failed
 
+# Cached text and activations, 0.2 GB, stay in artifacts/local/saes/ so that an interrupted run goes on.
+saes: $(MEASURING) ## make the sparse autoencoders of smollm2-135m, which has to be fetched: 40 minutes on two cores
+	$(PYTHON_HERE) fixtures/saes/make.py smollm2-135m smollm2-135m@untrained
+
 # A mutant is a line of the judging half that was changed; one that survives is a line whose fault no test would notice.
 # WHAT names some of them, as in WHAT='mechlib.statistics.multiplicity*'. All of them take hours.
 mutate: $(DEVELOPING) ## break the judging half on purpose, a line at a time; list what no test noticed
@@ -103,7 +107,7 @@ $(JUDGING): $(LISTED)
 $(MEASURING): $(LISTED) tools/install_torch.py
 	@echo "installing what measuring needs: about 2 GB, a few minutes"
 	$(PYTHON_HERE) tools/install_torch.py $(TORCH)
-	$(INSTALL) -e '.[measure]'
+	$(INSTALL) -e '.[measure,features]'
 	@touch $@
 
 $(DEVELOPING): $(MEASURING)

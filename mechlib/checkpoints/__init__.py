@@ -43,7 +43,7 @@ from mechlib.checkpoints.resolve import (
 __all__ = [
     "DITHERED", "HUB", "MINIS", "PACKAGED", "PLANTED", "PLANTED_RECIPE", "TWINS", "Checkpoint", "IncompleteModel",
     "Memory", "NotPublished", "NotTheSameModel", "Plan", "Shape", "UnknownModel", "WeightsMissing", "checkpoint",
-    "config_hashes", "dictionary", "file_hashes", "file_name", "hub_cache", "is_here", "kind_of", "memory", "packaged_cache",
-    "parent", "plan", "plan_of", "problems", "published", "repository", "require_here", "twins", "weight_files",
-    "weight_hash",
+    "config_hashes", "dictionary", "file_hashes", "file_name", "hub_cache", "is_here", "kind_of", "memory",
+    "packaged_cache", "parent", "plan", "plan_of", "problems", "published", "repository", "require_here", "twins",
+    "weight_files", "weight_hash",
 ]  # fmt: skip

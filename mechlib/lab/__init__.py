@@ -99,8 +99,8 @@ if TYPE_CHECKING:
     from mechlib.lab.features.loading import load_sae as load_sae
     from mechlib.lab.features.nodes import feature_attribution as feature_attribution
     from mechlib.lab.features.nodes import restored_by_features as restored_by_features
-    from mechlib.lab.features.shortcut.study import professions_right as professions_right
     from mechlib.lab.features.shipped import dictionary_of as dictionary_of
+    from mechlib.lab.features.shortcut.study import professions_right as professions_right
     from mechlib.lab.features.superposition import features_recovered as features_recovered
     from mechlib.lab.features.superposition import superposed as superposed
     from mechlib.lab.forward.families import network as network

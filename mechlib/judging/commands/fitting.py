@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from mechlib.checkpoints.described import details
 from mechlib.checkpoints.checkpoint import Checkpoint, Dtype, IncompleteModel, WeightsMissing
+from mechlib.checkpoints.described import details
 from mechlib.checkpoints.described.details import in_bytes
 from mechlib.checkpoints.described.memory import memory
 from mechlib.checkpoints.hub import HUB

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import json
-
-from mechlib.checkpoints.dictionaries import CARD, NOT_MADE, WEIGHTS, cards, weights
-from mechlib.checkpoints.files import weight_hash
+from mechlib.checkpoints.dictionaries import NOT_MADE, WEIGHTS, cards, weights
 from mechlib.lab.features.dictionaries import Dictionary
 from mechlib.lab.features.loading import load_sae
 from mechlib.lab.features.training.storing import sha256_of
