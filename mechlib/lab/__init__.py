@@ -21,8 +21,9 @@
                    whole_spaces; principal_cosines; tuned_lens, lens_divergence
     features       load_sae, load_release; principal_components, neurons, random_dictionary; dictionary_scores,
                    dictionary_scores_on_prompts, activations_at, active_counts; under_actions, dose_response, ablated,
-                   scaled, steered; restored_by_features, feature_attribution; superposed, features_recovered;
-                   best_detectors, fired, feature_of: what tells where a concept is
+                   scaled, steered; restored_by_features, restored_by_sets_of_features, feature_attribution,
+                   attribution_agreement; superposed, features_recovered; best_detectors, fired: what tells where a
+                   concept is; activity
     studies        generated, numbers_generated, numbers_given; attention_to_operand, number_structure,
                    shares_of_each_digit, sums_by_interpolation, periods_of_numbers, spectrum; right_against_wrong,
                    wrong_against_wrong, answers_exchanged, activation_norms; year_scores, difference_restored,
@@ -92,13 +93,15 @@ if TYPE_CHECKING:
     from mechlib.lab.features.evaluation import activations_at as activations_at
     from mechlib.lab.features.evaluation import dictionary_scores as dictionary_scores
     from mechlib.lab.features.evaluation import dictionary_scores_on_prompts as dictionary_scores_on_prompts
-    from mechlib.lab.features.firing import best_detectors as best_detectors
-    from mechlib.lab.features.firing import feature_of as feature_of
-    from mechlib.lab.features.firing import fired as fired
     from mechlib.lab.features.loading import load_release as load_release
     from mechlib.lab.features.loading import load_sae as load_sae
+    from mechlib.lab.features.named.firing import activity as activity
+    from mechlib.lab.features.named.firing import best_detectors as best_detectors
+    from mechlib.lab.features.named.firing import fired as fired
+    from mechlib.lab.features.nodes import attribution_agreement as attribution_agreement
     from mechlib.lab.features.nodes import feature_attribution as feature_attribution
     from mechlib.lab.features.nodes import restored_by_features as restored_by_features
+    from mechlib.lab.features.nodes import restored_by_sets_of_features as restored_by_sets_of_features
     from mechlib.lab.features.shipped import dictionary_of as dictionary_of
     from mechlib.lab.features.shortcut.study import professions_right as professions_right
     from mechlib.lab.features.superposition import features_recovered as features_recovered

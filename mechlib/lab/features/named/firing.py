@@ -19,10 +19,12 @@ from torch import Tensor
 
 from mechlib.lab.batching import Batch, batches, per_prompt
 from mechlib.lab.features.acting import ready
-from mechlib.lab.features.concepts import where_told
 from mechlib.lab.features.dictionaries import Dictionary
+from mechlib.lab.features.named.concepts import where_told
 from mechlib.lab.features.shipped import dictionary_of
+from mechlib.lab.features.splicing import at
 from mechlib.lab.hooks import run
+from mechlib.lab.interventions.contexts import Positions
 from mechlib.lab.models.loading import Model
 from mechlib.measurement import Measurement
 from mechlib.prompts.promptset import PromptSet
@@ -60,17 +62,9 @@ class Detector:
     def __str__(self) -> str:
         return f"{self.pool}: {self.number}{ABOVE if self.above else BELOW}{self.threshold:g}"
 
-    def fires(self, active: Float[Tensor, "..."]) -> Tensor:
+    def fires(self, active: Float[Tensor, ...]) -> Tensor:
         """Where it does, of how active its number is."""
         return active > self.threshold if self.above else active < self.threshold
-
-
-def feature_of(detector: str) -> tuple[str, int]:
-    """The dictionary and the number of a detector that is a feature; ValueError for a neuron's."""
-    found = Detector.parse(detector)
-    if found.pool.startswith((STREAM, MLP)):
-        raise ValueError(f"{detector!r} is a neuron and no feature of a dictionary: take a feature")
-    return found.pool, found.number
 
 
 def pool_of(model: Model, name: str) -> Dictionary:
@@ -84,7 +78,9 @@ def pool_of(model: Model, name: str) -> Dictionary:
         return Dictionary(name, lambda x: x - mean, torch.eye(dictionary.width), mean, dictionary.hook)
     layer = int(dictionary.hook.split(".")[1])
     written = model.blocks[layer].mlp.W_out.detach()
-    return Dictionary(name, lambda x: x, torch.eye(len(written)), torch.zeros(len(written)), f"blocks.{layer}.mlp.hook_post")
+    return Dictionary(
+        name, lambda x: x, torch.eye(len(written)), torch.zeros(len(written)), f"blocks.{layer}.mlp.hook_post"
+    )
 
 
 def best_detectors(model: Model, prompts: PromptSet, concept: str, pools: Iterable[str], keep: int = 5) -> Measurement:
@@ -118,23 +114,35 @@ def fired(model: Model, prompts: PromptSet, concept: str, detector: str, unit: s
     asked = Detector.parse(detector)
     pool = pool_of(model, asked.pool)
     made, values = batches(model, prompts, alone=True), []
-    for batch, active, where in _read(model, made, pool, concept):
+    for active, where in _read(model, made, pool, concept):
         fires = asked.fires(active[..., pool.require(asked.number)]) & (where >= 0)
         there, hits = where == 1, fires & (where == 1)
         values.append(torch.stack([one.sum(1) for one in (hits, fires, there, fires ^ there)], dim=1))
     return per_prompt(prompts, made, values, ("hits", "fired", "there", "wrong"), f"tokens: {concept}", unit)
 
 
+def activity(model: Model, prompts: PromptSet, dictionary: Dictionary, positions: Positions = -1) -> Measurement:
+    """How active each feature is at these positions, the mean over all prompts: one row, a column each, by number."""
+    hook, total = ready(model, dictionary, dictionary.hook), torch.zeros(dictionary.features, dtype=torch.float64)
+    for batch in batches(model, prompts, alone=True):
+        kept = run(model, batch.tokens, keep=(hook,), last=1)[1][hook]
+        with torch.no_grad():
+            total += dictionary.active(at(kept, positions)).mean(1).sum(0).double().cpu()
+    means = (total / len(prompts)).numpy()[None]
+    names = tuple(map(str, range(dictionary.features)))
+    return Measurement(means, ("all",), "set of prompts", names, of="mean activation of a feature")
+
+
 def _read(
     model: Model, made: Iterable[Batch], pool: Dictionary, concept: str
-) -> Iterator[tuple[Batch, Float[Tensor, "batch pos numbers"], Int[Tensor, "batch pos"]]]:
+) -> Iterator[tuple[Float[Tensor, "batch pos numbers"], Int[Tensor, "batch pos"]]]:
     hook, there = ready(model, pool, pool.hook), set()
     for batch in made:
         kept = run(model, batch.tokens, keep=(hook,), last=1)[1][hook]
         where = where_told(batch, concept)
         there |= set(where.unique().tolist())
         with torch.no_grad():
-            yield batch, pool.active(kept.flatten(2)), where
+            yield pool.active(kept.flatten(2)), where
     if not {0, 1} <= there:
         raise ValueError(f"the prompts have {concept} on every token that is asked, or on none: give them both")
 
@@ -145,7 +153,7 @@ def _counted(
     """The best threshold of each number of a pool, with its F1; of equal ones the lowest in size."""
     edges = torch.tensor(sorted({0.0, *SIZES, *(-size for size in SIZES)}))
     counts = torch.zeros(2, len(edges) + 1, pool.features)  # by whether the concept is there, and by edges exceeded
-    for _, active, where in _read(model, batches(model, prompts, alone=True), pool, concept):
+    for active, where in _read(model, batches(model, prompts, alone=True), pool, concept):
         exceeded = torch.bucketize((active if above else -active).contiguous(), edges.to(active), right=False)
         for is_it in (0, 1):
             counts[is_it].scatter_add_(0, rows := exceeded[where == is_it], torch.ones_like(rows, dtype=counts.dtype))

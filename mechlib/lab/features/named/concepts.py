@@ -17,13 +17,13 @@ from torch import Tensor
 
 from mechlib.lab.batching import Batch
 from mechlib.prompts.promptset import Prompt
+from mechlib.prompts.world import FILLERS
 
 WORD: Final = re.compile(r"\w+|[^\w\s]")
-PRONOUNS: Final = frozenset({"she", "he", "her", "his", "him"})
-MIDDLE: Final = 55  # of the years 11 to 98
+LATE: Final = 80  # of the years 11 to 98
 
 Word = re.Match[str]
-Told = dict[int, bool]  # by the character behind a word's last one: whether the word is it; words left out are not asked
+Told = dict[int, bool]  # by the character behind a word's last one: whether it is; others are not asked
 
 
 def _repeated(prompt: Prompt) -> Iterator[tuple[Word, bool]]:
@@ -39,22 +39,15 @@ def _name_again(prompt: Prompt) -> Iterator[tuple[Word, bool]]:
         yield word, before and word[0] in names
 
 
-def _woman(prompt: Prompt) -> Iterator[tuple[Word, bool]]:
-    names, woman = _levels(prompt, "name"), prompt.label("gender") == "woman"
-    for word in WORD.finditer(prompt.clean):
-        if word[0].lower() not in PRONOUNS:
-            yield word, woman and word[0] in names
-
-
 def _pronoun_of_a_woman(prompt: Prompt) -> Iterator[tuple[Word, bool]]:
     for word in WORD.finditer(prompt.clean):
         yield word, word[0].lower() in ("she", "her")
 
 
-def _second_operand(prompt: Prompt) -> Iterator[tuple[Word, bool]]:
+def _before_the_sentence(prompt: Prompt) -> Iterator[tuple[Word, bool]]:
     words = list(WORD.finditer(prompt.clean))
-    second = [place for place, word in enumerate(words) if word[0].isdecimal()][1]
-    yield from ((word, place == second) for place, word in enumerate(words))
+    begins = next((place for place, word in enumerate(words) if word[0] not in FILLERS), len(words))
+    yield from ((word, place < begins) for place, word in enumerate(words))
 
 
 def _start(prompt: Prompt) -> Iterator[tuple[Word, bool]]:
@@ -68,38 +61,36 @@ def _carry(prompt: Prompt) -> Iterator[tuple[Word, bool]]:
 
 
 def _late_start(prompt: Prompt) -> Iterator[tuple[Word, bool]]:
-    yield _last(prompt), int(prompt.label("year")) >= MIDDLE
+    yield _last(prompt), int(prompt.label("year")) >= LATE
 
 
-def _first_name_is_meant(prompt: Prompt) -> Iterator[tuple[Word, bool]]:
-    yield _last(prompt), prompt.label("order") == "ABBA"
+def _woman(prompt: Prompt) -> Iterator[tuple[Word, bool]]:
+    yield _last(prompt), prompt.label("gender") == "woman"
 
 
 CONCEPTS: Final[dict[str, Callable[[Prompt], Iterator[tuple[Word, bool]]]]] = {
     "a word said before": _repeated,
     "a name said before": _name_again,
-    "a woman's name": _woman,
-    "a woman's pronoun": _pronoun_of_a_woman,
-    "the second operand": _second_operand,
+    "a word before the sentence": _before_the_sentence,
     "the year it began": _start,
-    "a carry, before the answer": _carry,
-    "a late start, before the end": _late_start,
-    "the first name is meant, at the end": _first_name_is_meant,
+    "a woman's pronoun": _pronoun_of_a_woman,
+    "a late start, at the end": _late_start,
+    "a carry, at the end": _carry,
+    "a woman, at the end": _woman,
 }
 
 
 def told(prompt: Prompt, concept: str) -> Told:
     """Which words of a prompt's clean text are the concept, by the character behind each; those left out are not asked.
 
-    "a word said before"   every word that stands earlier in the text, against all others
-    "a name said before"   a name (factor `name`) that does, against all other words
-    "a woman's name"       the name (factor `name`) of a woman (label `gender`), against all words but pronouns
-    "a woman's pronoun"    she or her, against all other words
-    "the second operand"   the second number, against all other words
-    "the year it began"    the label `year`, against all other words; of a longer number its last token
-    "a carry, ..."         the last word, where the label `carry` says so, against last words where it does not
-    "a late start, ..."    the last word, where the label `year` is 55 or more, against last words where it is not
-    "the first name ..."   the last word, where the label `order` is ABBA, against last words where it is not
+    "a word said before"          every word that stands earlier in the text, against all others
+    "a name said before"          a name (factor `name`) that does, against all other words
+    "a word before the sentence"  the fillers that a text of the small models begins with, against all other words
+    "the year it began"           the label `year`, against all other words; of a longer number its last token
+    "a woman's pronoun"           she or her, against all other words
+    "a late start, at the end"    the last word, where the label `year` is 80 or more, against other last words
+    "a carry, at the end"         the last word, where the label `carry` says so, against other last words
+    "a woman, at the end"         the last word, where the label `gender` says so, against other last words
 
     Raises ValueError for other concepts, KeyError for prompts without such a label or factor.
     """
@@ -109,7 +100,7 @@ def told(prompt: Prompt, concept: str) -> Told:
 
 
 def where_told(batch: Batch, concept: str) -> Int[Tensor, "batch pos"]:
-    """1 at tokens that are the concept, 0 at tokens that are not, -1 where it is not asked (BOS, a word's first tokens).
+    """1 at tokens that are the concept, 0 at tokens that are not, -1 where it is not asked: BOS, a word's first tokens.
 
     Raises ValueError as `told` does, and where the tokenizer does not say where its tokens stand.
     """
