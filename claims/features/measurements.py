@@ -30,7 +30,8 @@ from dataclasses import replace
 from mechlib import Measurement, Prompt, PromptSet, leading
 from mechlib.checkpoints import dictionary
 from mechlib.evidence import evidence
-from mechlib.prompts import addition, greater_than, ioi, people, repeats
+from mechlib.prompts import addition, greater_than, ioi, people, repeats, style_of
+from mechlib.prompts.people import PeopleStyle
 from mechlib.prompts.promptset import Split
 
 CONCEPTS = (
@@ -45,9 +46,9 @@ FROZEN = ("decoder", "encoder", "soft")
 # Prompts.
 
 
-def asked_of(concept: str, split: Split) -> PromptSet:
-    """The prompts on which a concept is told."""
-    judging = split == "confirmation"
+def asked_of(model: str, concept: str, split: Split) -> PromptSet:
+    """The prompts on which a concept is told to a model."""
+    judging, style = split == "confirmation", style_of(model)
     if concept == "a word said before":
         return repeats(100, split=split)
     if concept == "a late start, at the end":
@@ -55,24 +56,35 @@ def asked_of(concept: str, split: Split) -> PromptSet:
     if concept == "a carry, at the end":
         return addition(300, split=split)
     if concept == "a woman, at the end":
-        return before_the_pronoun(split)
+        return before_the_pronoun(split, style=style)
+    if concept == "the year it began":
+        return greater_than(96, split=split, style="natural")
+    if concept == "a woman's pronoun":
+        return people(96, split=split, style="pretrained")
+    if concept == "a name said before":
+        twice, once = (ioi(64, split=split, corrupt=corrupt, style=style) for corrupt in ("subject", "names"))
+        other = [replace(row, clean=row.corrupted) for row in once]
+        bare = [replace(row, corrupted="", answer="", distractor="") for row in (*twice, *other)]
+        return PromptSet("names once and twice", split, tuple(bare), cut=twice.cut)
     sums = [addition(16, split=split, wording=wording) for wording in ("plain", "sum", "add")]
     tasks = (ioi(48, split=split), people(48, split=split), *sums, greater_than(48, split=split))
     bare = [replace(row, corrupted="", cluster="", factors=(), labels=()) for prompts in tasks for row in prompts]
     return PromptSet("texts of four tasks", split, tuple(bare))
 
 
-def before_the_pronoun(split: Split, gender: str = "", n: int = 240) -> PromptSet:
+def before_the_pronoun(split: Split, gender: str = "", n: int = 240, style: PeopleStyle = "world") -> PromptSet:
     """Biographies up to their pronoun: `oh well Susan smiled when` -> she, not he. Of both genders, or of one."""
     rows: dict[str, Prompt] = {}
-    for row in people(n, split=split):
-        found = re.search(r" (she|he) ", row.clean)
+    for row in people(n, split=split, style=style):
+        found = re.search(r" ([Ss]|)[Hh]e\b", row.clean)
         if found and gender in ("", row.label("gender")):
-            text, other = row.clean[: found.start()], "he" if found[1] == "she" else "she"
-            name = tuple((factor, levels) for factor, levels in row.factors if factor == "name")
+            said, text = found[0].strip(), row.clean[: found.start()]
+            other = {"she": "he", "he": "she", "She": "He", "He": "She"}[said]
+            kept = tuple((factor, levels) for factor, levels in row.factors if factor in ("name", "sentence"))
             labels = (("gender", row.label("gender")),)
-            rows[text] = replace(row, clean=text, answer=found[1], distractor=other, factors=name, labels=labels)
-    return PromptSet("before the pronoun", split, tuple(rows.values()), (("gender", gender),), "biography")
+            rows[text] = replace(row, clean=text, answer=said, distractor=other, factors=kept, labels=labels)
+    said_of = (("gender", gender), ("style", style))
+    return PromptSet("before the pronoun", split, tuple(rows.values()), said_of, "biography")
 
 
 # Evidence that several files read.
@@ -120,6 +132,19 @@ def lost_without(
 
 
 @evidence
+def steered_by(
+    model: str, sae: str, feature: str, doses: tuple[float, ...], random: int | None, prompts: PromptSet
+) -> Measurement:
+    """Logit of the right pronoun less that of the other with so much more of a feature at the last position, or of a
+    random direction as long as the feature's: a column for each dose."""
+    from mechlib.lab import dictionary_of, dose_response, load
+
+    network = load(model)
+    found = dose_response(network, prompts, dictionary_of(network, sae), int(feature), doses, -1, random=random)
+    return found.without(["intact"])
+
+
+@evidence
 def scores(model: str, sae: str, prompts: PromptSet) -> Measurement:
     """Logit difference that each feature at the last position would restore, to first order: a mean, to choose by."""
     from mechlib.lab import dictionary_of, feature_attribution, load
@@ -136,7 +161,7 @@ def scores(model: str, sae: str, prompts: PromptSet) -> Measurement:
 def named(model: str, concept: str, seed: int = 0) -> str:
     """The feature, with its threshold, that tells the concept best."""
     own = (dictionary(model, seed=seed),)
-    return leading(detectors(model, own, concept, asked_of(concept, "discovery")))[0]
+    return leading(detectors(model, own, concept, asked_of(model, concept, "discovery")))[0]
 
 
 def others(model: str, concept: str, seed: int = 0) -> Measurement:
@@ -144,7 +169,7 @@ def others(model: str, concept: str, seed: int = 0) -> Measurement:
     sae = dictionary(model, seed=seed)
     frozen = tuple(dictionary(model, seed=seed, frozen=which) for which in FROZEN)
     pools = (*frozen, f"stream of {sae}", f"MLP of {sae}")
-    return detectors(model, pools, concept, asked_of(concept, "discovery"))
+    return detectors(model, pools, concept, asked_of(model, concept, "discovery"))
 
 
 def best_other(model: str, concept: str) -> str:

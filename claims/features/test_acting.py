@@ -16,11 +16,11 @@ from claims.features.measurements import (
     named,
     of_soft,
     scores,
+    steered_by,
 )
 from claims.measurements import right
 from claims.models import MINIS
-from mechlib import Measurement, PromptSet, alike, every, feature_of, leading, mean, proportion, requires, show
-from mechlib.evidence import evidence
+from mechlib import Measurement, alike, every, feature_of, leading, mean, proportion, requires, show
 from mechlib.figures import by_column
 from mechlib.prompts import ioi
 
@@ -28,19 +28,6 @@ WOMAN = "a woman, at the end"
 OF_WOMEN = before_the_pronoun("confirmation", "woman")
 OF_MEN = before_the_pronoun("confirmation", "man")
 DOSES = (0.0, 2.0, 4.0, 8.0, 16.0)
-
-
-@evidence
-def steered_by(
-    model: str, sae: str, feature: str, doses: tuple[float, ...], random: int | None, prompts: PromptSet
-) -> Measurement:
-    """Logit of the right pronoun less that of the other with so much more of a feature at the last position, or of a
-    random direction as long as the feature's: a column for each dose."""
-    from mechlib.lab import dictionary_of, dose_response, load
-
-    network = load(model)
-    found = dose_response(network, prompts, dictionary_of(network, sae), int(feature), doses, -1, random=random)
-    return found.without(["intact"])
 
 
 def steps(found: Measurement) -> Measurement:

@@ -40,7 +40,7 @@ def test_one_feature_tells_it(model, concept):
     Source: that features are monosemantic, Bricken et al. 2023, "Towards Monosemanticity", and Cunningham et al. 2023,
     arXiv:2309.08600; the bound is ours. mini-pilot on halves of discovery prompts: F1 from .56 to .94.
     """
-    prompts = asked_of(concept, "confirmation")
+    prompts = asked_of(model, concept, "confirmation")
     show(by_column, others(model, concept), "F1 on discovery prompts of what else tells it")
     own = fires(model, named(model, concept), concept, prompts)
     other = fires(model, best_other(model, concept), concept, prompts)
@@ -58,7 +58,7 @@ def test_it_errs_less_often_than_the_best_neuron(model, concept):
     Source: Cunningham et al. 2023, arXiv:2309.08600, who find features easier to interpret than neurons; the bound is
     ours.
     """
-    prompts = asked_of(concept, "confirmation")
+    prompts = asked_of(model, concept, "confirmation")
     own = fires(model, named(model, concept), concept, prompts)
     frozen = fires(model, of_frozen(model, concept), concept, prompts)
     single = fires(model, neuron(model, concept), concept, prompts)
@@ -74,7 +74,7 @@ def test_it_errs_less_often_than_the_best_feature_that_was_not_trained(model, co
     Source: mini-pilot on halves of discovery prompts, by F1: .58 against .45 for words said before, .56 against .38 for
     carries, and no more for the others.
     """
-    prompts = asked_of(concept, "confirmation")
+    prompts = asked_of(model, concept, "confirmation")
     own = fires(model, named(model, concept), concept, prompts)
     frozen = fires(model, of_frozen(model, concept), concept, prompts)
     single = fires(model, neuron(model, concept), concept, prompts)
@@ -89,7 +89,7 @@ def test_in_three_trainings_of_the_dictionary_it_errs_less_often_than_the_best_t
 
     Source: as for one training.
     """
-    prompts = asked_of(concept, "confirmation")
+    prompts = asked_of(model, concept, "confirmation")
     found = [
         fewer(
             fires(model, named(model, concept, seed), concept, prompts),
@@ -108,7 +108,7 @@ def test_one_neuron_tells_it(model, concept):
 
     Source: mini-pilot on halves of discovery prompts: F1 of .97 and more.
     """
-    prompts = asked_of(concept, "confirmation")
+    prompts = asked_of(model, concept, "confirmation")
     own = fires(model, neuron(model, concept), concept, prompts)
     feature = fires(model, named(model, concept), concept, prompts)
     precision = ratio(own[("hits", "fired")], control=feature[("hits", "fired")])
