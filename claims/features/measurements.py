@@ -8,7 +8,6 @@ prompts that choose; before the sentence the same fillers stand in both:
 a word before the sentence   in texts of four tasks: the fillers that they begin with
 a word said before           in a sequence that is said twice: all of the second time
 a late start, at the end     before the end of what lasted from a year: whether that was 80 or more
-a carry, at the end          before a sum: whether the units carry
 a woman, at the end          before the pronoun of who was named: whether a woman was
 
 What else tells it is chosen in the same way on the same prompts: a single coordinate of the stream or a single neuron
@@ -17,7 +16,7 @@ the encoder or both were never trained, or but softly. A sentence about a featur
 training of the dictionary found nothing then that was not there without it. The untrained network's dictionary is the
 twin; the permuted network has none and is silent.
 
-Intervals are across sequences, pairs, nouns or names, whichever a concept's prompts are drawn by.
+Intervals are across texts, sequences, nouns or names, whichever a concept's prompts are drawn by.
 Limits: one layer; dictionaries of 100,000 tokens, which are small; a concept that several features share is told by
 none of them alone.
 
@@ -38,7 +37,6 @@ CONCEPTS = (
     "a word before the sentence",
     "a word said before",
     "a late start, at the end",
-    "a carry, at the end",
     "a woman, at the end",
 )
 FROZEN = ("decoder", "encoder", "soft")
@@ -53,8 +51,6 @@ def asked_of(model: str, concept: str, split: Split) -> PromptSet:
         return repeats(100, split=split)
     if concept == "a late start, at the end":
         return greater_than(320 if judging else 160, split=split)
-    if concept == "a carry, at the end":
-        return addition(300, split=split)
     if concept == "a woman, at the end":
         return before_the_pronoun(split, style=style)
     if concept == "the year it began":

@@ -38,7 +38,8 @@ def test_one_feature_tells_it(model, concept):
     feature of a frozen dictionary, does not.
 
     Source: that features are monosemantic, Bricken et al. 2023, "Towards Monosemanticity", and Cunningham et al. 2023,
-    arXiv:2309.08600; the bound is ours. mini-pilot on halves of discovery prompts: F1 from .56 to .94.
+    arXiv:2309.08600; the bound is ours. F1 in mini-pilot on discovery prompts, and of the best other:
+    .85 and .88 before the sentence, .59 and 1 said before, .86 and 1 late, .80 and .99 woman.
     """
     prompts = asked_of(model, concept, "confirmation")
     show(by_column, others(model, concept), "F1 on discovery prompts of what else tells it")
@@ -71,8 +72,8 @@ def test_it_errs_less_often_than_the_best_feature_that_was_not_trained(model, co
     """The feature is wrong on fewer tokens than the best feature of three frozen dictionaries, by a tenth of the tokens
     where the concept is; the best single neuron is not.
 
-    Source: mini-pilot on halves of discovery prompts, by F1: .58 against .45 for words said before, .56 against .38 for
-    carries, and no more for the others.
+    Source: that what is learned is found by training the dictionary; the bound is ours. F1 in mini-pilot on discovery
+    prompts, and of the best that was not trained: .85 and .88, .59 and .99, .86 and .92, .80 and .86.
     """
     prompts = asked_of(model, concept, "confirmation")
     own = fires(model, named(model, concept), concept, prompts)
@@ -81,7 +82,7 @@ def test_it_errs_less_often_than_the_best_feature_that_was_not_trained(model, co
     assert ratio(fewer(own, frozen), control=fewer(single, frozen)) >= 0.1
 
 
-@pytest.mark.parametrize("concept", CONCEPTS)
+@pytest.mark.parametrize("concept", ["a late start, at the end", "a woman, at the end"])
 @pytest.mark.parametrize("model", ["mini-0"])
 def test_in_three_trainings_of_the_dictionary_it_errs_less_often_than_the_best_that_was_not_trained(model, concept):
     """In each of three trainings of the dictionary the feature is wrong on fewer tokens than the best feature of that
@@ -106,7 +107,7 @@ def test_one_neuron_tells_it(model, concept):
     """One coordinate of the stream, or one neuron of the MLP, tells the concept with a precision and a recall of at
     least .8, and the best feature does not.
 
-    Source: mini-pilot on halves of discovery prompts: F1 of .97 and more.
+    Source: mini-pilot on discovery prompts: F1 of .99 and more.
     """
     prompts = asked_of(model, concept, "confirmation")
     own = fires(model, neuron(model, concept), concept, prompts)

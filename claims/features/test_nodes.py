@@ -14,7 +14,7 @@ from mechlib.evidence import evidence
 from mechlib.figures import by_column
 from mechlib.prompts import addition, ioi
 
-TASKS = {"addition": addition(100), "ioi": ioi(96)}
+TASKS = {"addition": addition(60), "ioi": ioi(64)}
 CHOOSING = {"addition": addition(60, split="discovery"), "ioi": ioi(64, split="discovery")}
 
 
@@ -42,25 +42,25 @@ def agreement(model: str, sae: str, features: tuple[str, ...], prompts: PromptSe
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("model", MINIS)
 def test_attribution_orders_features_as_patching_does(model, task):
-    """Over the forty features that attribution names on discovery prompts, its scores and exact effects have a rank
-    correlation of at least .8 on the same prompt, and not with the effects on another.
+    """Over the twenty features that attribution names on discovery prompts, its scores and exact effects have a rank
+    correlation of at least .7 on the same prompt, and not with the effects on another.
 
-    Source: Marks et al. 2024, arXiv:2403.19647, who take linear approximations of effects for features; the bound is
-    ours.
+    Source: Marks et al. 2024, arXiv:2403.19647, who take linear approximations of effects for features. mini-pilot on
+    discovery prompts: .81 over forty features in sums.
     """
     sae = dictionary(model)
-    forty = leading(scores(model, sae, CHOOSING[task]), 40)
-    found = agreement(model, sae, forty, TASKS[task])
-    assert mean(found["own"], control=found["next prompt's"]) >= 0.8
+    twenty = leading(scores(model, sae, CHOOSING[task]), 20)
+    found = agreement(model, sae, twenty, TASKS[task])
+    assert mean(found["own"], control=found["next prompt's"]) >= 0.7
 
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("model", MINIS)
-def test_twenty_features_restore_a_twentieth_of_what_the_activation_does(model, task):
-    """The twenty features that attribution names, patched together, restore at least 5 % of what the whole activation
+def test_twenty_features_restore_a_twelfth_of_what_the_activation_does(model, task):
+    """The twenty features that attribution names, patched together, restore at least 8 % of what the whole activation
     does; three times twenty at random, and twenty of the softly frozen dictionary, do not.
 
-    Source: mini-pilot on discovery prompts: about 8 % of 32 logits in sums.
+    Source: mini-pilot on discovery prompts: 12 % in sums, 7 of the softly frozen dictionary and 1 of twenty at random.
     """
     sae, soft = dictionary(model), dictionary(model, frozen="soft")
     ranked = scores(model, sae, CHOOSING[task])
@@ -70,7 +70,7 @@ def test_twenty_features_restore_a_twentieth_of_what_the_activation_does(model, 
     drawn_ones = [restored_by(model, sae, drawn(ranked, 20, seed, twenty), TASKS[task]) for seed in range(3)]
     frozen = restored_by(model, soft, leading(scores(model, soft, CHOOSING[task]), 20), TASKS[task])
     pair = ("together", "activation")
-    assert ratio(own[pair], control=tuple(one[pair] for one in (*drawn_ones, frozen))) >= 0.05
+    assert ratio(own[pair], control=tuple(one[pair] for one in (*drawn_ones, frozen))) >= 0.08
 
 
 @pytest.mark.parametrize("task", TASKS)
