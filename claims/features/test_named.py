@@ -45,9 +45,8 @@ def test_one_feature_tells_it(model, concept):
     show(by_column, others(model, concept), "F1 on discovery prompts of what else tells it")
     own = fires(model, named(model, concept), concept, prompts)
     other = fires(model, best_other(model, concept), concept, prompts)
-    precision = ratio(own[("hits", "fired")], control=other[("hits", "fired")])
-    recall = ratio(own[("hits", "there")], control=other[("hits", "there")])
-    assert every([precision, recall]) >= 0.8
+    precise, complete = ("hits", "fired"), ("hits", "there")
+    assert every([ratio(own[precise], control=other[precise]), ratio(own[complete], control=other[complete])]) >= 0.8
 
 
 @pytest.mark.parametrize("concept", CONCEPTS)
@@ -112,6 +111,7 @@ def test_one_neuron_tells_it(model, concept):
     prompts = asked_of(model, concept, "confirmation")
     own = fires(model, neuron(model, concept), concept, prompts)
     feature = fires(model, named(model, concept), concept, prompts)
-    precision = ratio(own[("hits", "fired")], control=feature[("hits", "fired")])
-    recall = ratio(own[("hits", "there")], control=feature[("hits", "there")])
-    assert every([precision, recall]) >= 0.8
+    precise, complete = ("hits", "fired"), ("hits", "there")
+    assert (
+        every([ratio(own[precise], control=feature[precise]), ratio(own[complete], control=feature[complete])]) >= 0.8
+    )
