@@ -5,10 +5,10 @@ token. A *named feature* is the one that fires for a concept best on discovery p
 chosen with it. Concepts are no single tokens, and prompts that judge have other names, nouns, words and pairs than
 prompts that choose; before the sentence the same fillers stand in both:
 
-a word before the sentence   in texts of four tasks: the fillers that they begin with
-a word said before           in a sequence that is said twice: all of the second time
-a late start, at the end     before the end of what lasted from a year: whether that was 80 or more
-a woman, at the end          before the pronoun of who was named: whether a woman was
+before-the-sentence   in texts of four tasks: the fillers that they begin with
+said-before           in a sequence that is said twice: all of the second time
+late-start            before the end of what lasted from a year: whether that was 80 or more
+woman                 before the pronoun of who was named: whether a woman was
 
 What else tells it is chosen in the same way on the same prompts: a single coordinate of the stream or a single neuron
 of that layer's MLP, above or below a threshold; the best feature of three *frozen* dictionaries, of which the decoder,
@@ -34,10 +34,10 @@ from mechlib.prompts.people import PeopleStyle
 from mechlib.prompts.promptset import Split
 
 CONCEPTS = (
-    "a word before the sentence",
-    "a word said before",
-    "a late start, at the end",
-    "a woman, at the end",
+    "before-the-sentence",
+    "said-before",
+    "late-start",
+    "woman",
 )
 FROZEN = ("decoder", "encoder", "soft")
 
@@ -47,17 +47,17 @@ FROZEN = ("decoder", "encoder", "soft")
 def asked_of(model: str, concept: str, split: Split) -> PromptSet:
     """The prompts on which a concept is told to a model."""
     judging, style = split == "confirmation", style_of(model)
-    if concept == "a word said before":
+    if concept == "said-before":
         return repeats(100, split=split)
-    if concept == "a late start, at the end":
+    if concept == "late-start":
         return greater_than(320 if judging else 160, split=split)
-    if concept == "a woman, at the end":
+    if concept == "woman":
         return before_the_pronoun(split, style=style)
-    if concept == "the year it began":
+    if concept == "year-it-began":
         return greater_than(96, split=split, style="natural")
-    if concept == "a woman's pronoun":
+    if concept == "pronoun-of-a-woman":
         return people(96, split=split, style="pretrained")
-    if concept == "a name said before":
+    if concept == "name-said-before":
         twice, once = (ioi(64, split=split, corrupt=corrupt, style=style) for corrupt in ("subject", "names"))
         other = [replace(row, clean=row.corrupted) for row in once]
         bare = [replace(row, corrupted="", answer="", distractor="") for row in (*twice, *other)]

@@ -24,7 +24,7 @@ from mechlib import Measurement, alike, every, feature_of, leading, mean, propor
 from mechlib.figures import by_column
 from mechlib.prompts import ioi
 
-WOMAN = "a woman, at the end"
+WOMAN = "woman"
 OF_WOMEN = before_the_pronoun("confirmation", "woman")
 OF_MEN = before_the_pronoun("confirmation", "man")
 DOSES = (0.0, 2.0, 4.0, 8.0, 16.0)

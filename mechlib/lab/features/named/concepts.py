@@ -69,28 +69,28 @@ def _woman(prompt: Prompt) -> Iterator[tuple[Word, bool]]:
 
 
 CONCEPTS: Final[dict[str, Callable[[Prompt], Iterator[tuple[Word, bool]]]]] = {
-    "a word said before": _repeated,
-    "a name said before": _name_again,
-    "a word before the sentence": _before_the_sentence,
-    "the year it began": _start,
-    "a woman's pronoun": _pronoun_of_a_woman,
-    "a late start, at the end": _late_start,
-    "a carry, at the end": _carry,
-    "a woman, at the end": _woman,
+    "said-before": _repeated,
+    "name-said-before": _name_again,
+    "before-the-sentence": _before_the_sentence,
+    "year-it-began": _start,
+    "pronoun-of-a-woman": _pronoun_of_a_woman,
+    "late-start": _late_start,
+    "carry": _carry,
+    "woman": _woman,
 }
 
 
 def told(prompt: Prompt, concept: str) -> Told:
     """Which words of a prompt's clean text are the concept, by the character behind each; those left out are not asked.
 
-    "a word said before"          every word that stands earlier in the text, against all others
-    "a name said before"          a name (factor `name`) that does, against all other words
-    "a word before the sentence"  the fillers that a text of the small models begins with, against all other words
-    "the year it began"           the label `year`, against all other words; of a longer number its last token
-    "a woman's pronoun"           she or her, against all other words
-    "a late start, at the end"    the last word, where the label `year` is 80 or more, against other last words
-    "a carry, at the end"         the last word, where the label `carry` says so, against other last words
-    "a woman, at the end"         the last word, where the label `gender` says so, against other last words
+    "said-before"          every word that stands earlier in the text, against all others
+    "name-said-before"          a name (factor `name`) that does, against all other words
+    "before-the-sentence"  the fillers that a text of the small models begins with, against all other words
+    "year-it-began"           the label `year`, against all other words; of a longer number its last token
+    "pronoun-of-a-woman"           she or her, against all other words
+    "late-start"    the last word, where the label `year` is 80 or more, against other last words
+    "carry"         the last word, where the label `carry` says so, against other last words
+    "woman"         the last word, where the label `gender` says so, against other last words
 
     Raises ValueError for other concepts, KeyError for prompts without such a label or factor.
     """

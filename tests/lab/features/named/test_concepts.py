@@ -25,15 +25,15 @@ def words(text: str, concept: str, factors=(), **labels: str) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "concept", "extra", "wanted"),
     [
-        ("a b c b a", "a word said before", {}, ["b", "a"]),
-        ("when Ann met Tom , when Ann gave", "a name said before", {"factors": NAMED}, ["Ann"]),
-        ("oh well The oh war", "a word before the sentence", {}, ["oh", "well"]),
-        ("The war from the year 1273 to 12", "the year it began", {"year": "73"}, ["1273"]),
-        ("Ann said she lost her hat and he his", "a woman's pronoun", {}, ["she", "her"]),
-        ("from 12 85 to the year 12", "a late start, at the end", {"year": "85"}, ["12"]),
-        ("from 12 79 to the year 12", "a late start, at the end", {"year": "79"}, []),
-        ("What is 7 + 5 ?", "a carry, at the end", {"carry": "carry"}, ["?"]),
-        ("Ann smiled when", "a woman, at the end", {"gender": "woman"}, ["when"]),
+        ("a b c b a", "said-before", {}, ["b", "a"]),
+        ("when Ann met Tom , when Ann gave", "name-said-before", {"factors": NAMED}, ["Ann"]),
+        ("oh well The oh war", "before-the-sentence", {}, ["oh", "well"]),
+        ("The war from the year 1273 to 12", "year-it-began", {"year": "73"}, ["1273"]),
+        ("Ann said she lost her hat and he his", "pronoun-of-a-woman", {}, ["she", "her"]),
+        ("from 12 85 to the year 12", "late-start", {"year": "85"}, ["12"]),
+        ("from 12 79 to the year 12", "late-start", {"year": "79"}, []),
+        ("What is 7 + 5 ?", "carry", {"carry": "carry"}, ["?"]),
+        ("Ann smiled when", "woman", {"gender": "woman"}, ["when"]),
     ],
 )
 def test_the_words_that_are_it(text, concept, extra, wanted):
@@ -42,24 +42,24 @@ def test_the_words_that_are_it(text, concept, extra, wanted):
 
 def test_what_is_asked_at_the_end_is_asked_nowhere_else():
     prompt = Prompt("What is 7 + 5 ?", answer="", labels=(("carry", "no carry"),))
-    assert told(prompt, "a carry, at the end") == {len(prompt.clean): False}
+    assert told(prompt, "carry") == {len(prompt.clean): False}
 
 
 def test_a_concept_that_there_is_not_is_refused():
-    with pytest.raises(ValueError, match="no concept 'a noun': choose one of a word said before"):
+    with pytest.raises(ValueError, match="no concept 'a noun': choose one of said-before"):
         told(Prompt("a b", answer=""), "a noun")
     with pytest.raises(KeyError, match="no factor 'name'"):
-        told(Prompt("a b", answer=""), "a name said before")
+        told(Prompt("a b", answer=""), "name-said-before")
 
 
 @pytest.mark.parametrize(
     ("prompts", "concept"),
     [
-        (repeats(12, split="discovery"), "a word said before"),
-        (ioi(12, split="discovery"), "a name said before"),
-        (people(12, split="discovery"), "a woman's pronoun"),
-        (greater_than(12, split="discovery"), "the year it began"),
-        (addition(12, split="discovery"), "a carry, at the end"),
+        (repeats(12, split="discovery"), "said-before"),
+        (ioi(12, split="discovery"), "name-said-before"),
+        (people(12, split="discovery"), "pronoun-of-a-woman"),
+        (greater_than(12, split="discovery"), "year-it-began"),
+        (addition(12, split="discovery"), "carry"),
     ],
 )
 def test_tokens_of_the_small_models_are_the_words_behind_bos(prompts, concept):
@@ -81,4 +81,4 @@ def test_of_a_word_of_several_tokens_the_last_one_is_meant():
         shared = 0
         spans = (((0, 3), (3, 8), (9, 11), (11, 13), (13, 16), (16, 18), (18, 19)),)
 
-    assert where_told(Cut, "the year it began").tolist() == [[-1, 0, 0, -1, 1, 0, -1, 0]]
+    assert where_told(Cut, "year-it-began").tolist() == [[-1, 0, 0, -1, 1, 0, -1, 0]]

@@ -14,7 +14,7 @@ from mechlib.lab.hooks import run
 from mechlib.lab.models.loading import load
 from mechlib.prompts.induction import repeats
 
-HOOK, CONCEPT = "blocks.1.hook_resid_post", "a word said before"
+HOOK, CONCEPT = "blocks.1.hook_resid_post", "said-before"
 PROMPTS = repeats(8, split="discovery")
 
 
@@ -98,4 +98,4 @@ def test_a_detector_is_its_text_and_other_text_is_none():
 
 def test_prompts_that_have_it_nowhere_are_refused(model):
     with pytest.raises(ValueError, match="on every token that is asked, or on none"):
-        best_detectors(model, PROMPTS, "a woman's pronoun", ["ours"])
+        best_detectors(model, PROMPTS, "pronoun-of-a-woman", ["ours"])
