@@ -84,13 +84,13 @@ def told(prompt: Prompt, concept: str) -> Told:
     """Which words of a prompt's clean text are the concept, by the character behind each; those left out are not asked.
 
     "said-before"          every word that stands earlier in the text, against all others
-    "name-said-before"          a name (factor `name`) that does, against all other words
+    "name-said-before"     a name (factor `name`) that does, against all other words
     "before-the-sentence"  the fillers that a text of the small models begins with, against all other words
-    "year-it-began"           the label `year`, against all other words; of a longer number its last token
-    "pronoun-of-a-woman"           she or her, against all other words
-    "late-start"    the last word, where the label `year` is 80 or more, against other last words
-    "carry"         the last word, where the label `carry` says so, against other last words
-    "woman"         the last word, where the label `gender` says so, against other last words
+    "year-it-began"        the label `year`, against all other words; of a longer number its last token
+    "pronoun-of-a-woman"   she or her, against all other words
+    "late-start"           the last word, where the label `year` is 80 or more, against other last words
+    "carry"                the last word, where the label `carry` says so, against other last words
+    "woman"                the last word, where the label `gender` says so, against other last words
 
     Raises ValueError for other concepts, KeyError for prompts without such a label or factor.
     """
