@@ -21,6 +21,7 @@ from claims.features.measurements import (
 from claims.measurements import right
 from claims.models import MINIS
 from mechlib import Measurement, alike, every, feature_of, leading, mean, proportion, requires, show
+from mechlib.checkpoints import dictionary
 from mechlib.figures import by_column
 from mechlib.prompts import ioi
 
@@ -56,7 +57,7 @@ def test_without_the_feature_of_women_she_is_less_likely(model):
     requires(proportion(right(model, OF_WOMEN)) >= 0.9)
     sae, feature = feature_of(named(model, WOMAN))
     soft, frozen = feature_of(of_soft(model, WOMAN))
-    like = alike(active(model, sae, before_the_pronoun("discovery", "woman")), feature, 5)
+    like = alike(active(model, dictionary(model), before_the_pronoun("discovery", "woman")), feature, 5)
     found = lost_without(model, sae, like, False, -1, OF_WOMEN)
     twin = lost_without(model, soft, (frozen,), True, -1, OF_WOMEN)
     own = lost_without(model, sae, (feature,), True, -1, OF_WOMEN)
