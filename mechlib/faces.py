@@ -69,6 +69,8 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "mechlib.lab.circuits.pruning": ("prune",),
         "mechlib.lab.features.acting": ("ablated", "dose_response", "scaled", "steered", "under_actions"),
+        "mechlib.lab.features.browsing.cards": ("feature_cards",),
+        "mechlib.lab.features.browsing.contrast": ("contrasting",),
         "mechlib.lab.features.dictionaries": (
             "active_counts", "neurons", "principal_components", "random_dictionary",
         ),
@@ -109,7 +111,8 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
             "class_mean_subspaces", "principal_cosines", "random_subspaces", "whole_spaces",
         ),
         "mechlib.lab.probes.tuned_lens": ("lens_divergence", "tuned_lens"),
-        "mechlib.lab.features.shortcut.study": ("professions_right",),
+        "mechlib.lab.features.shortcut.log_odds": ("gender_in_log_odds",),
+        "mechlib.lab.features.shortcut.study": ("by_name_and_group", "professions_right"),
         "mechlib.lab.studies.generation": ("generated", "numbers_generated", "numbers_given"),
         "mechlib.lab.studies.greater_than": (
             "attention_to_start", "by_noun", "difference_by_digits", "difference_lost", "difference_restored",

@@ -19,17 +19,18 @@
                    under_removal, under_addition, probe_subspaces: directions and row spaces, and the run without or
                    with more of them; interchange of das_subspaces, class_mean_subspaces, random_subspaces,
                    whole_spaces; principal_cosines; tuned_lens, lens_divergence
-    features       load_sae, load_release; principal_components, neurons, random_dictionary; dictionary_scores,
-                   dictionary_scores_on_prompts, activations_at, active_counts; under_actions, dose_response, ablated,
-                   scaled, steered; restored_by_features, restored_by_sets_of_features, feature_attribution,
-                   attribution_agreement; superposed, features_recovered; best_detectors, fired: what tells where a
-                   concept is; activity
+    features       dictionary_of, load_sae, load_release; principal_components, neurons, random_dictionary;
+                   dictionary_scores, dictionary_scores_on_prompts, activations_at, active_counts; under_actions,
+                   dose_response, ablated, scaled, steered; restored_by_features, restored_by_sets_of_features,
+                   feature_attribution, attribution_agreement; superposed, features_recovered; best_detectors, fired,
+                   activity: what tells where a concept is; feature_cards, contrasting: what there is to see of features
+                   over discovery texts
     studies        generated, numbers_generated, numbers_given; attention_to_operand, number_structure,
                    shares_of_each_digit, sums_by_interpolation, periods_of_numbers, spectrum; right_against_wrong,
                    wrong_against_wrong, answers_exchanged, activation_norms; year_scores, difference_restored,
                    difference_lost, difference_without, attention_to_start, by_noun; difference_by_digits; readers,
                    under_other_positions, input_changed, input_changed_by_path, under_other_embeddings
-    shortcut       professions_right
+    shortcut       professions_right by_name_and_group gender_in_log_odds
 
 A measurement imports them inside itself, `from mechlib.lab import load, restored_by_patching`: torch is loaded only
 where something is measured.
@@ -86,6 +87,8 @@ if TYPE_CHECKING:
     from mechlib.lab.features.acting import scaled as scaled
     from mechlib.lab.features.acting import steered as steered
     from mechlib.lab.features.acting import under_actions as under_actions
+    from mechlib.lab.features.browsing.cards import feature_cards as feature_cards
+    from mechlib.lab.features.browsing.contrast import contrasting as contrasting
     from mechlib.lab.features.dictionaries import active_counts as active_counts
     from mechlib.lab.features.dictionaries import neurons as neurons
     from mechlib.lab.features.dictionaries import principal_components as principal_components
@@ -103,6 +106,8 @@ if TYPE_CHECKING:
     from mechlib.lab.features.nodes import restored_by_features as restored_by_features
     from mechlib.lab.features.nodes import restored_by_sets_of_features as restored_by_sets_of_features
     from mechlib.lab.features.shipped import dictionary_of as dictionary_of
+    from mechlib.lab.features.shortcut.log_odds import gender_in_log_odds as gender_in_log_odds
+    from mechlib.lab.features.shortcut.study import by_name_and_group as by_name_and_group
     from mechlib.lab.features.shortcut.study import professions_right as professions_right
     from mechlib.lab.features.superposition import features_recovered as features_recovered
     from mechlib.lab.features.superposition import superposed as superposed

@@ -7,13 +7,14 @@ Source: docs/STATISTICS.md, R18.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mechlib.lab.features.rows import chunks
@@ -36,6 +37,8 @@ class Dictionary:
     hook        the activation's hook name; "" where it is not on record
     mean        the mean row that it was made from, [width]; None where it is not on record
     card        what is on record of how it was made
+    limit       the norm beyond which an activation is none of those that it was made from (massive activations): no
+                feature is active there, and what replaces activations by reconstructions leaves it as it is
 
     The reconstruction is linear in the features: `active @ directions + offset`.
     """
@@ -47,11 +50,7 @@ class Dictionary:
     hook: str = ""
     mean: Float[Tensor, " width"] | None = None
     card: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def W_dec(self) -> Float[Tensor, "features width"]:
-        """The directions, as SAELens and the study of a shortcut call them."""
-        return self.directions
+    limit: float = math.inf
 
     @property
     def features(self) -> int:
@@ -70,7 +69,12 @@ class Dictionary:
                 f"{self.name} is for activations {self.width} wide, and these are {activations.shape[-1]}: take a "
                 "dictionary of this activation"
             )
-        return self.encode(activations)
+        found = self.encode(activations)
+        return found if self.limit == math.inf else found * self.usual(activations).unsqueeze(-1)
+
+    def usual(self, activations: Float[Tensor, "... width"]) -> Bool[Tensor, ...]:
+        """Whether an activation is of a size that the dictionary is for."""
+        return activations.norm(dim=-1) <= self.limit
 
     def decode(self, active: Float[Tensor, "... features"]) -> Float[Tensor, "... width"]:
         """The reconstruction of an activation from its features."""
@@ -100,6 +104,17 @@ def active_counts(dictionary: Dictionary, rows: np.ndarray) -> Int[Tensor, " fea
 
 
 # --- baselines ----------------------------------------------------------------------------------------------------
+
+
+def spanning(vectors: Float[Tensor, "features width"], name: str = "directions") -> Dictionary:
+    """Orthonormal directions that span the same as these vectors, the first along the first; about zero, all of them
+    kept. ValueError where a vector is zero or made of the others."""
+    q, r = torch.linalg.qr(vectors.T.double())
+    sizes = vectors.double().norm(dim=1)
+    if vectors.shape[0] > vectors.shape[1] or not bool((r.diagonal().abs() > 1e-9 * sizes.clamp(min=1e-30)).all()):
+        raise ValueError(f"{len(vectors)} {name} of which one is zero or made of the others: leave it out")
+    directions = (q * r.diagonal().sign()).T.float()
+    return Dictionary(name, lambda x: x @ directions.T, directions, torch.zeros(vectors.shape[1]))
 
 
 def principal_components(rows: np.ndarray, k: int, hook: str = "") -> Dictionary:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mechlib.lab.batching import batches
+from mechlib.lab.batching import Batch, batches
 from mechlib.lab.features.named.concepts import told, where_told
 from mechlib.lab.models.loading import load
 from mechlib.prompts.addition import addition
@@ -75,10 +75,7 @@ def test_tokens_of_the_small_models_are_the_words_behind_bos(prompts, concept):
 
 
 def test_of_a_word_of_several_tokens_the_last_one_is_meant():
-    class Cut:  # a batch as another tokenizer would cut it
-        prompts = (Prompt("war from 1273 to 12", answer="", labels=(("year", "73"),)),)
-        tokens = torch.zeros(1, 8, dtype=torch.long)
-        shared = 0
-        spans = (((0, 3), (3, 8), (9, 11), (11, 13), (13, 16), (16, 18), (18, 19)),)
-
-    assert where_told(Cut, "year-it-began").tolist() == [[-1, 0, 0, -1, 1, 0, -1, 0]]
+    prompt = Prompt("war from 1273 to 12", answer="", labels=(("year", "73"),))
+    spans = ((0, 3), (3, 8), (9, 11), (11, 13), (13, 16), (16, 18), (18, 19))  # as another tokenizer would cut it
+    cut = Batch((0,), (prompt,), torch.zeros(1, 8, dtype=torch.long), None, ((),), ((),), spans=(spans,))
+    assert where_told(cut, "year-it-began").tolist() == [[-1, 0, 0, -1, 1, 0, -1, 0]]
