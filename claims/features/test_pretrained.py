@@ -47,7 +47,8 @@ def test_the_more_of_the_feature_the_less_likely_is_he_in_english(model):
     """After a man's name he less she falls from each dose of the feature of women to the next, of 0, 10, 20, 40 and 80;
     with a random direction as long it does not.
 
-    Source: as of the small models. The doses are not looked up: set them on discovery prompts before this is registered.
+    Source: as of the small models. The doses are not looked up: set them on discovery prompts before it is
+    registered.
     """
     sae, feature = feature_of(named(model, "woman"))
     own = steered_by(model, sae, feature, DOSES, None, OF_MEN)
