@@ -22,6 +22,7 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
         "mechlib.measurement": ("Measurement",),
         "mechlib.parts.circuits": ("Circuit", "circuit", "circuit_of"),
         "mechlib.parts.exchanged_heads": ("exchanged_heads",),
+        "mechlib.parts.features": ("alike", "drawn", "feature_of", "leading"),
         "mechlib.parts.graphs": ("Graph",),
         "mechlib.parts.heads": ("Group", "Head", "Heads", "Selection", "all_heads", "heads", "singly_and_jointly"),
         "mechlib.parts.matched_sets": ("matched_sets",),
@@ -76,8 +77,11 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
         "mechlib.lab.features.evaluation": (
             "activations_at", "dictionary_scores", "dictionary_scores_on_prompts",
         ),
+        "mechlib.lab.features.named.firing": ("activity", "best_detectors", "fired"),
         "mechlib.lab.features.loading": ("load_release", "load_sae"),
-        "mechlib.lab.features.nodes": ("feature_attribution", "restored_by_features"),
+        "mechlib.lab.features.nodes": (
+            "attribution_agreement", "feature_attribution", "restored_by_features", "restored_by_sets_of_features",
+        ),
         "mechlib.lab.features.shipped": ("dictionary_of",),
         "mechlib.lab.features.superposition": ("features_recovered", "superposed"),
         "mechlib.lab.forward.families": ("network",),

@@ -21,8 +21,10 @@
                    whole_spaces; principal_cosines; tuned_lens, lens_divergence
     features       dictionary_of, load_sae, load_release; principal_components, neurons, random_dictionary;
                    dictionary_scores, dictionary_scores_on_prompts, activations_at, active_counts; under_actions,
-                   dose_response, ablated, scaled, steered; restored_by_features, feature_attribution; superposed,
-                   features_recovered; feature_cards, contrasting: what there is to see of features over discovery texts
+                   dose_response, ablated, scaled, steered; restored_by_features, restored_by_sets_of_features,
+                   feature_attribution, attribution_agreement; superposed, features_recovered; best_detectors, fired,
+                   activity: what tells where a concept is; feature_cards, contrasting: what there is to see of features
+                   over discovery texts
     studies        generated, numbers_generated, numbers_given; attention_to_operand, number_structure,
                    shares_of_each_digit, sums_by_interpolation, periods_of_numbers, spectrum; right_against_wrong,
                    wrong_against_wrong, answers_exchanged, activation_norms; year_scores, difference_restored,
@@ -96,8 +98,13 @@ if TYPE_CHECKING:
     from mechlib.lab.features.evaluation import dictionary_scores_on_prompts as dictionary_scores_on_prompts
     from mechlib.lab.features.loading import load_release as load_release
     from mechlib.lab.features.loading import load_sae as load_sae
+    from mechlib.lab.features.named.firing import activity as activity
+    from mechlib.lab.features.named.firing import best_detectors as best_detectors
+    from mechlib.lab.features.named.firing import fired as fired
+    from mechlib.lab.features.nodes import attribution_agreement as attribution_agreement
     from mechlib.lab.features.nodes import feature_attribution as feature_attribution
     from mechlib.lab.features.nodes import restored_by_features as restored_by_features
+    from mechlib.lab.features.nodes import restored_by_sets_of_features as restored_by_sets_of_features
     from mechlib.lab.features.shipped import dictionary_of as dictionary_of
     from mechlib.lab.features.shortcut.log_odds import gender_in_log_odds as gender_in_log_odds
     from mechlib.lab.features.shortcut.study import by_name_and_group as by_name_and_group
