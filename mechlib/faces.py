@@ -68,6 +68,12 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "mechlib.lab.circuits.pruning": ("prune",),
         "mechlib.lab.features.acting": ("ablated", "dose_response", "scaled", "steered", "under_actions"),
+        "mechlib.lab.features.comparing.baselines": ("baseline_of", "mean_on"),
+        "mechlib.lab.features.comparing.metrics": ("usual_metrics",),
+        "mechlib.lab.features.comparing.sharing": ("activity_shared", "seeds_shared"),
+        "mechlib.lab.features.comparing.superposition": (
+            "features_recovered", "planted_recovered", "superposed",
+        ),
         "mechlib.lab.features.dictionaries": (
             "active_counts", "neurons", "principal_components", "random_dictionary",
         ),
@@ -77,7 +83,6 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
         "mechlib.lab.features.loading": ("load_release", "load_sae"),
         "mechlib.lab.features.nodes": ("feature_attribution", "restored_by_features"),
         "mechlib.lab.features.shipped": ("dictionary_of",),
-        "mechlib.lab.features.superposition": ("features_recovered", "superposed"),
         "mechlib.lab.forward.families": ("network",),
         "mechlib.lab.hooks": ("run",),
         "mechlib.lab.interventions.ablation": (
