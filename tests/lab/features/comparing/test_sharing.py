@@ -94,6 +94,14 @@ def test_what_is_active_together_is_counted_by_text(gpt2):
     assert together == has and has > 0.8 * active
 
 
+def test_a_match_that_is_silent_on_other_texts_is_never_active_together(gpt2):
+    chosen_on, prompts = written(60, 6, "discovery"), written(12, 7)
+    own, tokens = made(gpt2, chosen_on), sum(len(row.clean.split()) for row in chosen_on)
+    silent = replace(own, encode=lambda x: own.encode(x) * (len(x) == tokens))
+    active, has, together = activity_shared(gpt2, own, gpt2, silent, prompts, chosen_on).values.sum(axis=0)
+    assert has > 0.8 * active and together == 0
+
+
 def test_exchanged_tokens_leave_no_match_and_the_same_word_what_the_word_says(gpt2):
     chosen_on, prompts = written(150, 6, "discovery"), written(20, 7)
     own = made(gpt2, chosen_on)
