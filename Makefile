@@ -72,7 +72,7 @@ pretrained: $(MEASURING) ## fetch the pretrained models, 4 GB, and measure what 
 
 # Cached text and activations, 0.2 GB, stay in artifacts/local/saes/ so that an interrupted run goes on.
 saes: $(MEASURING) ## make the sparse autoencoders of smollm2-135m, which has to be fetched: 40 minutes on two cores
-	$(PYTHON_HERE) fixtures/saes/make.py smollm2-135m smollm2-135m@untrained
+	$(PYTHON_HERE) fixtures/saes/make.py smollm2-135m
 
 # A mutant is a line of the judging half that was changed; one that survives is a line whose fault no test would notice.
 # WHAT names some of them, as in WHAT='mechlib.statistics.multiplicity*'. All of them take hours.

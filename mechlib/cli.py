@@ -19,7 +19,7 @@ from mechlib.checkpoints.checkpoint import IncompleteModel, UnknownModel
 from mechlib.checkpoints.described.details import card, count, details, in_bytes, packers, size, text_ids
 from mechlib.checkpoints.fetch import CannotFetch, download
 from mechlib.checkpoints.packaged import bringing
-from mechlib.judging.commands import caching, features, fitting
+from mechlib.judging.commands import browsing, caching, features, fitting
 
 BESIDE_CLAIMS = ("pytest.ini", "conftest.py", "pyproject.toml")  # one of these lies at the root of a repository
 ALL_PACKAGED = "pretrained"
@@ -94,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     export.set_defaults(run=_export)
     caching.add_command(commands)
     features.add_command(commands)
+    browsing.add_command(commands)
     return parser
 
 

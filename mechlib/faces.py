@@ -68,6 +68,8 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "mechlib.lab.circuits.pruning": ("prune",),
         "mechlib.lab.features.acting": ("ablated", "dose_response", "scaled", "steered", "under_actions"),
+        "mechlib.lab.features.browsing.cards": ("feature_cards",),
+        "mechlib.lab.features.browsing.contrast": ("contrasting",),
         "mechlib.lab.features.comparing.baselines": ("baseline_of", "mean_on"),
         "mechlib.lab.features.comparing.metrics": ("usual_metrics",),
         "mechlib.lab.features.comparing.sharing": ("activity_shared", "seeds_shared"),

@@ -21,7 +21,8 @@
                    whole_spaces; principal_cosines; tuned_lens, lens_divergence
     features       load_sae, load_release; principal_components, neurons, random_dictionary; dictionary_scores,
                    dictionary_scores_on_prompts, activations_at, active_counts; under_actions, dose_response, ablated,
-                   scaled, steered; restored_by_features, feature_attribution; superposed, features_recovered
+                   scaled, steered; restored_by_features, feature_attribution; superposed, features_recovered;
+                   feature_cards, contrasting: what there is to see of features over discovery texts
     studies        generated, numbers_generated, numbers_given; attention_to_operand, number_structure,
                    shares_of_each_digit, sums_by_interpolation, periods_of_numbers, spectrum; right_against_wrong,
                    wrong_against_wrong, answers_exchanged, activation_norms; year_scores, difference_restored,
@@ -84,6 +85,8 @@ if TYPE_CHECKING:
     from mechlib.lab.features.acting import scaled as scaled
     from mechlib.lab.features.acting import steered as steered
     from mechlib.lab.features.acting import under_actions as under_actions
+    from mechlib.lab.features.browsing.cards import feature_cards as feature_cards
+    from mechlib.lab.features.browsing.contrast import contrasting as contrasting
     from mechlib.lab.features.comparing.baselines import baseline_of as baseline_of
     from mechlib.lab.features.comparing.baselines import mean_on as mean_on
     from mechlib.lab.features.comparing.metrics import usual_metrics as usual_metrics

@@ -34,7 +34,6 @@ def test_what_the_script_makes_is_what_ships_and_nothing_else() -> None:
     there = {(folder.parent.name, folder.name) for folder in HERE.glob("*/*") if folder.is_dir()}
     expected = {(file_name(model), name) for model, name in shipped()}
     expected |= {(make.SMOL, make.named(*point)) for point in make.points(make.SMOL)}
-    expected |= {(file_name(f"{make.SMOL}@untrained"), make.named(*p)) for p in make.points(f"{make.SMOL}@untrained")}
     assert {one for one in there if "__pycache__" not in one} == expected
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shlex
 import sys
 import time
@@ -41,6 +42,9 @@ def add_command(commands: Any) -> None:
     )
     train.add_argument("--freeze", choices=("decoder", "encoder", "soft"), default="", help="a frozen twin")
     train.add_argument("--cosine", type=float, default=0.8, metavar="X", help="soft: least, with the start; default .8")
+    train.add_argument(
+        "--massive", type=float, metavar="X", help="leave out rows of more than X times the median norm; 10 is usual"
+    )
     train.add_argument("--half", action="store_true", help="store float16")
     train.add_argument("--out", required=True, type=Path, metavar="DIR", help="the folder to make")
     train.set_defaults(run=_running(_trained))
@@ -65,6 +69,7 @@ def _running(work: Callable[[argparse.Namespace], Iterator[str]]) -> Callable[[a
 
 def _trained(options: argparse.Namespace) -> Iterator[str]:
     from mechlib.lab.activation_cache import open_cache
+    from mechlib.lab.features.rows import usual
     from mechlib.lab.features.training.recipes import Recipe, features_of
     from mechlib.lab.features.training.storing import Source, key_of
     from mechlib.lab.features.training.training import train
@@ -83,8 +88,9 @@ def _trained(options: argparse.Namespace) -> Iterator[str]:
         frozen=options.freeze,
         cosine=options.cosine,
     )
-    source = Source(model["name"], key_of(model["weights"], model["processing"]), cache.hook, _command())
-    train(cache.rows, recipe, options.out, source, _Telling(recipe.batch), options.half)
+    rows, limit = (cache.rows, math.inf) if options.massive is None else usual(cache.rows, options.massive)
+    source = Source(model["name"], key_of(model["weights"], model["processing"]), cache.hook, _command(), limit)
+    train(rows, recipe, options.out, source, _Telling(recipe.batch), options.half)
     yield from _shown(argparse.Namespace(folder=options.out))
 
 

@@ -7,13 +7,14 @@ Source: docs/STATISTICS.md, R18.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mechlib.lab.features.rows import chunks
@@ -36,6 +37,8 @@ class Dictionary:
     hook        the activation's hook name; "" where it is not on record
     mean        the mean row that it was made from, [width]; None where it is not on record
     card        what is on record of how it was made
+    limit       the norm beyond which an activation is none of those that it was made from (massive activations): no
+                feature is active there, and what replaces activations by reconstructions leaves it as it is
 
     The reconstruction is linear in the features: `active @ directions + offset`.
     """
@@ -47,6 +50,7 @@ class Dictionary:
     hook: str = ""
     mean: Float[Tensor, " width"] | None = None
     card: Mapping[str, Any] = field(default_factory=dict)
+    limit: float = math.inf
 
     @property
     def W_dec(self) -> Float[Tensor, "features width"]:
@@ -70,7 +74,12 @@ class Dictionary:
                 f"{self.name} is for activations {self.width} wide, and these are {activations.shape[-1]}: take a "
                 "dictionary of this activation"
             )
-        return self.encode(activations)
+        found = self.encode(activations)
+        return found if self.limit == math.inf else found * self.usual(activations).unsqueeze(-1)
+
+    def usual(self, activations: Float[Tensor, "... width"]) -> Bool[Tensor, ...]:
+        """Whether an activation is of a size that the dictionary is for."""
+        return activations.norm(dim=-1) <= self.limit
 
     def decode(self, active: Float[Tensor, "... features"]) -> Float[Tensor, "... width"]:
         """The reconstruction of an activation from its features."""

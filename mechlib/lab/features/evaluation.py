@@ -1,14 +1,15 @@
 """How well a dictionary reconstructs an activation, and what the model loses by it: by sequence, or by prompt.
 
 Each column is a mean over a sequence's tokens, so that a claim puts intervals over sequences: a share is a ratio of two
-columns, never a mean of shares. BOS is left alone: it is neither reconstructed nor counted.
+columns, never a mean of shares. BOS is left alone: it is neither reconstructed nor counted, and so are activations of a
+size that the dictionary is not for (`Dictionary.limit`), whatever is put in the others' place.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mechlib.lab.batching import batches, per_prompt, require_causal
@@ -126,7 +127,7 @@ def _values(
     own = at(kept[hook], where)
     if not bool(own.isfinite().all()):
         raise ValueError(f"{hook} of {checkpoint_of(model).name} is NaN or infinite: look for damaged weights")
-    active = dictionary.active(own)
+    active, usual = dictionary.active(own), dictionary.usual(own)
     error = (dictionary.decode(active) - own).square().sum(-1)
     before = logits.log_softmax(-1)[:, first:-1]
     losses, kl = [_loss(before, tokens, first)], torch.zeros(())
@@ -137,18 +138,24 @@ def _values(
             kl = (before.exp() * (before - after)).sum(-1).mean(-1)
     intact, reconstructed, of_mean, of_zero = losses
     columns = [
-        (active != 0).float().sum(-1).mean(-1), error.mean(-1), (own - mean).square().sum(-1).mean(-1),
+        _over(usual, (active != 0).float().sum(-1)), _over(usual, error),
+        _over(usual, (own - mean).square().sum(-1)),
         intact, reconstructed, of_mean, of_zero, kl,
         of_mean - reconstructed, of_mean - intact, of_zero - reconstructed, of_zero - intact,
     ]  # fmt: skip
     return torch.stack(columns, dim=1)
 
 
+def _over(usual: Bool[Tensor, "batch at"], values: Float[Tensor, "batch at"]) -> Float[Tensor, " batch"]:
+    """The mean over the tokens of a size that the dictionary is for."""
+    return (values * usual).sum(-1) / usual.sum(-1).clamp(min=1)
+
+
 def _edits(dictionary: Dictionary, mean: Tensor, where: tuple[int, ...]) -> tuple[Edit, ...]:
     return (
         reconstruction(dictionary, where),
-        constant(mean, where),
-        constant(torch.zeros_like(mean), where),
+        constant(mean, dictionary, where),
+        constant(torch.zeros_like(mean), dictionary, where),
     )
 
 

@@ -74,6 +74,21 @@ def survey(rows: np.ndarray) -> Survey:
     return Survey(len(rows), mean + shift, variance, norms / len(rows), digest.hexdigest())
 
 
+def usual(rows: np.ndarray, times: float) -> tuple[np.ndarray, float]:
+    """The rows whose norm is no more than so many times the median, and that limit: without massive activations.
+
+    A handful of tokens, most often the first of a text, have norms a hundred times the usual one, nearly all of the
+    variance, and say nothing of them. Where none is left out the rows are those that were given; else they are copied
+    into memory. Raises ValueError for a limit below the median, which half of the rows lie beyond.
+    Source: Sun et al. 2024, "Massive Activations in Large Language Models", arXiv:2402.17762.
+    """
+    if not times >= 1:
+        raise ValueError(f"a limit of {times:g} times the median norm leaves out half of the rows: give 1 or more")
+    norms = np.concatenate([part.norm(dim=1).numpy() for part in chunks(rows)])
+    limit = float(times * np.median(norms))
+    return (rows if (norms <= limit).all() else np.ascontiguousarray(rows[norms <= limit])), limit
+
+
 def shuffled(rows: np.ndarray, batch: int, seed: int, begin: int = 0) -> Iterator[Float[Tensor, "batch width"]]:
     """Batches of rows in float32, without end: each pass through all rows in an order of its own.
 

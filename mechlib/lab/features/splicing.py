@@ -32,19 +32,22 @@ def replaced_by(activation: Activation, new: Float[Tensor, "batch at width"], po
 
 
 def reconstruction(dictionary: Dictionary, positions: Positions = "all") -> Edit:
-    """The reconstruction in the activation's place."""
+    """The reconstruction in the activation's place, but where its size is not one that the dictionary is for."""
 
     def edit(old: Tensor) -> Tensor:
-        return replaced_by(old, dictionary.decode(dictionary.active(at(old, positions))), positions)
+        own = at(old, positions)
+        made = dictionary.decode(dictionary.active(own))
+        return replaced_by(old, torch.where(dictionary.usual(own).unsqueeze(-1), made, own), positions)
 
     return edit
 
 
-def constant(value: Float[Tensor, " width"], positions: Positions = "all") -> Edit:
-    """One and the same activation in the place of all."""
+def constant(value: Float[Tensor, " width"], dictionary: Dictionary, positions: Positions = "all") -> Edit:
+    """One and the same activation in the place of all whose size the dictionary is for."""
 
     def edit(old: Tensor) -> Tensor:
-        return replaced_by(old, value.expand_as(at(old, positions)), positions)
+        own = at(old, positions)
+        return replaced_by(old, torch.where(dictionary.usual(own).unsqueeze(-1), value, own), positions)
 
     return edit
 

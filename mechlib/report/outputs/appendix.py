@@ -25,6 +25,7 @@ from mechlib.report.content.claim_views import (
 from mechlib.report.content.model_cards import held_out_scores
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.content.summary import verdict_counts
+from mechlib.report.features.page import links
 from mechlib.report.outputs.html import environment, stylesheet
 from mechlib.verdicts.controlled import UNCONTROLLED
 from mechlib.verdicts.record import Record
@@ -58,6 +59,7 @@ def appendix(
         published=book.published,
         unasked=book.unasked,
         cards=book.cards,
+        features=links(book.root),
         scores=held_out_scores(book.cards),
         calibration=calibration(book.root),
         partial=partial,

@@ -34,6 +34,7 @@ from mechlib.report.content.claim_views import (
 )
 from mechlib.report.content.evidence_files import EvidenceFiles
 from mechlib.report.content.record_book import RecordBook
+from mechlib.report.features.page import links
 from mechlib.report.outputs.audit_table import NOT_ASKED
 from mechlib.report.outputs.html import TEMPLATES, environment, stylesheet
 from mechlib.report.outputs.results import difference, read_results
@@ -215,6 +216,7 @@ def summary(
         published=book.published,
         titles=book.titles,
         glances=book.glances,
+        features=links(book.root),
         partial=partial,
         meta=sorted((str(key), str(value)) for key, value in (meta or {}).items()),
         changes=list(changes),

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mechlib.lab.features import rows as looked_at
-from mechlib.lab.features.rows import chunks, shuffled, survey
+from mechlib.lab.features.rows import chunks, shuffled, survey, usual
 
 
 def made(n: int, width: int = 5, seed: int = 0) -> np.ndarray:
@@ -32,6 +32,17 @@ def test_the_hash_is_of_the_rows_and_not_of_the_pieces(monkeypatch):
     assert survey(rows).sha256 == whole
     for other in (rows[:-1], rows.astype(np.float32), rows[::-1]):
         assert survey(other).sha256 != whole
+
+
+def test_massive_rows_are_left_out_and_the_others_keep_their_order():
+    rows = made(50)
+    rows[[3, 40]] *= 40
+    kept, limit = usual(rows, 10)
+    assert np.array_equal(kept, np.delete(rows, [3, 40], axis=0))
+    assert limit == pytest.approx(10 * np.median(np.linalg.norm(rows.astype(np.float32), axis=1)), rel=1e-5)
+    assert usual(kept, 10)[0] is kept, "nothing is copied where nothing is left out"
+    with pytest.raises(ValueError, match=r"a limit of 0\.5 times the median norm leaves out half of the rows"):
+        usual(rows, 0.5)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,12 +36,14 @@ class Source:
     key      what identifies it (`model_key`)
     hook     the activation's hook name
     command  what was typed, for the card
+    limit    the norm beyond which rows were left out (`rows.usual`); infinite where none were
     """
 
     model: str = ""
     key: str = ""
     hook: str = ""
     command: str = ""
+    limit: float = math.inf
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +106,7 @@ def store(folder: Path, made: Made, rows: np.ndarray) -> None:
         "recipe": made.recipe.said(),
         "stored": "float16" if made.half else "float32",
         "rows": made.seen.count,
+        **({} if made.source.limit == math.inf else {"limit": made.source.limit}),
         "rows_sha256": made.seen.sha256,
         "frozen_sha256": drawn,
         "weights_sha256": sha256_of(folder / saelens.WEIGHTS),
@@ -147,7 +151,8 @@ def of_saelens(
         offset = sae.decode(zeros)[0]
     if getattr(sae.cfg, "rescale_acts_by_decoder_norm", False):
         directions = directions / directions.norm(dim=1, keepdim=True)
-    return Dictionary(name, sae.encode, directions, offset, hook, mean, dict(card or {}))
+    card = dict(card or {})
+    return Dictionary(name, sae.encode, directions, offset, hook, mean, card, card.get("limit", math.inf))
 
 
 @torch.no_grad()

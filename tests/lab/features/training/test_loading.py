@@ -1,6 +1,7 @@
 """Loading: from a folder, from a release at a pinned revision in a cache of the Hub; of another model refused."""
 
 import json
+import math
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -63,6 +64,16 @@ def test_one_that_was_trained_here_loads_for_its_model_and_evaluates(model, fold
         "squared_error",
         "dead",
     }
+
+
+def test_the_size_beyond_which_rows_were_left_out_comes_back_with_it(model, folder, tmp_path):
+    assert load_sae(folder).limit == math.inf
+    assert "limit" not in load_sae(folder).card
+    copied(folder, tmp_path / "sae", limit=2.5)
+    made = load_sae(tmp_path / "sae", model, HOOK)
+    rows = torch.ones(3, WIDTH) * torch.tensor([[0.1], [0.4], [0.5]])
+    assert (made.usual(rows)).tolist() == [True, True, False], "norms .57, 2.26, 2.83"
+    assert made.active(rows)[2].abs().max() == 0 < made.active(rows)[1].abs().max()
 
 
 def test_one_of_another_model_is_refused_in_one_line(folder, tmp_path):
