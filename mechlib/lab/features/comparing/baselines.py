@@ -5,6 +5,7 @@ Source: docs/STATISTICS.md, R18.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -37,12 +38,15 @@ def baseline_of(model: Model, dictionary: Dictionary, kind: Baseline, prompts: P
              about their means, "random" has as many random directions with the same encoder
     prompts  texts of which the activations fit it, other ones than those that judge it
 
+    It leaves alone the activations that the dictionary does.
+
     Raises ValueError where the dictionary's card names no k, and for another kind.
     """
     k = dictionary.card.get("recipe", {}).get("k")
     if not k or dictionary.card["recipe"].get("kind") != "topk":
         raise ValueError(f"{dictionary.name} keeps no fixed number of features: equal L0 is at hand for topk alone")
     rows = activations_on(model, prompts, dictionary.hook)
+    rows = rows[np.linalg.norm(rows, axis=1) <= dictionary.limit]
     if kind == "components":
         made = principal_components(rows, k, dictionary.hook)
     elif kind == "neurons":
@@ -51,7 +55,7 @@ def baseline_of(model: Model, dictionary: Dictionary, kind: Baseline, prompts: P
         made = random_dictionary(rows, dictionary.features, k, seed, dictionary.hook)
     else:
         raise ValueError(f"no baseline {kind!r}: choose components, neurons or random")
-    return made
+    return replace(made, limit=dictionary.limit)
 
 
 def mean_on(model: Model, prompts: PromptSet, hook: str) -> Float[Tensor, " width"]:

@@ -56,6 +56,16 @@ def test_a_baseline_keeps_as_many_numbers_and_is_of_the_texts_that_fit_it(gpt2, 
     assert found.features == (60 if kind == "random" else 32)
 
 
+def test_what_is_too_large_for_the_dictionary_neither_fits_a_baseline_nor_is_replaced_by_it(gpt2):
+    texts = written(20, 1, "discovery")
+    rows = activations_on(gpt2, texts, HOOK)
+    sizes = np.linalg.norm(rows, axis=1)
+    limit = float(np.median(sizes))
+    found = baseline_of(gpt2, replace(made(gpt2, written(20, 2)), limit=limit), "neurons", texts)
+    np.testing.assert_allclose(found.mean, rows[sizes <= limit].mean(0), atol=1e-5)
+    assert found.limit == limit and not found.active(torch.from_numpy(rows[sizes > limit])).any()
+
+
 def test_components_explain_most_of_what_as_many_orthogonal_directions_do(gpt2):
     texts = written(60, 3)
     own, rows = made(gpt2, texts), torch.from_numpy(activations_on(gpt2, texts, HOOK))
