@@ -19,11 +19,16 @@ from claims.sae.measurements import (
     scores,
     seeds,
 )
-from mechlib import Measurement, PromptSet, every, exact, ratio, show
+from mechlib import Measurement, PromptSet, every, exact, open_question, ratio, refuted, show, void
 from mechlib.checkpoints import dictionary
 from mechlib.evidence import evidence
 from mechlib.figures import by_column, matrix
 from mechlib.prompts import texts
+
+# Why predictions failed, where several failed for one reason.
+UNTRAINED = "a dictionary of the untrained network explains .067 to .073 more than its softly frozen twin"
+SOFT = "the softly frozen twin recovers as much within .002"
+COMPONENTS = "as many principal components recover as much, or up to .004 more"
 
 # Evidence: a row a metric.
 
@@ -53,6 +58,8 @@ def unexplained_by(model: str, names: tuple[str, ...]) -> Measurement:
 
 
 @pytest.mark.parametrize("model", MINIS)
+@refuted({"mini-0": "0.072, from 0.069 to 0.0789", "mini-3": "0.203, from 0.199 to 0.208: of all trainings the most"})
+@open_question({"mini-1": "0.0509, from 0.0473 to 0.0623", "mini-4": "0.0607, from 0.0576 to 0.0653"})
 def test_a_dictionary_leaves_six_hundredths_unexplained(model):
     """A dictionary that keeps 16 of 512 features on a token leaves at most .06 of the variance unexplained.
 
@@ -81,6 +88,7 @@ def test_smollm2s_dictionary_leaves_three_tenths_unexplained(model):
 
 
 @pytest.mark.parametrize("model", MINIS)
+@void({"mini-0": UNTRAINED, "mini-1": UNTRAINED, "mini-3": UNTRAINED, "mini-4": UNTRAINED})
 def test_more_is_explained_than_by_any_frozen_twin(model):
     """A dictionary explains at least .01 more of the variance than each of its frozen twins, with every seed.
 
@@ -91,6 +99,8 @@ def test_more_is_explained_than_by_any_frozen_twin(model):
 
 
 @pytest.mark.parametrize("model", MINIS)
+@refuted({"mini-0": SOFT, "mini-3": SOFT, "mini-4": SOFT})
+@open_question({"mini-1": "0.0015 more than the softly frozen twin, from -0.0015 to 0.0098"})
 def test_more_cross_entropy_is_recovered_than_with_any_frozen_twin(model):
     """A dictionary recovers at least .01 more of the cross-entropy than each of its frozen twins, with every seed.
 
@@ -101,6 +111,7 @@ def test_more_cross_entropy_is_recovered_than_with_any_frozen_twin(model):
 
 
 @pytest.mark.parametrize("model", MINIS)
+@refuted({"mini-0": "ahead on one; a frozen twin matches five", "mini-1": "ahead on none; frozen twins match all six"})
 def test_it_is_ahead_of_its_frozen_twins_on_four_of_six_metrics(model):
     """On at least four of six usual metrics a dictionary is ahead of each of its frozen twins by .03.
 
@@ -118,6 +129,8 @@ def test_it_is_ahead_of_its_frozen_twins_on_four_of_six_metrics(model):
 
 
 @pytest.mark.parametrize("model", MINIS)
+@refuted({"mini-1": "0.0039 more than principal components, from 0.0016 to 0.0056"})
+@open_question({"mini-3": "0.0071, from 0.0033 to 0.0113", "mini-4": "0.0123, from 0.0096 to 0.015"})
 def test_more_is_explained_than_by_baselines_of_the_same_l0(model):
     """A dictionary explains at least .01 more of the variance than as many principal components, neurons and random
     directions, with every seed.
@@ -129,6 +142,7 @@ def test_more_is_explained_than_by_baselines_of_the_same_l0(model):
 
 
 @pytest.mark.parametrize("model", MINIS)
+@refuted({"mini-1": COMPONENTS, "mini-3": COMPONENTS, "mini-4": COMPONENTS})
 def test_more_cross_entropy_is_recovered_than_by_baselines_of_the_same_l0(model):
     """A dictionary recovers at least .01 more of the cross-entropy than as many principal components, neurons and
     random directions, with every seed.
