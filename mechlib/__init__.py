@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from mechlib.parts.circuits import circuit as circuit
     from mechlib.parts.circuits import circuit_of as circuit_of
     from mechlib.parts.exchanged_heads import exchanged_heads as exchanged_heads
+    from mechlib.parts.features import alike as alike
+    from mechlib.parts.features import drawn as drawn
+    from mechlib.parts.features import feature_of as feature_of
+    from mechlib.parts.features import leading as leading
     from mechlib.parts.graphs import Graph as Graph
     from mechlib.parts.heads import Group as Group
     from mechlib.parts.heads import Head as Head

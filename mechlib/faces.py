@@ -22,6 +22,7 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
         "mechlib.measurement": ("Measurement",),
         "mechlib.parts.circuits": ("Circuit", "circuit", "circuit_of"),
         "mechlib.parts.exchanged_heads": ("exchanged_heads",),
+        "mechlib.parts.features": ("alike", "drawn", "feature_of", "leading"),
         "mechlib.parts.graphs": ("Graph",),
         "mechlib.parts.heads": ("Group", "Head", "Heads", "Selection", "all_heads", "heads", "singly_and_jointly"),
         "mechlib.parts.matched_sets": ("matched_sets",),
@@ -82,8 +83,11 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
         "mechlib.lab.features.evaluation": (
             "activations_at", "dictionary_scores", "dictionary_scores_on_prompts",
         ),
+        "mechlib.lab.features.named.firing": ("activity", "best_detectors", "fired"),
         "mechlib.lab.features.loading": ("load_release", "load_sae"),
-        "mechlib.lab.features.nodes": ("feature_attribution", "restored_by_features"),
+        "mechlib.lab.features.nodes": (
+            "attribution_agreement", "feature_attribution", "restored_by_features", "restored_by_sets_of_features",
+        ),
         "mechlib.lab.features.shipped": ("dictionary_of",),
         "mechlib.lab.forward.families": ("network",),
         "mechlib.lab.hooks": ("run",),
@@ -112,7 +116,8 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
             "class_mean_subspaces", "principal_cosines", "random_subspaces", "whole_spaces",
         ),
         "mechlib.lab.probes.tuned_lens": ("lens_divergence", "tuned_lens"),
-        "mechlib.lab.features.shortcut.study": ("professions_right",),
+        "mechlib.lab.features.shortcut.log_odds": ("gender_in_log_odds",),
+        "mechlib.lab.features.shortcut.study": ("by_name_and_group", "professions_right"),
         "mechlib.lab.studies.generation": ("generated", "numbers_generated", "numbers_given"),
         "mechlib.lab.studies.greater_than": (
             "attention_to_start", "by_noun", "difference_by_digits", "difference_lost", "difference_restored",

@@ -158,6 +158,18 @@ def closure(names: Iterable[str], folder_of: Callable[[str], Path | None], whole
     whole      whether import statements count as well, and the packages that a module lies in; in mechlib their
                __init__ files hold addresses only
     """
+    return dict(sorted(_walked(names, folder_of, whole)[0].items()))
+
+
+def packages_behind(names: Iterable[str], folder_of: Callable[[str], Path | None]) -> set[str]:
+    """The top packages that modules behind dotted names import, those that do not count among them: "sklearn"."""
+    return {dotted.partition(".")[0] for dotted in _walked(names, folder_of, False)[1]}
+
+
+def _walked(
+    names: Iterable[str], folder_of: Callable[[str], Path | None], whole: bool
+) -> tuple[dict[str, str], set[str]]:
+    """The modules of `closure`, and every dotted name that was met."""
     waiting = list(names)
     seen: set[str] = set()
     found: dict[str, str] = {}
@@ -172,7 +184,7 @@ def closure(names: Iterable[str], folder_of: Callable[[str], Path | None], whole
             if name not in found and name not in ADDRESSES:
                 found[name], further = module_hash(file, name, whole)
                 waiting += further
-    return dict(sorted(found.items()))
+    return found, seen
 
 
 _ways: dict[tuple[Path, str], list[tuple[str, Path]]] = {}

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from types import FunctionType
@@ -26,7 +26,7 @@ from mechlib.checkpoints import Checkpoint
 from mechlib.checkpoints.reading import FileState, file_state
 from mechlib.evidence import sealed
 from mechlib.evidence.code_hash import Source, reached
-from mechlib.evidence.modules import PACKAGE, closure, digest, package_folder
+from mechlib.evidence.modules import PACKAGE, closure, digest, package_folder, packages_behind
 from mechlib.faces import FACES, home, homes
 
 Stamp = dict[str, str]
@@ -36,6 +36,7 @@ WITNESSES = "reproduced.jsonl"  # beside the folder of evidence
 # many of each instrument, for a change may break one and leave the others.
 ENOUGH, OF_EACH = 60, 3
 LIBRARIES = ("torch", "transformer-lens", "transformers")
+WHERE_IMPORTED = {"scikit-learn": "sklearn"}  # libraries that stand in a stamp where an instrument imports the package
 _NO_INSTRUMENTS = (f"{PACKAGE}.evidence",)  # the decorator: how evidence is filed is no way to measure
 
 
@@ -51,22 +52,34 @@ def instruments(function: FunctionType, source: Source, package: Path | None = N
         if f"{name}.".startswith(f"{PACKAGE}.") and not name.startswith(_NO_INSTRUMENTS)
     )
     stamp = {name.removeprefix(f"{PACKAGE}."): behind(name, package) for name in used}
-    return stamp | {library: version for library in LIBRARIES if (version := _version(library))}
+    imported = packages_behind([root for name in used for root in _roots(name)], _folder_of(package))
+    libraries = [*LIBRARIES, *(library for library, name in WHERE_IMPORTED.items() if name in imported)]
+    return stamp | {library: version for library in libraries if (version := _version(library))}
 
 
 def behind(name: str, package: Path | None = None) -> str:
     """One hash of all modules behind a name, "mechlib.lab.load", whatever these are called; of a face, behind all its
     names."""
-    folder = package or package_folder(PACKAGE)
-    faces = [face for face in FACES if f"{face}.".startswith(f"{name}.")] if name in FACES else []
-    roots = [module for face in faces for module in homes(face).values()] or [home(name)]
-    modules = closure(roots, lambda top: folder if top == PACKAGE else None)
+    modules = closure(_roots(name), _folder_of(package))
     return digest(sorted(set(modules.values())))[:16]
 
 
+def _roots(name: str) -> list[str]:
+    """The modules that a name stands in: of a face those of all its names."""
+    faces = [face for face in FACES if f"{face}.".startswith(f"{name}.")] if name in FACES else []
+    return [module for face in faces for module in homes(face).values()] or [home(name)]
+
+
+def _folder_of(package: Path | None) -> Callable[[str], Path | None]:
+    folder = package or package_folder(PACKAGE)
+    return lambda top: folder if top == PACKAGE else None
+
+
 def older(filed: Stamp, today: Stamp) -> tuple[str, ...]:
-    """The instruments in which two stamps differ. A library that is not installed here decides nothing."""
-    names = [name for name in sorted({*filed, *today}) if name in today or name not in LIBRARIES]
+    """The instruments in which two stamps differ. A library that is not installed here decides nothing, nor does one of
+    WHERE_IMPORTED that the other stamp was filed without."""
+    names = [name for name in sorted({*filed, *today}) if name in today or name not in (*LIBRARIES, *WHERE_IMPORTED)]
+    names = [name for name in names if name in filed or name not in WHERE_IMPORTED]
     return tuple(name for name in names if filed.get(name) != today.get(name))
 
 

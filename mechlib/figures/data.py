@@ -6,9 +6,10 @@ What is drawn is a Measurement, or for a `matrix` or a `curve` one Measurement f
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,6 +27,8 @@ from mechlib.figures.points import (
 from mechlib.figures.show import Cells
 from mechlib.measurement import Measurement
 from mechlib.parts.graphs import INPUT, LOGITS, Edge, layer_of
+
+DEPTH = re.compile(r"(?:(?P<line>.+), )?(?:embeddings|after layer (?P<layer>\d+))")
 
 
 def head_grid(measurement: Measurement) -> np.ndarray:
@@ -122,6 +125,29 @@ def curves_of(drawn: Measurement | Cells) -> list[Series]:
     ]  # fmt: skip
 
 
+def by_depths(measurement: Measurement) -> tuple[list[Series], list[Point]]:
+    """The line of a `by_depth`, through the columns "embeddings", "after layer 0", ... in their order, and the levels
+    beside it: all other columns. Where columns are "LINE, DEPTH" there is a line for each. ValueError without depths.
+    """
+    lines: dict[str, list[tuple[int, str]]] = {}
+    for name in measurement.columns:
+        if found := DEPTH.fullmatch(name):
+            place = 0 if found["layer"] is None else 1 + int(found["layer"])
+            lines.setdefault(found["line"] or "", []).append((place, name))
+    if not lines:
+        some = ", ".join(measurement.columns[:4])
+        raise ValueError(f"no column is a depth ({some}): columns named 'embeddings', 'after layer 0' make a line")
+    drawn = {name for line in lines.values() for _, name in line}
+    series = []
+    for line, places in lines.items():
+        points = []
+        for place, name in sorted(places):
+            point = point_of(measurement[name])
+            points.append(SizePoint(str(place - 1) if place else "emb", point.n, point.value, point.interval, x=place))
+        series.append(Series(line, tuple(points)))
+    return series, [replace(point_of(measurement[n]), label=n) for n in measurement.columns if n not in drawn]
+
+
 def _size(name: str) -> float:
     with suppress(ValueError):
         if 0 <= (size := float(name)) < math.inf:
@@ -143,6 +169,10 @@ def _reach(plot: str, drawn: Measurement | Cells) -> np.ndarray:
         return np.array([*reached, 0.0, 1.0])
     if not isinstance(drawn, Measurement):
         raise ValueError("draws one measurement: several, one a cell, make a matrix or a curve")
+    if plot == "by_depth":
+        series, levels = by_depths(drawn)
+        read = [end for one in series for point in one.points for end in point.reach]
+        return np.array([*read, *(level.value for level in levels), 0.0, *([1.0] if drawn.yes_no else [])])
     if plot == "circuit_graph":
         return np.array(list(effects(drawn).values()))
     if plot == "heads_by_layer":

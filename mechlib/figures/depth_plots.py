@@ -1,16 +1,18 @@
-"""A figure for notebooks that compares models of other sizes: where an effect lies, and how few heads hold it.
+"""Figures of depth for notebooks: what is read after each layer; where an effect lies, and how few heads hold it.
 
-The pages draw the same name with `mechlib.figures.svg.depth_charts`.
+The pages draw the same names with `mechlib.figures.svg.depth_charts`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mechlib.figures.circuit_plots import LINES
 from mechlib.figures.concentration import concentration
-from mechlib.figures.data import extent
+from mechlib.figures.data import by_depths, clipped, extent
+from mechlib.figures.layouts import runs
 from mechlib.figures.points import Ends
-from mechlib.figures.style import MUTED, POSITIVE, panel
+from mechlib.figures.style import MUTED, POSITIVE, panel, plain, value_label
 from mechlib.measurement import Measurement
 
 if TYPE_CHECKING:
@@ -49,4 +51,34 @@ def depth_and_concentration(measurement: Measurement, axes: Axes | None = None, 
         inset.tick_params(labelsize=6)
         inset.xaxis.label.set_fontsize(6.5)
     axes.text(0, 0, "\n".join(found.said), transform=axes.transAxes, fontsize=6, color=MUTED, va="top")
+    return figure
+
+
+def by_depth(measurement: Measurement, axes: Axes | None = None, ends: Ends | None = None) -> Figure:
+    """Columns named as depths ("embeddings", "after layer 0", ...) as a line: the mean or share over units at each
+    depth, with its 95 % interval as a band; other columns, as baselines, as level dashed lines.
+
+    Columns "LINE, DEPTH" make several lines. Intervals are of each depth alone. There is no band where a depth has
+    none (fewer than 20 units, or nothing varied).
+    """
+    series, levels = by_depths(measurement)
+    low, high = ends or extent("by_depth", [measurement])
+    figure, axes = panel(axes, (3.3, 2.0))
+    for place, one in enumerate(series):
+        colour, dashes = LINES[place % len(LINES)]
+        xs, values = [point.x for point in one.points], [point.value for point in one.points]
+        label = plain(clipped(one.label, 24))
+        axes.plot(xs, values, "o-", color=colour, linewidth=1.2, markersize=2.4, dashes=dashes, label=label or None)
+        for run in runs(one.points):
+            places, lows, highs = zip(*run, strict=True)
+            axes.fill_between(places, lows, highs, color=colour, alpha=0.16, linewidth=0)
+    for place, level in enumerate(levels):
+        label = plain(clipped(level.label, 24))
+        axes.axhline(level.value, color=MUTED, linewidth=0.8, dashes=(2 + 2 * place, 2), label=label)
+    ticks = {point.x: point.label for one in series for point in one.points}
+    axes.set_xticks(list(ticks), list(ticks.values()))
+    air = 0.04 * (high - low or 1.0)
+    axes.set(ylim=(low - air, high + air), xlabel="after layer", ylabel=value_label(measurement))
+    if len(series) > 1 or levels:
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=6, handlelength=3.5)
     return figure

@@ -22,6 +22,7 @@ import numpy as np
 from mechlib.figures.circuit_plots import circuit_graph as circuit_graph
 from mechlib.figures.circuit_plots import curve as curve
 from mechlib.figures.data import clipped, extent, grid_of, heads_and_mlps, histogram, magnitude, short
+from mechlib.figures.depth_plots import by_depth as by_depth
 from mechlib.figures.depth_plots import depth_and_concentration as depth_and_concentration
 from mechlib.figures.points import (
     Ends,
@@ -57,6 +58,7 @@ Plot = Callable[..., "Figure"]
 FIGURES = (
     "heads_by_layer", "attention_pattern", "by_stratum", "distribution", "by_column", "rates_by_stratum",
     "rates_by_column", "matrix", "circuit_graph", "curve", "depth_and_concentration",
+    "by_depth",
 )  # fmt: skip
 
 

@@ -19,16 +19,18 @@
                    under_removal, under_addition, probe_subspaces: directions and row spaces, and the run without or
                    with more of them; interchange of das_subspaces, class_mean_subspaces, random_subspaces,
                    whole_spaces; principal_cosines; tuned_lens, lens_divergence
-    features       load_sae, load_release; principal_components, neurons, random_dictionary; dictionary_scores,
-                   dictionary_scores_on_prompts, activations_at, active_counts; under_actions, dose_response, ablated,
-                   scaled, steered; restored_by_features, feature_attribution; superposed, features_recovered;
-                   feature_cards, contrasting: what there is to see of features over discovery texts
+    features       dictionary_of, load_sae, load_release; principal_components, neurons, random_dictionary;
+                   dictionary_scores, dictionary_scores_on_prompts, activations_at, active_counts; under_actions,
+                   dose_response, ablated, scaled, steered; restored_by_features, restored_by_sets_of_features,
+                   feature_attribution, attribution_agreement; superposed, features_recovered; best_detectors, fired,
+                   activity: what tells where a concept is; feature_cards, contrasting: what there is to see of features
+                   over discovery texts
     studies        generated, numbers_generated, numbers_given; attention_to_operand, number_structure,
                    shares_of_each_digit, sums_by_interpolation, periods_of_numbers, spectrum; right_against_wrong,
                    wrong_against_wrong, answers_exchanged, activation_norms; year_scores, difference_restored,
                    difference_lost, difference_without, attention_to_start, by_noun; difference_by_digits; readers,
                    under_other_positions, input_changed, input_changed_by_path, under_other_embeddings
-    shortcut       professions_right
+    shortcut       professions_right by_name_and_group gender_in_log_odds
 
 A measurement imports them inside itself, `from mechlib.lab import load, restored_by_patching`: torch is loaded only
 where something is measured.
@@ -104,9 +106,16 @@ if TYPE_CHECKING:
     from mechlib.lab.features.evaluation import dictionary_scores_on_prompts as dictionary_scores_on_prompts
     from mechlib.lab.features.loading import load_release as load_release
     from mechlib.lab.features.loading import load_sae as load_sae
+    from mechlib.lab.features.named.firing import activity as activity
+    from mechlib.lab.features.named.firing import best_detectors as best_detectors
+    from mechlib.lab.features.named.firing import fired as fired
+    from mechlib.lab.features.nodes import attribution_agreement as attribution_agreement
     from mechlib.lab.features.nodes import feature_attribution as feature_attribution
     from mechlib.lab.features.nodes import restored_by_features as restored_by_features
+    from mechlib.lab.features.nodes import restored_by_sets_of_features as restored_by_sets_of_features
     from mechlib.lab.features.shipped import dictionary_of as dictionary_of
+    from mechlib.lab.features.shortcut.log_odds import gender_in_log_odds as gender_in_log_odds
+    from mechlib.lab.features.shortcut.study import by_name_and_group as by_name_and_group
     from mechlib.lab.features.shortcut.study import professions_right as professions_right
     from mechlib.lab.forward.families import network as network
     from mechlib.lab.hooks import run as run

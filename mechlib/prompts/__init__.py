@@ -1,6 +1,6 @@
 """Prompts: frozen rows, and the tasks that make them, one a file, over the words of `world`."""
 
-from mechlib.prompts.addition import addition, increment, partners, subtraction
+from mechlib.prompts.addition import addition, crossed, increment, partners, subtraction
 from mechlib.prompts.greater_than import greater_than, on_one_side
 from mechlib.prompts.induction import induction, repeats
 from mechlib.prompts.ioi import ioi
@@ -11,6 +11,6 @@ from mechlib.prompts.promptset import SPLITS, Prompt, PromptSet, Split
 from mechlib.prompts.texts import texts
 
 __all__ = [
-    "SPLITS", "Prompt", "PromptSet", "Split", "addition", "greater_than", "increment", "induction", "ioi",
+    "SPLITS", "Prompt", "PromptSet", "Split", "addition", "crossed", "greater_than", "increment", "induction", "ioi",
     "on_one_side", "partners", "people", "planted", "repeats", "style_of", "subtraction", "texts",
 ]  # fmt: skip

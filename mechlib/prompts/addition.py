@@ -203,6 +203,54 @@ def prompt(a: int, b: int, wording: str = "plain") -> Prompt:
     return wording_of(wording).prompt((a, b), labels=_labels((a, b)))
 
 
+@functools.cache
+def crossed(n: int | None = None, split: Split = "confirmation", take: Operand = "first", seed: int = 0) -> PromptSet:
+    """Pairs of questions that share no operand; the answer is that of neither, but of one operand taken over.
+
+        clean         oh well What is 61 + 12 ? Answer :
+        corrupted     oh well What is 23 + 54 ? Answer :
+        take first    -> 115, which is 61 + 54, not 77
+        take second   -> 35, which is 23 + 12, not 77
+
+    For interchange interventions that put the clean run's first, or second, operand into the corrupted run: nothing
+    else of the clean run answers so. In `addition` the two texts share the other operand, and all of the clean run
+    would give the answer. What the clean text itself asks for is in the label `clean sum`. All three sums differ, all
+    three pairs are of the split, and no text is the clean one twice.
+
+    Fillers, factor and the labels `a` and `b`, of the clean text, are those of `addition`. Prompts with no such other
+    pair are left out. Raises ValueError as `addition` does.
+
+    Source: Geiger et al. 2021, arXiv:2106.02997, whose counterfactuals take one variable from another input.
+    """
+    pairs, form = pairs_of(split), wording_of("plain")
+    between = sharing(pairs, choice("take", take))  # from a pair to that of the answer
+    behind = sharing(pairs, "second" if take == "first" else "first")  # and from there to the clean one
+    rows = _crossed(form, pairs, between, behind, split, seed)
+    return _taken("crossed", n, split, rows, take=take, seed=seed)
+
+
+def _crossed(
+    form: Wording, pairs: Sequence[Pair], between: Others, behind: Others, split: Split, seed: int
+) -> Iterator[Prompt]:
+    """For every pair one row: another with one operand of it, whose sum is the answer, and from there one with none."""
+    leading = draws.generator("addition fillers", split, seed)
+    replacing = draws.generator("addition crossed", split, seed)
+    lengths, used = draws.rounds(leading, FILLERS), set[Pair]()
+    for pair in pairs:
+        lead = "".join(f"{word} " for word in draws.several(leading, world.FILLERS, next(lengths)))
+        ways = [(asked, other) for asked in between(pair) for other in behind(asked)]
+        found = [
+            (asked, other) for asked, other in ways if not {*other} & {*pair} and other not in used
+            and len({sum(asked), sum(other), sum(pair)}) == 3
+        ]  # fmt: skip
+        if found:
+            ((asked, other),) = draws.several(replacing, found, 1)
+            used.add(other)
+            labels = (*_labels(other), ("clean sum", str(sum(other))))
+            row = form.prompt(other, pair, lead, labels)
+            yield replace(row, answer=str(sum(asked)), distractor=str(sum(pair)))
+
+
 # --- rows ---------------------------------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mechlib.checkpoints.checkpoint import parent
-from mechlib.checkpoints.dictionaries import CARD, NOT_MADE, WEIGHTS, card, cards, dictionary, main_layer
+from mechlib.checkpoints.dictionaries import CARD, NOT_MADE, WEIGHTS, card, cards, dictionary, main_layer, named
 from mechlib.checkpoints.resolve import file_name, kind_of
 
 pytest.importorskip("sae_lens", reason="the extra `features` is not installed")
@@ -23,7 +23,7 @@ HERE = Path(make.__file__).parent
 
 
 def shipped() -> list[tuple[str, str]]:
-    return [(model, make.named(*point)) for model in MODELS for point in make.points(model)]
+    return [(model, named(*point)) for model in MODELS for point in make.points(model)]
 
 
 def said(model: str, name: str) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def said(model: str, name: str) -> dict[str, Any]:
 def test_what_the_script_makes_is_what_ships_and_nothing_else() -> None:
     there = {(folder.parent.name, folder.name) for folder in HERE.glob("*/*") if folder.is_dir()}
     expected = {(file_name(model), name) for model, name in shipped()}
-    expected |= {(make.SMOL, make.named(*point)) for point in make.points(make.SMOL)}
+    expected |= {(make.SMOL, named(*point)) for point in make.points(make.SMOL)}
     assert {one for one in there if "__pycache__" not in one} == expected
 
 
@@ -50,11 +50,11 @@ def test_the_card_is_of_these_weights_this_model_and_the_recipe_of_the_script(mo
     assert own["command"] == f"python fixtures/saes/make.py {model}"
     seed, frozen = own["recipe"]["seed"], own["recipe"]["frozen"]
     assert own["recipe"] == asdict(make.MINI) | {"seed": seed, "frozen": frozen}
-    assert name == make.named(int(own["hook"].split(".")[1]), seed, frozen)
+    assert name == named(int(own["hook"].split(".")[1]), seed, frozen)
 
 
 def test_nothing_of_a_frozen_matrix_is_stored() -> None:
-    sizes = {frozen: (cards("mini-0") / make.named(2, 0, frozen) / WEIGHTS).stat().st_size for frozen in make.FROZEN}
+    sizes = {frozen: (cards("mini-0") / named(2, 0, frozen) / WEIGHTS).stat().st_size for frozen in make.FROZEN}
     assert sizes["decoder"] < 0.6 * sizes[""]
     assert sizes["encoder"] < 0.6 * sizes[""]
 

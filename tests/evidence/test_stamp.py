@@ -134,6 +134,17 @@ def test_versions_are_public_ones_and_libraries_not_installed_are_left_out(house
     }
 
 
+def test_a_library_of_some_instruments_stands_where_it_is_imported_and_what_was_filed_without_it_is_not_older(house):
+    before = stamp(house)
+    assert "scikit-learn" not in before
+    rewrite(house / "lab" / "cellar.py", lambda text: f"def f():\n    from sklearn.svm import SVC\n\n\n{text}")
+    found = stamp(house)
+    assert found["scikit-learn"] == metadata.version("scikit-learn").partition("+")[0]
+    bare = {name: one for name, one in found.items() if name != "scikit-learn"}
+    assert older(bare, found) == older(found, bare) == ()
+    assert older(found | {"scikit-learn": "0.1"}, found) == ("scikit-learn",)
+
+
 # --- what moves it, and what does not ------------------------------------------------------------------------------
 
 

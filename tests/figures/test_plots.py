@@ -25,6 +25,7 @@ HEADS = tuple(f"{layer}.{head}" for layer in range(2) for head in range(3))
 COLUMNS = {
     "circuit_graph": ("input->0.1.q", "input->1.0.v", "0.1->1.0.k", "0.1->mlp 0", "mlp 0->logits", "1.0->logits"),
     "curve": ("0", "1", "2", "5", "10", "1519"),
+    "by_depth": ("embeddings", "after layer 0", "after layer 1", "after layer 11", "bag of tokens", "majority"),
 }
 
 

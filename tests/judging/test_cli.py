@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from mechlib import checkpoints, cli
-from mechlib.checkpoints import details
+from mechlib.checkpoints.described import details
 from mechlib.evidence import files as store
 from mechlib.evidence import prompt_files, sealed
 from mechlib.evidence.stamp import STAMPS, file_stamp

@@ -26,6 +26,7 @@ from mechlib.figures.show import Cells
 from mechlib.figures.svg.circuit_charts import circuit_graph as circuit_graph
 from mechlib.figures.svg.circuit_charts import curve as curve
 from mechlib.figures.svg.circuit_charts import edge_bar as edge_bar
+from mechlib.figures.svg.depth_charts import by_depth as by_depth
 from mechlib.figures.svg.depth_charts import depth_and_concentration as depth_and_concentration
 from mechlib.figures.svg.elements import (
     Scale,

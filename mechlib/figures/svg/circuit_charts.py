@@ -99,19 +99,19 @@ def curve(drawn: Measurement | Cells, ends: Ends | None = None, small: bool = Fa
     ys = spread([height - upright(one.points[-1].value) for one in series], 11)
     parts = [path("z", f"M{left + MARGIN} {digits(height - upright(level))}h{WIDE - 2 * MARGIN}") for level in (0, 1)]
     for place, one in enumerate(series):
-        shapes = _line(one, lambda x, value: (left + across(x), height - upright(value)))
+        shapes = line_of(one, lambda x, value: (left + across(x), height - upright(value)))
         if named:
             shapes.append(path("line", f"M{left + WIDE - 3} {digits(ys[place])}h{KEY - 4}"))
             shapes.append(text(left + WIDE - 3 + KEY, ys[place] + 3, named[place]))
         parts.append(f'<g class="c{place % LINES}">{"".join(shapes)}</g>')
     parts += [] if small else _axes(size_ticks(series, 6.6 / (WIDE - 2 * MARGIN)), upright, across, left)
     right = KEY + int(LETTER * max(map(len, named))) if named else 0
-    told = "; ".join(f"{one.label or 'curve'} from {_said(one.points[0])} to {_said(one.points[-1])}" for one in series)
+    told = "; ".join(f"{one.label or 'curve'} from {said(one.points[0])} to {said(one.points[-1])}" for one in series)
     return drawing(left + WIDE + right, height + (0 if small else 27), parts, "data curve", told)
 
 
-def _line(one: Series, at: Callable[[float, float], Place]) -> list[str]:
-    """Bands, the line through the means, and a dot a size with its numbers on hover."""
+def line_of(one: Series, at: Callable[[float, float], Place], kind: str = "size") -> list[str]:
+    """Bands, the line through the means, and a dot a size, or what `kind` says, with its numbers on hover."""
     parts = []
     for run in runs(one.points):
         there, back = [at(x, low) for x, low, _ in run], [at(x, high) for x, _, high in reversed(run)]
@@ -121,10 +121,10 @@ def _line(one: Series, at: Callable[[float, float], Place]) -> list[str]:
             parts.append(path("band", f"M{'L'.join(map(_at, there + back))}z"))
     parts.append(path("line", f"M{'L'.join(_at(at(point.x, point.value)) for point in one.points)}"))
     named = f"{one.label}, " if one.label else ""
-    return parts + [dot(*at(point.x, point.value), 2.2, title=f"{named}size {_said(point)}") for point in one.points]
+    return parts + [dot(*at(point.x, point.value), 2.2, title=f"{named}{kind} {said(point)}") for point in one.points]
 
 
-def _said(point: SizePoint) -> str:
+def said(point: SizePoint) -> str:
     """A size and what it keeps, for reading."""
     ends = f" [{number(point.interval[0])}, {number(point.interval[1])}]" if point.interval else ""
     return f"{point.label}: {number(point.value)}{ends}"

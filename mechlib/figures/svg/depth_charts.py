@@ -1,4 +1,5 @@
-"""Where an effect lies and how few heads hold it, as inline SVG: the name of `mechlib.figures.depth_plots`."""
+"""What is read by depth; where an effect lies and how few heads hold it: as inline SVG, by the names of
+`mechlib.figures.depth_plots`."""
 
 from __future__ import annotations
 
@@ -7,9 +8,11 @@ import math
 from markupsafe import Markup
 
 from mechlib.figures.concentration import Concentration, concentration
-from mechlib.figures.data import extent
+from mechlib.figures.data import by_depths, clipped, extent
 from mechlib.figures.depth_plots import MOST_HEADS
+from mechlib.figures.layouts import spread
 from mechlib.figures.points import Ends
+from mechlib.figures.svg.circuit_charts import KEY, LETTER, LINES, line_of, said
 from mechlib.figures.svg.elements import (
     MARGIN,
     Scale,
@@ -19,13 +22,14 @@ from mechlib.figures.svg.elements import (
     number,
     path,
     rect,
+    scale_for,
     text,
     tick_text,
 )
 from mechlib.figures.svg.intervals import axis_parts
 from mechlib.measurement import Measurement
 
-WIDE, HIGH, LEFT = 210, 60, 26
+WIDE, HIGH, LEFT, TALL = 210, 60, 26, 136
 BETWEEN, BELOW = 34, 58  # the axis under the bars; the axis under the curve and two lines
 
 
@@ -100,3 +104,50 @@ def _dots(found: Concentration, points: list[tuple[float, float]]) -> list[str]:
         for rank, (x, y) in enumerate(points, start=1)
         if rank <= 10 or rank in (20, 50, 100, 200, 500, len(points))
     ]
+
+
+def by_depth(measurement: Measurement, ends: Ends | None = None, small: bool = False) -> Markup:
+    """Means or shares by depth as a line, their 95 % intervals as a band; other columns as level dashed lines, named at
+    their ends; "emb" is the embeddings, numbers are layers."""
+    series, levels = by_depths(measurement)
+    height = TALL // 3 if small else TALL
+    upright = scale_for(ends or extent("by_depth", [measurement]), height)
+    across = Scale(0, max(point.x for one in series for point in one.points) or 1, WIDE)
+    left = 0 if small else 4 + int(LETTER * max(len(tick_text(tick)) for tick in upright.ticks))
+    named = [] if small else [*(one.label for one in series if len(series) > 1), *(one.label for one in levels)]
+    wanted = [*(one.points[-1].value for one in series if len(series) > 1), *(one.value for one in levels)]
+    ys = iter(spread([height - upright(value) for value in wanted], 11))
+    parts = []
+    for place, one in enumerate(series):
+        shapes = line_of(one, lambda x, value: (left + across(x), height - upright(value)), "depth")
+        if named and len(series) > 1:
+            shapes += _named(one.label, left, next(ys))
+        parts.append(f'<g class="c{place % LINES}">{"".join(shapes)}</g>')
+    for level in levels:
+        y = digits(height - upright(level.value))
+        shapes = [path("line", f"M{left + MARGIN} {y}h{WIDE - 2 * MARGIN}", f"{level.label}: {number(level.value)}")]
+        shapes += _named(level.label, left, next(ys)) if named else []
+        parts.append(f'<g class="c4">{"".join(shapes)}</g>')
+    parts += [] if small else _depth_axes({p.x: p.label for one in series for p in one.points}, upright, across, left)
+    right = KEY + int(LETTER * max(len(clipped(name, 24)) for name in named)) if named else 0
+    lines = [f"{one.label or 'line'} from {said(one.points[0])} to {said(one.points[-1])}" for one in series]
+    told = "; ".join([*lines, *(f"{one.label} {number(one.value)}" for one in levels)])
+    return drawing(left + WIDE + right, height + (0 if small else 27), parts, "data curve", told)
+
+
+def _named(label: str, left: int, y: float) -> list[str]:
+    at = left + WIDE - 3
+    return [path("line", f"M{at} {digits(y)}h{KEY - 4}"), text(at + KEY, y + 3, clipped(label, 24))]
+
+
+def _depth_axes(places: dict[float, str], upright: Scale, across: Scale, left: int) -> list[str]:
+    height = upright.width
+    parts = [path("x", f"M{left + MARGIN - 3}.5 {MARGIN}v{height - 2 * MARGIN + 3}h{WIDE - 2 * MARGIN + 3}")]
+    for value in upright.ticks:
+        y = height - upright(value)
+        parts += [path("x", f"M{left + MARGIN - 3} {digits(y)}h-3"), text(left + 2, y + 3, tick_text(value), "r")]
+    shown = dict(sorted(places.items())[:: 1 + len(places) // 14])
+    for x, label in shown.items():
+        place = left + across(x)
+        parts += [path("x", f"M{digits(place)} {height - MARGIN + 3}v3"), text(place, height + 7, label)]
+    return [*parts, text(left + WIDE / 2, height + 21, "after layer")]

@@ -53,11 +53,6 @@ class Dictionary:
     limit: float = math.inf
 
     @property
-    def W_dec(self) -> Float[Tensor, "features width"]:
-        """The directions, as SAELens and the study of a shortcut call them."""
-        return self.directions
-
-    @property
     def features(self) -> int:
         """How many features there are."""
         return len(self.directions)
@@ -109,6 +104,17 @@ def active_counts(dictionary: Dictionary, rows: np.ndarray) -> Int[Tensor, " fea
 
 
 # --- baselines ----------------------------------------------------------------------------------------------------
+
+
+def spanning(vectors: Float[Tensor, "features width"], name: str = "directions") -> Dictionary:
+    """Orthonormal directions that span the same as these vectors, the first along the first; about zero, all of them
+    kept. ValueError where a vector is zero or made of the others."""
+    q, r = torch.linalg.qr(vectors.T.double())
+    sizes = vectors.double().norm(dim=1)
+    if vectors.shape[0] > vectors.shape[1] or not bool((r.diagonal().abs() > 1e-9 * sizes.clamp(min=1e-30)).all()):
+        raise ValueError(f"{len(vectors)} {name} of which one is zero or made of the others: leave it out")
+    directions = (q * r.diagonal().sign()).T.float()
+    return Dictionary(name, lambda x: x @ directions.T, directions, torch.zeros(vectors.shape[1]))
 
 
 def principal_components(rows: np.ndarray, k: int, hook: str = "") -> Dictionary:

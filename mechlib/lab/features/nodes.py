@@ -7,11 +7,13 @@ Source: Marks et al. 2024, "Sparse Feature Circuits", arXiv:2403.19647.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
+from scipy.stats import rankdata
 from torch import Tensor
 
 from mechlib.lab.batching import Batch, batches, per_prompt
@@ -28,7 +30,7 @@ from mechlib.measurement import TOTAL, Measurement
 from mechlib.parts.heads import EmptySelection
 from mechlib.prompts.promptset import PromptSet
 
-ERROR = "error"
+ERROR, ACTIVATION = "error", "activation"
 
 
 class BadFeatureGradient(ValueError):
@@ -76,6 +78,36 @@ def restored_by_features(
     return per_prompt(prompts, made, values, names, "metric restored by patching features", unit)
 
 
+def restored_by_sets_of_features(
+    model: Model,
+    prompts: PromptSet,
+    dictionary: Dictionary,
+    sets: Mapping[str, Iterable[int]],
+    positions: Positions = -1,
+    hook: str = "",
+    readout: Readout = LOGIT_DIFFERENCE,
+    unit: str = "",
+) -> Measurement:
+    """As `restored_by_features`, features of each set patched together: a column for each set by its name, "error" for
+    the error term, "activation" for all features and the error, which is the whole activation, and "total".
+
+    Raises what `restored_by_features` raises; ValueError for a set that is called by one of these names.
+    """
+    hook, made, values = ready(model, dictionary, hook), batches(model, prompts), []
+    which = {name: list(_checked(dictionary, features)) for name, features in sets.items()}
+    if taken := sorted(which.keys() & {ERROR, ACTIVATION, TOTAL}):
+        raise ValueError(f"a set is called {taken[0]!r}, which is the name of another column: rename it")
+    for batch in made:
+        pair = _Pair(model, dictionary, batch, hook, positions)
+        before = pair.metric(pair.corrupted, readout)
+        along = [pair.difference[..., own] @ dictionary.directions[own] for own in which.values()]
+        whole = pair.difference @ dictionary.directions + pair.error
+        columns = [pair.patched(change, readout, False) - before for change in (*along, pair.error, whole)]
+        values.append(torch.stack([*columns, pair.metric(batch.tokens, readout) - before], dim=1))
+    names = (*which, ERROR, ACTIVATION, TOTAL)
+    return per_prompt(prompts, made, values, names, "metric restored by patching features", unit)
+
+
 def feature_attribution(
     model: Model,
     prompts: PromptSet,
@@ -105,6 +137,41 @@ def feature_attribution(
         values.append(torch.cat([scores, error[:, None], total[:, None]], dim=1))
     names = (*map(str, which), ERROR, TOTAL)
     return per_prompt(prompts, made, values, names, "metric restored by features, to first order", unit)
+
+
+def attribution_agreement(
+    model: Model,
+    prompts: PromptSet,
+    dictionary: Dictionary,
+    features: Iterable[int],
+    positions: Positions = -1,
+    hook: str = "",
+    readout: Readout = LOGIT_DIFFERENCE,
+    unit: str = "",
+) -> Measurement:
+    """Whether attribution orders features as exact patching does: on each prompt Spearman's rank correlation over
+    `features`, "own", and that of its attribution with the exact effects on the next prompt, "next prompt's".
+
+    A prompt on which either is the same for all features, as where none differs, has 0. Raises what
+    `restored_by_features` does, and ValueError for fewer than three features.
+    """
+    which = _checked(dictionary, features)
+    if len(which) < 3:
+        raise ValueError(f"{len(which)} features have no order to agree on: give at least three")
+    names = [str(feature) for feature in which]
+    exact = restored_by_features(model, prompts, dictionary, which, positions, hook, readout, unit=unit)[names]
+    rough = feature_attribution(model, prompts, dictionary, which, positions, hook, readout, unit)[names]
+    ours, theirs = _standard_ranks(rough.values), _standard_ranks(exact.values)
+    columns = {"own": (ours * theirs).sum(1), "next prompt's": (ours * np.roll(theirs, -1, axis=0)).sum(1)}
+    return replace(rough.with_columns(columns), of="rank correlation over features of attribution and exact patching")
+
+
+def _standard_ranks(values: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "rows columns"]:
+    """Ranks in each row, ties averaged, about their mean and of length 1; zeros where all are the same."""
+    ranks = rankdata(values, axis=1)
+    ranks -= ranks.mean(axis=1, keepdims=True)
+    lengths = np.sqrt(np.square(ranks).sum(axis=1, keepdims=True))
+    return np.divide(ranks, lengths, out=np.zeros_like(ranks), where=lengths > 0)
 
 
 class _Pair:

@@ -67,7 +67,7 @@ def probe_subspaces(
     task, found = labelled(prompts, target, group, 3, seed), {}
     inner = [(train, test) for train, test, _ in task.folds]
     for name, x in streams(model, batches(model, prompts), at, layers).items():
-        scaler, fit = fitted(x, task.labels, inner).best_estimator_
+        scaler, fit = fitted(x, task.labels, inner)
         rows = (fit.coef_ - fit.coef_.mean(axis=0) if len(fit.coef_) > 1 else fit.coef_) / scaler.scale_
         span = spanned(model, x)
         if span is not None:

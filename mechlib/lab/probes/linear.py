@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
+from sklearn import config_context
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
-from sklearn.pipeline import make_pipeline
+from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
@@ -227,16 +228,22 @@ def judged(x: Array, task: Labelled, what: What) -> np.ndarray:
     return found
 
 
-def fitted(x: Array, labels: np.ndarray, inner: list[tuple[np.ndarray, np.ndarray]]) -> GridSearchCV:
-    """Standardised inputs and a logistic regression, C chosen by these folds, then fitted to all of it."""
-    made = make_pipeline(StandardScaler(), LogisticRegression(max_iter=ITERATIONS))
-    search = GridSearchCV(made, {"logisticregression__C": STRENGTHS}, scoring=_score, cv=inner, error_score="raise")
-    with threadpool_limits(1):  # sums then have one order, and a C that wins by rounding is the same everywhere
-        return search.fit(x, labels)
+def fitted(x: Array, labels: np.ndarray, inner: list[tuple[np.ndarray, np.ndarray]]) -> Pipeline:
+    """Standardised inputs and a logistic regression, C chosen by these folds, then fitted to all of it.
 
-
-def _score(fit: Any, x: np.ndarray, labels: np.ndarray) -> float:
-    return -float(_value(fit.predict_log_proba(x), fit.classes_, labels, "log loss").mean())
+    What GridSearchCV would choose, without its overhead: each C starts where the one before it ended.
+    """
+    losses = np.zeros(len(STRENGTHS))
+    with threadpool_limits(1), config_context(assume_finite=True):  # sums then have one order on every machine
+        for train, test in inner:
+            scaler, fit = StandardScaler().fit(x[train]), LogisticRegression(max_iter=ITERATIONS, warm_start=True)
+            own, other = scaler.transform(x[train]), scaler.transform(x[test])
+            for place, strength in enumerate(STRENGTHS):
+                fit.set_params(C=strength).fit(own, labels[train])
+                chances = fit.predict_log_proba(other)
+                losses[place] += _value(chances, fit.classes_, labels[test], "log loss").mean()
+        best = STRENGTHS[int(losses.argmin())]  # no choice of parts: over penalties
+        return make_pipeline(StandardScaler(), LogisticRegression(C=best, max_iter=ITERATIONS)).fit(x, labels)
 
 
 def _value(chances: np.ndarray, classes: np.ndarray, labels: np.ndarray, what: What) -> np.ndarray:

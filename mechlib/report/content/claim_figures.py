@@ -30,6 +30,7 @@ LEGENDS = {
     "circuit_graph": "width: the mean effect of an edge; dashed: negative",
     "depth_and_concentration": "shares of the absolute means that are told from zero, simultaneously; hollow: MLPs; "
     "dashed: the heads' mean depth, and how many of equal share would be as concentrated",
+    "by_depth": "bands: 95 % intervals of each depth alone; level lines: baselines",
     "curve": "bands: 95 % intervals of each size alone; sizes on a log scale",
 }
 ONE_PROMPT = ("attention_pattern", "rates_by_stratum")  # whose n is one, or stands beside each label

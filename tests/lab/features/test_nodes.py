@@ -3,11 +3,19 @@
 import numpy as np
 import pytest
 import torch
+from scipy.stats import spearmanr
 
 from mechlib.lab.features import nodes
 from mechlib.lab.features.dictionaries import random_dictionary
 from mechlib.lab.features.evaluation import activations_at
-from mechlib.lab.features.nodes import ERROR, feature_attribution, restored_by_features
+from mechlib.lab.features.nodes import (
+    ACTIVATION,
+    ERROR,
+    attribution_agreement,
+    feature_attribution,
+    restored_by_features,
+    restored_by_sets_of_features,
+)
 from mechlib.lab.hooks import NothingChanged, run
 from mechlib.lab.interventions.patching import restored_by_patching
 from mechlib.lab.interventions.places import Site
@@ -180,3 +188,44 @@ def test_what_has_no_second_run_or_no_features_is_refused(case):
             measure(model, pairs(2), dictionary, ())
         with pytest.raises(ValueError, match=r"has no feature -1: it has 0 to 59"):
             measure(model, pairs(2), dictionary, (-1,))
+
+
+def test_a_set_of_one_feature_is_that_feature_and_all_with_the_error_are_the_activation(case):
+    model, _, dictionary = case
+    prompts = pairs(5)
+    alone = restored_by_features(model, prompts, dictionary, (3, 11), "all")
+    places = restored_by_patching(model, prompts, {"it": Site("resid_post", LAYER)}, "all")
+    sets = {"one": (3,), "other": (11,), "both": (3, 11)}
+    found = restored_by_sets_of_features(model, prompts, dictionary, sets, "all")
+    assert found.columns == ("one", "other", "both", ERROR, ACTIVATION, TOTAL)
+    np.testing.assert_allclose(found[("one", "other", ERROR, TOTAL)].values, alone.values, atol=WITHIN)
+    np.testing.assert_allclose(found[ACTIVATION].array, places["it"].array, atol=WITHIN)
+    with pytest.raises(ValueError, match="a set is called 'error'"):
+        restored_by_sets_of_features(model, prompts, dictionary, {ERROR: (3,)})
+
+
+@pytest.mark.parametrize("where", WHERE, ids=str)
+def test_features_of_a_set_are_patched_together_as_hugging_faces_own_hooks_do_it(case, where):
+    model, theirs, dictionary = case
+    prompts, which = pairs(4), [3, 11, 26, 40]
+    found = restored_by_sets_of_features(model, prompts, dictionary, {"these": which}, where)["these"].array
+    for seen, prompt in zip(found, prompts, strict=True):
+        _, parts, _ = terms(theirs, dictionary, prompt, where)
+        with torch.no_grad():
+            before = difference(with_stream(theirs, ids(prompt.corrupted)), prompt)
+            change = parts[which].sum(0)
+            made = with_stream(theirs, ids(prompt.corrupted), lambda old, change=change: old + change)
+        assert seen == pytest.approx(float(difference(made, prompt) - before), abs=WITHIN)
+
+
+def test_agreement_is_scipys_rank_correlation_on_the_same_prompt_and_on_the_next(case):
+    model, _, dictionary = case
+    prompts, which = pairs(6), tuple(range(0, 60, 5))
+    exact = restored_by_features(model, prompts, dictionary, which, "all").values[:, :-2]
+    rough = feature_attribution(model, prompts, dictionary, which, "all").values[:, :-2]
+    found = attribution_agreement(model, prompts, dictionary, which, "all")
+    for row in range(len(prompts)):
+        own, other = (spearmanr(rough[row], exact[at % len(prompts)])[0] for at in (row, row + 1))
+        assert found.values[row] == pytest.approx(np.nan_to_num([own, other]), abs=1e-6)
+    with pytest.raises(ValueError, match="2 features have no order"):
+        attribution_agreement(model, prompts, dictionary, (1, 2))

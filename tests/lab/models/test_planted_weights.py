@@ -299,7 +299,7 @@ def test_a_planted_model_is_known_without_being_made(name):
     assert checkpoints.weight_hash(described) == f"{name}.1"
     assert checkpoints.file_name(name) == name
     model = load(name)
-    assert checkpoints.described.memory(described).parameters == sum(one.numel() for one in model.parameters())
+    assert checkpoints.memory(described).parameters == sum(one.numel() for one in model.parameters())
     assert checkpoint_of(model) == described
     assert load(name) is model
     assert (model.unembed.b_U == 0).all() and model.cfg.normalization_type is None

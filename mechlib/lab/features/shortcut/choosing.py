@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from random import Random
 from typing import Literal, get_args
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from mechlib.lab.features.dictionaries import Dictionary
 from mechlib.lab.features.shortcut.biographies import Biographies
 from mechlib.lab.features.shortcut.classifier import Classifier
-from mechlib.lab.features.shortcut.dictionaries import Dictionary, pooled_features
+from mechlib.lab.features.shortcut.removal import pooled_features
 
 By = Literal["difference", "attribution"]
 
@@ -21,7 +22,12 @@ TOUCHED = 1e-6  # of the most that a feature writes: below, it is not active
 
 def difference_of_genders(values: Float[Tensor, "texts columns"], read: Biographies) -> Float[Tensor, " columns"]:
     """The mean over women's texts less the mean over men's."""
-    return values[read.where("gender", "woman")].mean(0) - values[read.where("gender", "man")].mean(0)
+    return apart(values, read.where("gender", "woman"))
+
+
+def apart(values: Float[Tensor, "texts columns"], which: Bool[Tensor, " texts"]) -> Float[Tensor, " columns"]:
+    """The mean over these texts less the mean over the others."""
+    return values[which].mean(0) - values[~which].mean(0)
 
 
 def gender_scores(
@@ -39,20 +45,21 @@ def gender_scores(
     """
     if by not in get_args(By):
         raise ValueError(f"features are not chosen by {by!r}: choose {' or '.join(get_args(By))}")
-    decoder = dictionary.W_dec.detach()
-    apart = difference_of_genders(pooled_features(dictionary, discovery), discovery)
+    more = difference_of_genders(pooled_features(dictionary, discovery), discovery)
     if by == "difference":
-        return apart.abs() * decoder.norm(dim=1)
+        return more.abs() * dictionary.directions.norm(dim=1)
     if classifier is None:
         raise ValueError("attribution is to a classifier's log-odds: give the classifier")
-    through = apart.double() * (decoder.double() @ classifier.weights)
+    through = more.double() * (dictionary.directions.double() @ classifier.weights)
     whole = difference_of_genders(discovery.pooled().double(), discovery) @ classifier.weights
     return (through * whole.sign()).float()
 
 
-def carriers(scores: Float[Tensor, " features"], k: int) -> tuple[int, ...]:
-    """The `k` features of the largest scores, largest first. ValueError where fewer than `k` have any."""
+def carriers(scores: Float[Tensor, " features"], k: int, at_most: bool = False) -> tuple[int, ...]:
+    """The `k` features of the largest scores, largest first. ValueError where fewer than `k` have any, or none has
+    where it is `at_most` so many."""
     able = int((scores > 0).sum())
+    k = min(k, able) if at_most and able else k
     if not (isinstance(k, int) and 1 <= k <= able):
         cure = f"ask for 1 to {able}" if able else "the dictionary is dead, or of another place"
         raise ValueError(f"{k} features were asked for, {able} of {len(scores)} differ between women and men: {cure}")
@@ -61,7 +68,7 @@ def carriers(scores: Float[Tensor, " features"], k: int) -> tuple[int, ...]:
 
 def written(dictionary: Dictionary, discovery: Biographies) -> Float[Tensor, " features"]:
     """How much each feature writes: its size averaged over biographies, times its decoder row's length."""
-    return pooled_features(dictionary, discovery).abs().mean(0) * dictionary.W_dec.detach().norm(dim=1)
+    return pooled_features(dictionary, discovery).abs().mean(0) * dictionary.directions.norm(dim=1)
 
 
 def random_sets(
@@ -84,7 +91,7 @@ def random_sets(
         stream, free = Random(f"random features:{seed}:{number}"), list(alive)
         drawn = []
         for feature in chosen:
-            free.sort(key=lambda other: abs(float(sizes[other] - sizes[feature])))
+            free.sort(key=(sizes - sizes[feature]).abs().tolist().__getitem__)
             drawn.append(free.pop(int(stream.random() * min(NEAREST, len(free)))))
         found.append(tuple(drawn))
     return found

@@ -32,8 +32,10 @@ class Classifier:
         return (self.log_odds(pooled) > 0) == read.where("profession", self.professions[1])
 
 
-def fitted(read: Biographies) -> Classifier:
-    """Logistic regression on standardised mean activations, with scikit-learn's penalty (C = 1).
+def fitted(read: Biographies, penalty: float = 1.0) -> Classifier:
+    """Logistic regression on standardised mean activations.
+
+    penalty  on half the squared weights, where the loss is summed over texts: 1 is scikit-learn's default
 
     The weights are of the activations themselves, the scale included. Raises ValueError unless the texts are of two
     professions.
@@ -45,7 +47,7 @@ def fitted(read: Biographies) -> Classifier:
             "people(pair=...) draws them"
         )
     scaler = StandardScaler().fit(pooled := read.pooled().double().numpy())
-    model = LogisticRegression(C=1.0, max_iter=STEPS).fit(scaler.transform(pooled), read.label("profession"))
+    model = LogisticRegression(C=1 / penalty, max_iter=STEPS).fit(scaler.transform(pooled), read.label("profession"))
     weights = torch.from_numpy(model.coef_[0] / scaler.scale_)
     bias = float(model.intercept_[0]) - float(torch.from_numpy(scaler.mean_) @ weights)
     return Classifier((known[0], known[1]), weights, bias)

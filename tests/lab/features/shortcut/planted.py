@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from mechlib.lab.features.dictionaries import Dictionary
 from mechlib.lab.features.shortcut.biographies import Biographies
 from mechlib.lab.features.shortcut.study import Read
 from mechlib.prompts.people import people
@@ -23,21 +24,14 @@ def basis(seed: int = 0) -> Tensor:
     return torch.linalg.qr(torch.randn(WIDTH, WIDTH, generator=torch.Generator().manual_seed(seed)))[0]
 
 
-@dataclass(frozen=True, eq=False)
-class Signed:
-    """Each direction of the basis in both signs, active where the activation reaches that way: nothing is lost."""
+def rectified(directions: Tensor) -> Dictionary:
+    """Each direction active where the activation reaches that way."""
+    return Dictionary("planted", lambda x: torch.relu(x @ directions.T), directions, torch.zeros(directions.shape[1]))
 
-    W_dec: Tensor
 
-    @classmethod
-    def made(cls, seed: int = 0) -> Signed:
-        return cls(torch.cat([basis(seed), -basis(seed)]))
-
-    def encode(self, x: Tensor, /) -> Tensor:
-        return torch.relu(x @ self.W_dec.T)
-
-    def decode(self, feature_acts: Tensor, /) -> Tensor:
-        return feature_acts @ self.W_dec
+def signed() -> Dictionary:
+    """Each direction of the basis in both signs: nothing is lost."""
+    return rectified(torch.cat([basis(), -basis()]))
 
 
 def activations(prompts: PromptSet, seed: int, noise: float = 0.3, tokens: int = 6) -> Biographies:

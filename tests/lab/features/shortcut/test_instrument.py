@@ -11,9 +11,9 @@ from sklearn.preprocessing import StandardScaler
 from transformers import GPT2LMHeadModel
 
 from mechlib.checkpoints.resolve import checkpoint
+from mechlib.lab.features.dictionaries import Dictionary
 from mechlib.lab.features.shortcut.biographies import read_biographies
 from mechlib.lab.features.shortcut.choosing import carriers, gender_scores
-from mechlib.lab.features.shortcut.dictionaries import Directions
 from mechlib.lab.features.shortcut.study import FEATURES, NEURONS, NOTHING, ORACLE, PROJECTION, professions_right
 from mechlib.lab.hooks import NoSuchHook, run
 from mechlib.lab.models.loading import load
@@ -21,7 +21,7 @@ from mechlib.lab.models.tokens import tokens as ids_of
 from mechlib.prompts.people import people
 from mechlib.prompts.promptset import Prompt, PromptSet
 from mechlib.statistics import proportion
-from tests.lab.features.shortcut.planted import Signed
+from tests.lab.features.shortcut.planted import rectified
 
 LAYER, PAIR = 1, ("painter", "teacher")
 BIASED = people(144, "discovery", PAIR, "biased", "first")
@@ -37,10 +37,10 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def dictionary() -> Signed:
+def dictionary() -> Dictionary:
     """Twice as many features as the stream has numbers, in directions of no meaning."""
     drawn = torch.linalg.qr(torch.randn(128, 128, generator=torch.Generator().manual_seed(0)))[0]
-    return Signed(torch.cat([drawn, -drawn]))
+    return rectified(torch.cat([drawn, -drawn]))
 
 
 @pytest.fixture(scope="module")
@@ -164,17 +164,21 @@ def test_a_layer_that_there_is_not_and_a_word_that_is_not_known_are_refused(mode
         read_biographies(model, PromptSet("people", "discovery", rows), LAYER)
 
 
+def test_a_run_that_is_ended_at_the_layer_leaves_the_model_as_it_was(model):
+    ids = ids_of(model, TEST.rows[0].clean)[None]
+    before = run(model, ids)[0]
+    read_biographies(model, TEST, 0)
+    assert torch.equal(run(model, ids)[0], before)
+
+
 def test_a_network_that_computes_nan_is_refused_by_its_name(model, monkeypatch):
-    def broken(model, tokens, keep, last):
-        logits, kept = run(model, tokens, keep=keep, last=last)
-        return logits, {name: one.index_fill(2, torch.tensor([3]), float("nan")) for name, one in kept.items()}
+    def broken(model, tokens, edits, last):
+        spoilt = {
+            name: lambda x, edit=edit: edit(x.index_fill(2, torch.tensor([3]), float("nan")))
+            for name, edit in edits.items()
+        }
+        return run(model, tokens, spoilt, last=last)
 
     monkeypatch.setattr("mechlib.lab.features.shortcut.biographies.run", broken)
     with pytest.raises(ValueError, match="mini-pilot computes NaN or infinity for prompt"):
         read_biographies(model, TEST, LAYER)
-
-
-def test_coordinates_are_a_dictionary_that_loses_nothing(model):
-    read = read_biographies(model, TEST, LAYER)
-    neurons = Directions.coordinates(128)
-    assert torch.equal(neurons.decode(neurons.encode(read.tokens)), read.tokens)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 import pytest
 import torch
 from scipy.linalg import orth
 
+from mechlib.lab.features.dictionaries import spanning
 from mechlib.lab.features.shortcut.biographies import Biographies
 from mechlib.lab.features.shortcut.choosing import carriers, difference_of_genders, gender_scores, random_sets, written
 from mechlib.lab.features.shortcut.classifier import fitted
-from mechlib.lab.features.shortcut.dictionaries import Directions, pooled_features, pooled_without
+from mechlib.lab.features.shortcut.removal import pooled_features, pooled_without
 from mechlib.prompts.people import people
-from tests.lab.features.shortcut.planted import GENDER, PAIR, WIDTH, Signed, activations
+from tests.lab.features.shortcut.planted import GENDER, PAIR, WIDTH, activations, rectified, signed
 
 READ = activations(people(96, "discovery", PAIR), 0)
 DISCOVERY = activations(people(96, "discovery", half="first"), 1)
-OVERCOMPLETE = Signed(torch.randn(20, WIDTH, generator=torch.Generator().manual_seed(3)))
+OVERCOMPLETE = rectified(torch.randn(20, WIDTH, generator=torch.Generator().manual_seed(3)))
 
 
 def uneven(read: Biographies) -> Biographies:
@@ -50,23 +53,23 @@ def test_what_is_taken_out_of_means_is_what_is_taken_out_of_every_token():
 
 def test_what_is_computed_some_tokens_at_a_time_is_the_same(monkeypatch):
     whole = pooled_features(OVERCOMPLETE, READ)
-    monkeypatch.setattr("mechlib.lab.features.shortcut.dictionaries.CHUNK", 7)
+    monkeypatch.setattr("mechlib.lab.features.shortcut.removal.CHUNK", 7)
     assert torch.allclose(pooled_features(OVERCOMPLETE, READ), whole, atol=1e-6)
 
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_directions_span_what_they_are_made_of_and_begin_along_the_first(sign):
     vectors = sign * torch.randn(3, WIDTH, generator=torch.Generator().manual_seed(0))
-    found = Directions.spanning(vectors).W_dec.double()
+    found = spanning(vectors).directions.double()
     assert torch.allclose(found @ found.T, torch.eye(3).double(), atol=1e-6)
     assert torch.allclose(found[0], vectors[0].double() / vectors[0].norm(), atol=1e-6)
     span = orth(vectors.T.double().numpy())
     assert np.allclose(found.T.numpy() @ found.numpy(), span @ span.T, atol=1e-5)
-    without = pooled_without(Directions.spanning(vectors), READ, [(0, 1, 2)], torch.zeros(3))[0]
+    without = pooled_without(spanning(vectors), READ, [(0, 1, 2)], torch.zeros(3))[0]
     assert (without @ vectors.T).abs().max() < 1e-5
     for spoilt in (torch.zeros(1, WIDTH), torch.stack([vectors[0], 2 * vectors[0]]), torch.randn(WIDTH + 1, WIDTH)):
         with pytest.raises(ValueError, match="directions of which one is zero or made of the others: leave it out"):
-            Directions.spanning(spoilt)
+            spanning(spoilt)
 
 
 def test_scores_by_difference_are_lengths_of_what_is_written_more():
@@ -74,13 +77,13 @@ def test_scores_by_difference_are_lengths_of_what_is_written_more():
     women = DISCOVERY.where("gender", "woman")
     for number, score in enumerate(gender_scores(OVERCOMPLETE, DISCOVERY)):
         more = float(features[women, number].mean() - features[~women, number].mean())
-        assert float(score) == pytest.approx(abs(more) * float(OVERCOMPLETE.W_dec[number].norm()), rel=1e-4)
+        assert float(score) == pytest.approx(abs(more) * float(OVERCOMPLETE.directions[number].norm()), rel=1e-4)
 
 
 def test_gender_stands_in_the_two_features_where_it_was_put():
     classifier = fitted(activations(people(480, "discovery", PAIR, "biased", "first"), 5))
     for by in ("difference", "attribution"):
-        chosen = carriers(gender_scores(Signed.made(), DISCOVERY, by, classifier), 2)
+        chosen = carriers(gender_scores(signed(), DISCOVERY, by, classifier), 2)
         assert set(chosen) == {GENDER, WIDTH + GENDER}
 
 
@@ -94,7 +97,7 @@ def test_attributions_are_what_the_difference_of_log_odds_loses_without_each_fea
     for number, score in enumerate(scores):
         without = pooled_without(OVERCOMPLETE, DISCOVERY, [(number,)], torch.full((20,), 0.7))[0]
         assert float(score) == pytest.approx(abs(whole) - gap(classifier, without) * np.sign(whole), abs=1e-4)
-    complete = gender_scores(Signed.made(), DISCOVERY, "attribution", classifier)
+    complete = gender_scores(signed(), DISCOVERY, "attribution", classifier)
     assert float(complete.sum()) == pytest.approx(abs(whole), rel=1e-4)
     with pytest.raises(ValueError, match="attribution is to a classifier's log-odds: give the classifier"):
         gender_scores(OVERCOMPLETE, DISCOVERY, "attribution")
@@ -127,10 +130,26 @@ def test_random_sets_are_others_that_are_active_and_write_as_much():
         random_sets(torch.tensor([1.0, 2, 3, 4, 5, 0, 1e-9]), (0, 1, 2), 1)
 
 
+def test_random_sets_are_those_of_a_comparison_for_each_pair():
+    """Drawn as they were before, ties included, of sizes where many are equal."""
+    sizes = (torch.rand(300, generator=torch.Generator().manual_seed(0)) * 40).round() / 7
+    chosen = (0, 17, 250)
+    wanted = []
+    for number in range(6):
+        stream = Random(f"random features:0:{number}")
+        free = [n for n in range(300) if n not in chosen and sizes[n] > 1e-6 * sizes.max()]
+        drawn = []
+        for feature in chosen:
+            free.sort(key=lambda other, feature=feature: abs(float(sizes[other] - sizes[feature])))
+            drawn.append(free.pop(int(stream.random() * min(10, len(free)))))
+        wanted.append(tuple(drawn))
+    assert random_sets(sizes, chosen, 6) == wanted
+
+
 def test_how_much_is_written_counts_a_feature_of_either_sign():
-    both = written(Directions.coordinates(WIDTH), DISCOVERY)
+    both = written(spanning(torch.eye(WIDTH)), DISCOVERY)
     assert torch.allclose(both, DISCOVERY.pooled().abs().mean(0), atol=1e-6)
-    longer = Signed(2 * OVERCOMPLETE.W_dec)
+    longer = rectified(2 * OVERCOMPLETE.directions)
     assert torch.allclose(written(longer, DISCOVERY), 4 * written(OVERCOMPLETE, DISCOVERY), rtol=1e-4)
 
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import Random
 
+import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from mechlib.lab.features.dictionaries import Dictionary
 from mechlib.lab.features.shortcut.study import (
+    DIRECTION,
     FEATURES,
     NEURONS,
     NOTHING,
     ORACLE,
+    PENALTY,
+    PROFESSION,
     PROJECTION,
     RANDOM,
     Removed,
@@ -21,7 +28,7 @@ from mechlib.lab.features.shortcut.study import (
 )
 from mechlib.prompts.people import people
 from tests.helpers.tiny import REFUSED
-from tests.lab.features.shortcut.planted import PAIR, Signed, activations, read, relabelled, worst
+from tests.lab.features.shortcut.planted import PAIR, activations, read, rectified, relabelled, signed, worst
 
 SEEDS = (0, 10)
 
@@ -42,11 +49,28 @@ def random_ones(found):
 @pytest.mark.parametrize("by", ["difference", "attribution"])
 def test_without_the_features_of_gender_the_worst_group_is_told_as_well_as_by_the_oracle(planted, by):
     """And the gate is met: nothing removed it is told in .6 or less, by the oracle in .8 or more."""
-    found = accuracies(right_by_removal(planted, Removed(2, by), Signed.made()), planted.test)
+    found = accuracies(right_by_removal(planted, Removed(2, by), signed()), planted.test)
     assert found[NOTHING] <= 0.6 and found[ORACLE] >= 0.8
     assert abs(found[FEATURES] - found[ORACLE]) <= 0.02
     assert abs(found[PROJECTION] - found[ORACLE]) <= 0.02
     assert len(random_ones(found)) == 20 and max(random_ones(found)) <= found[NOTHING] + 0.02
+
+
+def test_without_the_direction_of_the_profession_nothing_is_told_and_without_a_random_one_as_much_as_before(planted):
+    found = right_by_removal(planted, Removed(2, draws=12))
+    by_gender = planted.test.where("gender", "woman") == planted.test.where("profession", PAIR[0])
+    assert float((found[PROFESSION] == by_gender).float().mean()) > 0.9  # gender alone is left to it
+    before = float(found[NOTHING].float().mean())
+    after = [float(found[name].float().mean()) for name in found if name.startswith(DIRECTION)]
+    assert len(after) == 12 and abs(sum(after) / 12 - before) < 0.05
+
+
+def test_a_stronger_penalty_is_scikit_learns(planted):
+    found = right_by_removal(planted, Removed(2))
+    theirs = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=10_000))
+    theirs.fit(planted.biased.pooled().numpy(), planted.biased.label("profession"))
+    told = theirs.predict(planted.test.pooled().numpy()) == np.array(planted.test.label("profession"))
+    assert (found[PENALTY].numpy() == told).mean() > 0.999
 
 
 def shuffled(read, label, seed):
@@ -58,18 +82,18 @@ def test_classifiers_of_shuffled_professions_know_nothing_on_average_whatever_is
     told = []
     for seed in range(24):
         of_shuffled = replace(planted, biased=shuffled(planted.biased, "profession", seed))
-        found = right_by_removal(of_shuffled, Removed(2, draws=0), Signed.made())
+        found = right_by_removal(of_shuffled, Removed(2, draws=0), signed())
         told.append([float(found[name].float().mean()) for name in (NOTHING, PROJECTION, NEURONS, FEATURES)])
     assert (torch.tensor(told).mean(0) - 0.5).abs().max() < 0.15
 
 
 def test_features_of_shuffled_genders_repair_next_to_nothing(planted):
-    kept = right_by_removal(planted, Removed(2), Signed.made())
+    kept = right_by_removal(planted, Removed(2), signed())
     before, after = worst(kept[NOTHING], planted.test), worst(kept[FEATURES], planted.test)
     gains = []
     for seed in range(12):
         other = replace(planted, discovery=shuffled(planted.discovery, "gender", seed))
-        found = right_by_removal(other, Removed(2, draws=0), Signed.made())
+        found = right_by_removal(other, Removed(2, draws=0), signed())
         assert bool((found[NOTHING] == kept[NOTHING]).all()) and bool((found[ORACLE] == kept[ORACLE]).all())
         gains.append(worst(found[FEATURES], planted.test) - before)
     assert sum(gains) / len(gains) < 0.25 * (after - before)
@@ -77,30 +101,34 @@ def test_features_of_shuffled_genders_repair_next_to_nothing(planted):
 
 def test_what_is_removed_at_zero_moves_the_threshold_where_the_mean_is_not_zero(planted):
     """So it is no test of what features say: activations here have a mean of their own."""
-    at_mean, at_zero = (right_by_removal(planted, Removed(2, to=to), Signed.made()) for to in ("mean", "zero"))
+    at_mean, at_zero = (right_by_removal(planted, Removed(2, to=to), signed()) for to in ("mean", "zero"))
     assert worst(at_zero[FEATURES], planted.test) < worst(at_mean[FEATURES], planted.test) - 0.1
 
 
 def test_without_a_dictionary_there_are_the_comparisons_alone_and_the_same(planted):
-    whole = right_by_removal(planted, Removed(2, draws=3), Signed.made())
+    whole = right_by_removal(planted, Removed(2, draws=3), signed())
     without = right_by_removal(planted, Removed(2, draws=3))
-    assert list(without) == [NOTHING, ORACLE, PROJECTION, NEURONS]
+    directions = [f"{DIRECTION} {number}" for number in range(1, 4)]
+    assert list(without) == [NOTHING, ORACLE, PENALTY, PROJECTION, PROFESSION, *directions, NEURONS]
     assert list(whole) == [*without, FEATURES, *(f"{RANDOM} {number}" for number in (1, 2, 3))]
     assert all(bool((whole[name] == without[name]).all()) for name in without)
 
 
-def test_a_dictionary_of_features_is_taken_out_as_any_other(planted):
-    own = Signed.made()
-    same = Dictionary("planted", own.encode, own.W_dec, torch.zeros(own.W_dec.shape[1]))
-    one, other = (right_by_removal(planted, Removed(2, draws=3), either) for either in (own, same))
-    assert all(bool((one[name] == other[name]).all()) for name in one)
+def test_what_stands_beside_is_chosen_and_taken_out_as_the_features_are(planted):
+    other = rectified(-torch.eye(8))
+    found = right_by_removal(planted, Removed(2, draws=2), signed(), {"frozen": other, "same": signed()})
+    assert list(found)[-2:] == ["frozen", "same"]
+    assert bool((found["same"] == found[FEATURES]).all()) and bool((found["frozen"] != found[FEATURES]).any())
+    assert bool((found["frozen"] == right_by_removal(planted, Removed(2, draws=0), other)[FEATURES]).all())
 
 
 def test_random_features_follow_the_seed_and_nothing_else_does(planted):
-    one, again, other = (right_by_removal(planted, Removed(3, seed=seed), Signed.made()) for seed in (0, 0, 1))
+    one, again, other = (right_by_removal(planted, Removed(3, seed=seed), signed()) for seed in (0, 0, 1))
     assert all(bool((one[name] == again[name]).all()) for name in one)
-    assert all(bool((one[name] == other[name]).all()) for name in one if not name.startswith(RANDOM))
-    assert any(bool((one[name] != other[name]).any()) for name in one)
+    drawn = {name for name in one if name.startswith((RANDOM, DIRECTION))}
+    assert all(bool((one[name] == other[name]).all()) for name in one if name not in drawn)
+    for kind in (RANDOM, DIRECTION):
+        assert any(bool((one[name] != other[name]).any()) for name in one if name.startswith(kind))
 
 
 # What is refused
@@ -158,7 +186,7 @@ NAMELESS = replace(SMALL["test"], prompts=replace(SMALL["test"].prompts, rows=tu
 )  # fmt: skip
 def test_sets_that_leave_open_what_was_asked_are_refused_in_one_line(changed, said):
     with pytest.raises(ValueError, match=said) as raised:
-        right_by_removal(replace(read(), **{**SMALL, **changed}), Removed(2), Signed.made())
+        right_by_removal(replace(read(), **{**SMALL, **changed}), Removed(2), signed())
     assert "\n" not in str(raised.value)
 
 
@@ -172,40 +200,30 @@ def test_one_name_of_a_gender_is_no_gender():
 
 
 def test_small_sets_that_are_whole_are_not_refused():
-    assert NOTHING in right_by_removal(replace(read(), **SMALL), Removed(2), Signed.made())
+    assert NOTHING in right_by_removal(replace(read(), **SMALL), Removed(2), signed())
 
 
-@dataclass(frozen=True, eq=False)
-class Spoilt(Signed):
+def spoilt(how: str) -> Dictionary:
     """A dictionary that is not what it says."""
-
-    how: str = ""
-
-    @classmethod
-    def by(cls, how: str) -> Spoilt:
-        return cls(torch.eye(5) if how == "narrow" else Signed.made().W_dec, how)
-
-    def encode(self, x, /):
-        features = torch.relu(x @ self.W_dec.T) if self.how != "narrow" else x[:, :5]
-        return {"dead": features * 0, "nan": features / 0 - features / 0}.get(self.how, features)
-
-    def decode(self, feature_acts, /):
-        return super().decode(feature_acts) * (3 if self.how == "normed" else 1)
+    if how == "narrow":
+        return rectified(torch.eye(5))
+    active = {"dead": torch.zeros_like, "nan": lambda x: torch.full_like(x, torch.nan)}.get(how, torch.relu)
+    whole = signed().directions
+    return Dictionary("planted", lambda x: active(x @ whole.T), whole, torch.zeros(whole.shape[1]))
 
 
 @pytest.mark.parametrize(
     ("how", "k", "said"),
     [("dead", 2, "2 features were asked for, 0 of 16 differ between women and men: the dictionary is dead, or of"),
-     ("nan", 2, "the dictionary computes NaN or infinity of finite activations: its weights are damaged"),
-     ("narrow", 2, "the dictionary is for activations 5 wide, and these are 8: take one of this model and place"),
-     ("normed", 2, "the dictionary decodes features otherwise than by its W_dec: fold its norm into its weights first"),
+     ("nan", 2, "planted computes NaN or infinity of finite activations: its weights are damaged"),
+     ("narrow", 2, "planted is for activations 5 wide, and these are 8: take a dictionary of this activation"),
      ("", 0, "0 features were asked for, 8 of 8 differ between women and men: ask for 1 to 8"),
      ("", 9, "9 features were asked for, 8 of 8 differ"), ("", 1.5, "1.5 features were asked for")],
 )  # fmt: skip
 def test_dictionaries_that_cannot_be_used_are_refused_in_one_line(how, k, said):
     small = replace(read(), **SMALL)
     with pytest.raises(ValueError) as raised:
-        right_by_removal(small, Removed(k), Spoilt.by(how))
+        right_by_removal(small, Removed(k), spoilt(how))
     assert said in str(raised.value) and "\n" not in str(raised.value)
 
 

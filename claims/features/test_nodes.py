@@ -1,0 +1,87 @@
+"""Features: nodes of a circuit, patched at the last position from the clean into the corrupted run.
+
+What all of the activation behind the third layer does there is the whole; features and the *error*, what the dictionary
+does not reconstruct, add up to it. Terms, intervals and limits of the topic: `measurements.py`.
+"""
+
+import pytest
+
+from claims.features.measurements import scores
+from claims.models import MINIS
+from mechlib import Measurement, PromptSet, drawn, leading, mean, ratio, show
+from mechlib.checkpoints import dictionary
+from mechlib.evidence import evidence
+from mechlib.figures import by_column
+from mechlib.prompts import addition, ioi
+
+TASKS = {"addition": addition(60), "ioi": ioi(64)}
+CHOOSING = {"addition": addition(60, split="discovery"), "ioi": ioi(64, split="discovery")}
+
+
+@evidence
+def restored_by(model: str, sae: str, features: tuple[str, ...], prompts: PromptSet) -> Measurement:
+    """Logit difference restored by these features together, by "all features", by the "error", by the whole
+    "activation"; and "total"."""
+    from mechlib.lab import dictionary_of, load, restored_by_sets_of_features
+
+    network = load(model)
+    own = dictionary_of(network, sae)
+    sets = {"together": [int(one) for one in features], "all features": range(own.features)}
+    return restored_by_sets_of_features(network, prompts, own, sets)
+
+
+@evidence
+def agreement(model: str, sae: str, features: tuple[str, ...], prompts: PromptSet) -> Measurement:
+    """Rank correlation over features of attribution with exact patching on the same prompt, and on the next one."""
+    from mechlib.lab import attribution_agreement, dictionary_of, load
+
+    network = load(model)
+    return attribution_agreement(network, prompts, dictionary_of(network, sae), [int(one) for one in features])
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("model", MINIS)
+def test_attribution_orders_features_as_patching_does(model, task):
+    """Over the twenty features that attribution names on discovery prompts, its scores and exact effects have a rank
+    correlation of at least .7 on the same prompt, and not with the effects on another.
+
+    Source: Marks et al. 2024, arXiv:2403.19647, who take linear approximations of effects for features. mini-pilot on
+    discovery prompts: .81 over forty features in sums.
+    """
+    sae = dictionary(model)
+    twenty = leading(scores(model, sae, CHOOSING[task]), 20)
+    found = agreement(model, sae, twenty, TASKS[task])
+    assert mean(found["own"], control=found["next prompt's"]) >= 0.7
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("model", MINIS)
+def test_twenty_features_restore_a_twelfth_of_what_the_activation_does(model, task):
+    """The twenty features that attribution names, patched together, restore at least 8 % of what the whole activation
+    does; three times twenty at random, and twenty of the softly frozen dictionary, do not.
+
+    Source: mini-pilot on discovery prompts: 12 % in sums, 7 of the softly frozen dictionary and 1 of twenty at random.
+    """
+    sae, soft = dictionary(model), dictionary(model, frozen="soft")
+    ranked = scores(model, sae, CHOOSING[task])
+    twenty = leading(ranked, 20)
+    own = restored_by(model, sae, twenty, TASKS[task])
+    show(by_column, own, "Logit difference restored by twenty features, by all, by the error, by the activation")
+    drawn_ones = [restored_by(model, sae, drawn(ranked, 20, seed, twenty), TASKS[task]) for seed in range(3)]
+    frozen = restored_by(model, soft, leading(scores(model, soft, CHOOSING[task]), 20), TASKS[task])
+    pair = ("together", "activation")
+    assert ratio(own[pair], control=tuple(one[pair] for one in (*drawn_ones, frozen))) >= 0.08
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("model", MINIS)
+def test_all_features_restore_at_most_half_of_what_the_activation_does(model, task):
+    """All features, patched together without the error, restore at most half of what the whole activation does, where
+    the error alone restores more than half.
+
+    Source: mini-pilot on discovery prompts, where the error restores 22.7 of 32 logits in sums, and 12.7 of 16 in
+    sentences with an indirect object.
+    """
+    sae = dictionary(model)
+    found = restored_by(model, sae, leading(scores(model, sae, CHOOSING[task]), 20), TASKS[task])
+    assert ratio(found[("all features", "activation")], beside=found[("error", "activation")]) <= 0.5

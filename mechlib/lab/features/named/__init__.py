@@ -1,0 +1,1 @@
+"""Named features: concepts that prompts tell, and what fires on them."""
