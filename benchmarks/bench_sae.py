@@ -27,8 +27,8 @@ def trainers() -> dict[str, Any]:
     import torch
     from sae_lens.training.prefetch import PrefetchingIterator
 
+    from mechlib.lab.features.comparing.superposition import superposed
     from mechlib.lab.features.rows import shuffled, survey
-    from mechlib.lab.features.superposition import superposed
     from mechlib.lab.features.training import saelens
     from mechlib.lab.features.training.recipes import Recipe
 

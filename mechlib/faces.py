@@ -71,6 +71,12 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
         "mechlib.lab.features.acting": ("ablated", "dose_response", "scaled", "steered", "under_actions"),
         "mechlib.lab.features.browsing.cards": ("feature_cards",),
         "mechlib.lab.features.browsing.contrast": ("contrasting",),
+        "mechlib.lab.features.comparing.baselines": ("baseline_of", "mean_on"),
+        "mechlib.lab.features.comparing.metrics": ("usual_metrics",),
+        "mechlib.lab.features.comparing.sharing": ("activity_shared", "seeds_shared"),
+        "mechlib.lab.features.comparing.superposition": (
+            "features_recovered", "planted_recovered", "superposed",
+        ),
         "mechlib.lab.features.dictionaries": (
             "active_counts", "neurons", "principal_components", "random_dictionary",
         ),
@@ -83,7 +89,6 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
             "attribution_agreement", "feature_attribution", "restored_by_features", "restored_by_sets_of_features",
         ),
         "mechlib.lab.features.shipped": ("dictionary_of",),
-        "mechlib.lab.features.superposition": ("features_recovered", "superposed"),
         "mechlib.lab.forward.families": ("network",),
         "mechlib.lab.hooks": ("run",),
         "mechlib.lab.interventions.ablation": (

@@ -89,6 +89,14 @@ if TYPE_CHECKING:
     from mechlib.lab.features.acting import under_actions as under_actions
     from mechlib.lab.features.browsing.cards import feature_cards as feature_cards
     from mechlib.lab.features.browsing.contrast import contrasting as contrasting
+    from mechlib.lab.features.comparing.baselines import baseline_of as baseline_of
+    from mechlib.lab.features.comparing.baselines import mean_on as mean_on
+    from mechlib.lab.features.comparing.metrics import usual_metrics as usual_metrics
+    from mechlib.lab.features.comparing.sharing import activity_shared as activity_shared
+    from mechlib.lab.features.comparing.sharing import seeds_shared as seeds_shared
+    from mechlib.lab.features.comparing.superposition import features_recovered as features_recovered
+    from mechlib.lab.features.comparing.superposition import planted_recovered as planted_recovered
+    from mechlib.lab.features.comparing.superposition import superposed as superposed
     from mechlib.lab.features.dictionaries import active_counts as active_counts
     from mechlib.lab.features.dictionaries import neurons as neurons
     from mechlib.lab.features.dictionaries import principal_components as principal_components
@@ -109,8 +117,6 @@ if TYPE_CHECKING:
     from mechlib.lab.features.shortcut.log_odds import gender_in_log_odds as gender_in_log_odds
     from mechlib.lab.features.shortcut.study import by_name_and_group as by_name_and_group
     from mechlib.lab.features.shortcut.study import professions_right as professions_right
-    from mechlib.lab.features.superposition import features_recovered as features_recovered
-    from mechlib.lab.features.superposition import superposed as superposed
     from mechlib.lab.forward.families import network as network
     from mechlib.lab.hooks import run as run
     from mechlib.lab.interventions.ablation import loss_under_ablation as loss_under_ablation

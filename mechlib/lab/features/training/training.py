@@ -20,12 +20,12 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
-from mechlib.lab.features.dictionaries import DeadDictionary
+from mechlib.lab.features.dictionaries import DeadDictionary, Dictionary
 from mechlib.lab.features.rows import Survey, shuffled, survey
 from mechlib.lab.features.training import saelens
 from mechlib.lab.features.training.frozen import freeze, hold, start_of
 from mechlib.lab.features.training.recipes import Recipe
-from mechlib.lab.features.training.storing import Made, Source, store, writing
+from mechlib.lab.features.training.storing import Made, Source, of_saelens, store, writing
 
 TRAINING, PART = ".training", ".part"  # behind the folder's name: while training, and while something is written
 BEGUN, STEP = "begun.json", "step-"
@@ -95,6 +95,15 @@ def train(
         part.rename(out)
     shutil.rmtree(folder, ignore_errors=True)
     return out
+
+
+def fitted(rows: np.ndarray, recipe: Recipe) -> Dictionary:
+    """The same autoencoder in memory, on few rows: nothing is stored, and none that was stopped goes on."""
+    run = _Run(rows, recipe, seen := survey(rows), "cpu")
+    while run.step < recipe.steps:
+        run.once()
+    mean = torch.from_numpy(seen.mean).float()
+    return of_saelens(saelens.folded(run.trainer), recipe.kind, mean=mean, card={"recipe": recipe.said()})
 
 
 class _Run:

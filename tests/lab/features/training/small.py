@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from mechlib.lab.features.comparing.superposition import Planted, superposed
 from mechlib.lab.features.dictionaries import Dictionary
 from mechlib.lab.features.loading import load_sae
-from mechlib.lab.features.superposition import Planted, superposed
 from mechlib.lab.features.training.recipes import Recipe
 from mechlib.lab.features.training.storing import Source
 from mechlib.lab.features.training.training import train

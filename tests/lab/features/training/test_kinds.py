@@ -8,9 +8,9 @@ import torch
 
 pytest.importorskip("sae_lens", reason="the extra `features` is not installed")
 
+from mechlib.lab.features.comparing.superposition import features_recovered
 from mechlib.lab.features.dictionaries import active_counts, random_dictionary
 from mechlib.lab.features.loading import load_sae
-from mechlib.lab.features.superposition import features_recovered
 from mechlib.lab.features.training import saelens
 from mechlib.lab.features.training.recipes import Kind, Recipe, features_of
 from tests.lab.features.training.small import ACTIVE, PLANTED, WIDTH, recipe, trained

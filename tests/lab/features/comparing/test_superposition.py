@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from mechlib.lab.features.superposition import Planted, features_recovered, superposed
+from mechlib.lab.features.comparing.superposition import (
+    Planted,
+    explained,
+    features_recovered,
+    planted_recovered,
+    superposed,
+)
+from mechlib.lab.features.dictionaries import Dictionary
 
 
 def test_rows_are_sums_of_a_few_planted_unit_features():
@@ -49,3 +56,29 @@ def test_directions_that_cannot_be_matched_are_refused(directions):
 def test_what_is_no_superposition_is_refused(features, width, active):
     with pytest.raises(ValueError, match=r"superposition has more features than dimensions"):
         superposed(features, width, 5, active)
+
+
+def test_every_world_has_features_of_its_own_and_a_frozen_decoder_finds_what_it_had_before():
+    pytest.importorskip("sae_lens", reason="the extra `features` is not installed")
+    free, frozen = (planted_recovered("topk", (3, 5), how, steps=150) for how in ("", "decoder"))
+    assert free.units == ("world 3", "world 5") and free.unit == "world"
+    assert len(set(free["share"].array)) == 2 and (free["share"].array > free["random"].array + 0.3).all()
+    assert (frozen["explained"].array < free["explained"].array).all()
+    np.testing.assert_array_equal(planted_recovered("topk", (5,), steps=150).values[0], free.values[1])
+
+
+def test_random_is_what_the_decoder_has_found_before_training():
+    """In three dimensions 40 random directions find some of eight features, in each world others."""
+    pytest.importorskip("sae_lens", reason="the extra `features` is not installed")
+    small = {"features": 8, "width": 3, "active": 2, "learnt": 40, "steps": 20}
+    free, frozen = (planted_recovered("topk", range(4), how, **small) for how in ("", "decoder"))
+    np.testing.assert_array_equal(frozen["share"].array, frozen["random"].array)
+    np.testing.assert_array_equal(frozen["random"].array, free["random"].array)
+    assert len(set(free["random"].array)) > 1 and free["random"].array.min() > 0.2
+
+
+def test_explained_is_of_other_rows_and_about_their_mean():
+    rows = torch.randn(50, 4, generator=torch.Generator().manual_seed(0)) + 3
+    mean = Dictionary("the mean", lambda x: torch.zeros(len(x), 1), torch.zeros(1, 4), rows.mean(0))
+    nothing = Dictionary("zeros", lambda x: torch.zeros(len(x), 1), torch.zeros(1, 4), torch.zeros(4))
+    assert explained(mean, rows) == pytest.approx(0, abs=1e-6) and explained(nothing, rows) < -1
