@@ -2,8 +2,9 @@
 
 The stream at the last word goes through the final norm and the unembedding. The tuned lens first applies an affine map
 of each depth, trained so that the lens reads as the output does, on all tokens of discovery sums, and is judged on
-confirmation sums. That the lens behind the last layer is the output is an identity: a test of the
-instrument (tests/lab/attribution).
+confirmation sums. That the lens behind the last layer is the output is an identity: a test of the instrument
+(tests/lab/attribution). How the entropy of what the lens reads falls is shown and not claimed: no part of a network and
+no other text is a control of it.
 
 Depths were chosen on mini-pilot, as the last one at which the answer is seldom on top, and the first at which it
 mostly is. Answers: the sum; the indirect object; B of A B ... A. Intervals are across operands, names and templates,

@@ -7,11 +7,12 @@ the topic: `measurements.py`.
 import pytest
 
 from claims.models import MINIS
-from mechlib import Measurement, PromptSet, every, mean, show
+from mechlib import Measurement, PromptSet, every, mean, open_question, show, void
 from mechlib.evidence import evidence
 from mechlib.figures import by_depth
 from mechlib.prompts import addition
 
+OF_LENSES = "it is nearer by 2.4 to 3.6 nats in the permuted twin, too"
 INNER = ("embeddings", "after layer 0", "after layer 1", "after layer 2")
 
 
@@ -30,6 +31,8 @@ def nearer(found: Measurement, depths: tuple[str, ...]) -> Measurement:
 
 
 @pytest.mark.parametrize("model", MINIS)
+@void(dict.fromkeys(("mini-1", "mini-2", "mini-3", "mini-4"), OF_LENSES))
+@open_question({"mini-0": "0.305 for the embeddings, from -0.136 to 0.746; nearer by some 3 nats in the permuted twin"})
 def test_the_tuned_lens_is_nearer_at_every_depth(model):
     """At every depth but the last the tuned lens is at least a tenth of a nat nearer to the output than the logit lens.
 

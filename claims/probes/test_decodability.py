@@ -9,7 +9,7 @@ import pytest
 
 from claims.models import MINIS
 from claims.probes.measurements import ASKED, gains, read
-from mechlib import Measurement, PromptSet, every, mean, show
+from mechlib import Measurement, PromptSet, every, mean, open_question, show
 from mechlib.evidence import evidence
 from mechlib.figures import by_depth
 
@@ -56,6 +56,7 @@ def test_the_units_of_the_sum_are_read_behind_the_last_layer(model):
 
 
 @pytest.mark.parametrize("model", MINIS)
+@open_question({"mini-3": "0.050, from -0.008 to 0.108"})
 def test_the_units_of_the_sum_are_not_read_before_the_last_layer(model):
     """One layer earlier it names the sum modulo 10 in at most 10 of 100 prompts more than the most frequent class does.
 
@@ -67,6 +68,15 @@ def test_the_units_of_the_sum_are_not_read_before_the_last_layer(model):
 
 
 @pytest.mark.parametrize("model", MINIS)
+@open_question(
+    {
+        "mini-0": "beyond bag of tokens: 0.059, from -0.311 to 0.429",
+        "mini-1": "beyond bag of tokens: 0.109, from -0.159 to 0.378",
+        "mini-2": "beyond bag of embeddings: 0.244, from -0.046 to 0.533",
+        "mini-3": "beyond bag of embeddings: -0.031, from -0.370 to 0.307",
+        "mini-4": "beyond bag of tokens: 0.134, from -0.165 to 0.434",
+    }
+)
 def test_the_gender_of_a_name_never_trained_on_is_read_after_two_layers(model):
     """At the last word a probe of the stream behind two layers names the gender of the indirect object, a name that it
     was not fitted to, in at least 15 of 100 prompts more than any baseline does.
@@ -79,6 +89,15 @@ def test_the_gender_of_a_name_never_trained_on_is_read_after_two_layers(model):
 
 
 @pytest.mark.parametrize("model", MINIS)
+@open_question(
+    {
+        "mini-0": "beyond embeddings: -0.010, from -0.146 to 0.126",
+        "mini-1": "beyond embeddings: 0.040, from -0.073 to 0.153",
+        "mini-2": "beyond embeddings: 0.070, from -0.032 to 0.172",
+        "mini-3": "beyond embeddings: 0.030, from -0.066 to 0.126",
+        "mini-4": "beyond embeddings: 0.020, from -0.086 to 0.126",
+    }
+)
 def test_the_second_operand_knows_the_order_of_both(model):
     """At the second operand a probe of the stream behind two layers tells which of both is larger in at least 5 of 100
     prompts more than any baseline, and than the embeddings there, which have the second one alone.
@@ -92,6 +111,18 @@ def test_the_second_operand_knows_the_order_of_both(model):
 
 @pytest.mark.parametrize("what", list(ABSENT))
 @pytest.mark.parametrize("model", MINIS)
+@open_question(
+    {
+        "mini-0-order": "-0.015, from -0.086 to 0.056",
+        "mini-0-subject": "0.087, from -0.002 to 0.177",
+        "mini-1-order": "-0.015, from -0.084 to 0.054",
+        "mini-1-subject": "0.116, from 0.029 to 0.202",
+        "mini-2-subject": "0.075, from -0.013 to 0.163",
+        "mini-3-order": "-0.015, from -0.081 to 0.051",
+        "mini-3-subject": "0.131, from 0.024 to 0.239",
+        "mini-4-subject": "0.103, from 0.016 to 0.190",
+    }
+)
 def test_no_more_is_read_than_the_input_gives(model, what):
     """At the last word a probe names the carry, the order of operands, or whether the giver is said first, in at most
     5 of 100 prompts more than the same fit to a bag of tokens does.
