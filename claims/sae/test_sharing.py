@@ -9,7 +9,7 @@ import pytest
 
 from claims.models import MINIS
 from claims.sae.measurements import FROZEN, asked, seeds, seen
-from mechlib import Measurement, PromptSet, every, exact, ratio, show
+from mechlib import Measurement, PromptSet, every, exact, open_question, ratio, refuted, show, void
 from mechlib.checkpoints import dictionary
 from mechlib.evidence import evidence
 from mechlib.figures import by_column, matrix
@@ -63,6 +63,7 @@ def together(model: str, frozen: str = "", permuted: str = "") -> Measurement:
 
 
 @pytest.mark.parametrize("model", ["mini-0"])
+@refuted({"mini-0": "they share .19 less than those of one frozen twin"})
 def test_two_seeds_share_more_features_than_frozen_twins_do(model):
     """Two dictionaries of the same activations share at least .3 more of their live features than two frozen twins of
     any kind, for each pair of three seeds.
@@ -79,7 +80,16 @@ def test_two_seeds_share_more_features_than_frozen_twins_do(model):
 # Seeds of the model.
 
 
-@pytest.mark.parametrize("model", MINIS)
+# Not of mini-4, of which nearly nothing is active together: a ratio without variation has no interval.
+@pytest.mark.parametrize("model", MINIS[:4])
+@refuted(
+    {
+        "mini-0": "0.131, from 0.121 to 0.144",
+        "mini-1": "0.120, from 0.109 to 0.132",
+        "mini-2": "0.0352, from 0.0323 to 0.0381",
+        "mini-3": "0.0284, from 0.0258 to 0.0312",
+    }
+)
 def test_half_of_what_is_active_is_active_together_with_its_match_in_another_training(model):
     """Of features that are active on a token, at least half have a match in the dictionary of the next training that is
     active on the same token, and not so of frozen twins, nor where tokens of the same word are exchanged.
@@ -98,6 +108,9 @@ def test_half_of_what_is_active_is_active_together_with_its_match_in_another_tra
 
 
 @pytest.mark.parametrize("model", MINIS)
+@void({"mini-0": "0.11188 in the untrained twin, too", "mini-1": "0.11210 in the untrained twin, too"})
+@refuted({"mini-2": "0.0352, from 0.0323 to 0.0381", "mini-3": "0.0284, from 0.0258 to 0.0312"})
+@open_question({"mini-4": "0.105, from 0.095 to 0.115"})
 def test_more_is_active_together_than_the_word_alone_gives(model):
     """At least .1 more of what is active is active together with its match in the next training than where the other's
     tokens are exchanged among places of the same word, and matches chosen so.

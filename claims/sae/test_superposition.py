@@ -8,7 +8,7 @@ before; explained variance is of other rows. Terms, intervals and limits of the 
 
 import pytest
 
-from mechlib import Measurement, across_seeds, show
+from mechlib import Measurement, across_seeds, refuted, show
 from mechlib.evidence import evidence
 from mechlib.figures import by_column, matrix
 
@@ -25,6 +25,7 @@ def found_by(kind: str, frozen: str, worlds: tuple[int, ...]) -> Measurement:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@refuted({"matryoshka": "0.454, from 0.412 to 0.497"})
 def test_half_of_planted_features_are_found(kind):
     """An autoencoder finds at least .5 more of the planted features than random directions, those of a frozen decoder.
 
