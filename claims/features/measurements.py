@@ -59,7 +59,7 @@ def asked_of(model: str, concept: str, split: Split) -> PromptSet:
         return people(96, split=split, style="pretrained")
     if concept == "name-said-before":
         twice, once = (ioi(64, split=split, corrupt=corrupt, style=style) for corrupt in ("subject", "names"))
-        other = [replace(row, clean=row.corrupted) for row in once]
+        other = [replace(row, clean=row.corrupted, corrupted="") for row in once]
         bare = [replace(row, corrupted="", answer="", distractor="") for row in (*twice, *other)]
         return PromptSet("names once and twice", split, tuple(bare), cut=twice.cut)
     sums = [addition(16, split=split, wording=wording) for wording in ("plain", "sum", "add")]
