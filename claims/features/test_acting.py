@@ -20,7 +20,20 @@ from claims.features.measurements import (
 )
 from claims.measurements import right
 from claims.models import MINIS
-from mechlib import Measurement, alike, every, feature_of, leading, mean, proportion, requires, show
+from mechlib import (
+    Measurement,
+    alike,
+    every,
+    feature_of,
+    leading,
+    mean,
+    open_question,
+    proportion,
+    refuted,
+    requires,
+    show,
+    void,
+)
 from mechlib.checkpoints import dictionary
 from mechlib.figures import by_column
 from mechlib.prompts import ioi
@@ -48,6 +61,15 @@ def fallen(found: Measurement) -> Measurement:
 
 
 @pytest.mark.parametrize("model", MINIS)
+@refuted({"mini-0": "0.028, from -0.038 to 0.093"})
+@void(
+    {
+        "mini-1": "of its controls some do as well",
+        "mini-2": "of its controls some do as well",
+        "mini-3": "of its controls some do as well",
+    }
+)
+@open_question({"mini-4": "0.259, from 0.107 to 0.411"})
 def test_without_the_feature_of_women_she_is_less_likely(model):
     """After a woman's name the feature's ablation, at the word before the pronoun, costs at least .2 logits of she less
     he, and that of five features as active there, and of the softly frozen dictionary's best, do not.
@@ -65,6 +87,15 @@ def test_without_the_feature_of_women_she_is_less_likely(model):
 
 
 @pytest.mark.parametrize("model", MINIS)
+@open_question(
+    {
+        "mini-0": "0.0018, from -0.0012 to 0.0049",
+        "mini-1": "-0.137, from -0.227 to -0.046",
+        "mini-2": "0.001, from -0.020 to 0.023",
+        "mini-3": "0.029, from -0.029 to 0.087",
+        "mini-4": "0.0044, from -0.0026 to 0.0114",
+    }
+)
 def test_without_the_feature_of_women_indirect_objects_are_as_likely(model):
     """The feature's ablation, at all words, costs indirect objects at most .2 logits either way, where that of the ten
     features which attribution names there costs more.
@@ -81,6 +112,8 @@ def test_without_the_feature_of_women_indirect_objects_are_as_likely(model):
 
 
 @pytest.mark.parametrize("model", MINIS)
+@open_question({"mini-0": "0 to 2: 0.095, from 0.042 to 0.147", "mini-1": "0 to 2: 0.268, from 0.116 to 0.421"})
+@void({"mini-3": "of its controls some do as well"})
 def test_the_more_of_the_feature_the_less_likely_is_he(model):
     """After a man's name he less she falls from each dose of the feature of women to the next, of 0, 2, 4, 8 and 16, by
     at least .1 logits; with a random direction as long it does not.
@@ -98,6 +131,15 @@ def test_the_more_of_the_feature_the_less_likely_is_he(model):
 
 
 @pytest.mark.parametrize("model", MINIS)
+@open_question({"mini-0": "2.383, from 1.942 to 2.825"})
+@void(
+    {
+        "mini-1": "of its controls some do as well",
+        "mini-2": "of its controls some do as well",
+        "mini-3": "of its controls some do as well",
+        "mini-4": "of its controls some do as well",
+    }
+)
 def test_sixteen_of_the_feature_make_he_two_logits_less_likely(model):
     """After a man's name a dose of 16 of the feature of women lowers he less she by at least 2 logits; one along three
     random directions as long, and one of the softly frozen dictionary's best feature, do not.

@@ -17,9 +17,14 @@ from claims.features.measurements import (
     of_frozen,
     others,
 )
-from claims.models import MINIS
-from mechlib import Measurement, every, ratio, show
+from mechlib import Measurement, every, open_question, ratio, refuted, show, void
 from mechlib.figures import by_column
+
+# Two trainings: detectors of the other three were not chosen, for want of time.
+NAMED_IN = ("mini-0", "mini-1")
+# Not of what was said before: one coordinate tells it without an error, and a ratio without variation has no interval.
+UNEVEN = tuple(one for one in CONCEPTS if one != "said-before")
+ERRING = [(model, one) for model in NAMED_IN for one in CONCEPTS if (model, one) != ("mini-1", "said-before")]
 
 
 def fewer(own: Measurement, other: Measurement) -> Measurement:
@@ -31,8 +36,18 @@ def fewer(own: Measurement, other: Measurement) -> Measurement:
 # seldom does a precision near it, so that either alone is nothing.
 
 
-@pytest.mark.parametrize("concept", CONCEPTS)
-@pytest.mark.parametrize("model", MINIS)
+@pytest.mark.parametrize("concept", UNEVEN)
+@pytest.mark.parametrize("model", NAMED_IN)
+@open_question(
+    {
+        "mini-0-before-the-sentence": "hits: 0.799, from 0.761 to 0.832",
+        "mini-0-late-start": "hits: 0.765, from 0.674 to 0.855",
+        "mini-1-before-the-sentence": "hits: 0.794, from 0.758 to 0.826",
+        "mini-1-woman": "hits: 0.720, from 0.463 to 0.977",
+    }
+)
+@refuted({"mini-0-woman": "hits: 0.271, from 0.063 to 0.478"})
+@void({"mini-1-late-start": "of its controls some do as well"})
 def test_one_feature_tells_it(model, concept):
     """One feature fires for the concept with a precision and a recall of at least .8, and the best single neuron, or
     feature of a frozen dictionary, does not.
@@ -49,8 +64,18 @@ def test_one_feature_tells_it(model, concept):
     assert every([ratio(own[precise], control=other[precise]), ratio(own[complete], control=other[complete])]) >= 0.8
 
 
-@pytest.mark.parametrize("concept", CONCEPTS)
-@pytest.mark.parametrize("model", MINIS)
+@pytest.mark.parametrize(("model", "concept"), ERRING)
+@refuted(
+    {
+        "mini-0-before-the-sentence": "0.028, from -0.007 to 0.064",
+        "mini-0-said-before": "-0.542, from -0.571 to -0.510",
+        "mini-0-late-start": "-0.206, from -0.303 to -0.109",
+        "mini-0-woman": "-0.767, from -0.981 to -0.553",
+        "mini-1-before-the-sentence": "0.009, from -0.001 to 0.021",
+        "mini-1-late-start": "-0.132, from -0.222 to -0.043",
+        "mini-1-woman": "-0.491, from -0.871 to -0.111",
+    }
+)
 def test_it_errs_less_often_than_the_best_neuron(model, concept):
     """The feature is wrong on fewer tokens than the best single neuron, by a tenth of the tokens where the concept is;
     the best feature of a frozen dictionary is not.
@@ -66,7 +91,18 @@ def test_it_errs_less_often_than_the_best_neuron(model, concept):
 
 
 @pytest.mark.parametrize("concept", CONCEPTS)
-@pytest.mark.parametrize("model", MINIS)
+@pytest.mark.parametrize("model", NAMED_IN)
+@refuted(
+    {
+        "mini-0-before-the-sentence": "0.025, from -0.006 to 0.055",
+        "mini-0-said-before": "-0.507, from -0.534 to -0.475",
+        "mini-0-late-start": "-0.191, from -0.275 to -0.108",
+        "mini-0-woman": "-0.377, from -0.813 to 0.058",
+        "mini-1-before-the-sentence": "-0.021, from -0.038 to -0.005",
+        "mini-1-said-before": "0.0063, from 0.0030 to 0.0109",
+    }
+)
+@open_question({"mini-1-late-start": "-0.000, from -0.112 to 0.112", "mini-1-woman": "-0.079, from -0.434 to 0.276"})
 def test_it_errs_less_often_than_the_best_feature_that_was_not_trained(model, concept):
     """The feature is wrong on fewer tokens than the best feature of three frozen dictionaries, by a tenth of the tokens
     where the concept is; the best single neuron is not.
@@ -83,6 +119,8 @@ def test_it_errs_less_often_than_the_best_feature_that_was_not_trained(model, co
 
 @pytest.mark.parametrize("concept", ["late-start", "woman"])
 @pytest.mark.parametrize("model", ["mini-0"])
+@refuted({"mini-0-late-start": "fewer: -0.294, from -0.422 to -0.166"})
+@open_question({"mini-0-woman": "fewer: -0.431, from -0.992 to 0.130"})
 def test_in_three_trainings_of_the_dictionary_it_errs_less_often_than_the_best_that_was_not_trained(model, concept):
     """In each of three trainings of the dictionary the feature is wrong on fewer tokens than the best feature of that
     training's frozen dictionaries, by a tenth of the tokens where the concept is.
@@ -100,8 +138,12 @@ def test_in_three_trainings_of_the_dictionary_it_errs_less_often_than_the_best_t
     assert every([ratio(one) for one in found]) >= 0.1
 
 
-@pytest.mark.parametrize("concept", ["said-before", "late-start", "woman"])
-@pytest.mark.parametrize("model", MINIS)
+@pytest.mark.parametrize("concept", ["late-start", "woman"])
+@pytest.mark.parametrize("model", NAMED_IN)
+@open_question(
+    {"mini-0-late-start": "hits: 0.958, from 0.901 to 1.014", "mini-0-woman": "hits: 0.919, from 0.762 to 1.076"}
+)
+@void({"mini-1-late-start": "of its controls some do as well"})
 def test_one_neuron_tells_it(model, concept):
     """One coordinate of the stream, or one neuron of the MLP, tells the concept with a precision and a recall of at
     least .8, and the best feature does not.

@@ -8,7 +8,7 @@ import pytest
 
 from claims.features.measurements import scores
 from claims.models import MINIS
-from mechlib import Measurement, PromptSet, drawn, leading, mean, ratio, show
+from mechlib import Measurement, PromptSet, drawn, leading, mean, open_question, ratio, refuted, show, void
 from mechlib.checkpoints import dictionary
 from mechlib.evidence import evidence
 from mechlib.figures import by_column
@@ -41,6 +41,24 @@ def agreement(model: str, sae: str, features: tuple[str, ...], prompts: PromptSe
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("model", MINIS)
+@open_question(
+    {
+        "mini-0-addition": "0.711, from 0.624 to 0.799",
+        "mini-1-addition": "0.715, from 0.611 to 0.818",
+        "mini-1-ioi": "0.926, from 0.866 to 0.986",
+        "mini-2-addition": "0.724, from 0.659 to 0.789",
+        "mini-3-addition": "0.734, from 0.650 to 0.818",
+        "mini-3-ioi": "0.913, from 0.856 to 0.970",
+        "mini-4-addition": "0.741, from 0.649 to 0.832",
+    }
+)
+@void(
+    {
+        "mini-0-ioi": "0.9962 in the untrained twin, too",
+        "mini-2-ioi": "0.996 in the untrained twin, too",
+        "mini-4-ioi": "0.9962 in the untrained twin, too",
+    }
+)
 def test_attribution_orders_features_as_patching_does(model, task):
     """Over the twenty features that attribution names on discovery prompts, its scores and exact effects have a rank
     correlation of at least .7 on the same prompt, and not with the effects on another.
@@ -56,6 +74,16 @@ def test_attribution_orders_features_as_patching_does(model, task):
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("model", MINIS)
+@open_question(
+    {
+        "mini-0-addition": "0.073, from 0.056 to 0.091",
+        "mini-1-addition": "0.076, from 0.054 to 0.099",
+        "mini-1-ioi": "0.075, from 0.054 to 0.095",
+        "mini-3-ioi": "0.074, from 0.044 to 0.104",
+        "mini-4-addition": "0.077, from 0.049 to 0.106",
+    }
+)
+@refuted({"mini-3-addition": "0.039, from 0.029 to 0.050"})
 def test_twenty_features_restore_a_twelfth_of_what_the_activation_does(model, task):
     """The twenty features that attribution names, patched together, restore at least 8 % of what the whole activation
     does; three times twenty at random, and twenty of the softly frozen dictionary, do not.
@@ -75,6 +103,8 @@ def test_twenty_features_restore_a_twelfth_of_what_the_activation_does(model, ta
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("model", MINIS)
+@refuted({"mini-2-addition": "0.609, from 0.560 to 0.658"})
+@open_question({"mini-3-ioi": "0.491, from 0.427 to 0.555"})
 def test_all_features_restore_at_most_half_of_what_the_activation_does(model, task):
     """All features, patched together without the error, restore at most half of what the whole activation does, where
     the error alone restores more than half.

@@ -10,14 +10,18 @@ and limits of the topic: `measurements.py`.
 import pytest
 
 from claims.features.measurements import asked_of, best_other, fires, named, others
-from mechlib import every, ratio, show
+from mechlib import every, open_question, ratio, refuted, show
 from mechlib.figures import by_column
 
-NATURAL = ("name-said-before", "year-it-began", "pronoun-of-a-woman")
+# Nor is a name that was said before: what tells it best errs in no text of some templates, and a ratio without variation
+# has no interval.
+NATURAL = ("year-it-began", "pronoun-of-a-woman")
 
 
 @pytest.mark.parametrize("concept", NATURAL)
 @pytest.mark.parametrize("model", ["smollm2-135m"])
+@open_question({"smollm2-135m-year-it-began": "hits: 1.000, from 1.000 to 1.000"})
+@refuted({"smollm2-135m-pronoun-of-a-woman": "hits: 0.517, from 0.262 to 0.772"})
 def test_one_feature_tells_it_in_english(model, concept):
     """One feature fires for the concept with a precision and a recall of at least .8, and the best single neuron, or
     feature of a frozen dictionary, does not.
