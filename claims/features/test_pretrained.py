@@ -13,8 +13,8 @@ from claims.features.measurements import asked_of, best_other, fires, named, oth
 from mechlib import every, open_question, ratio, refuted, show
 from mechlib.figures import by_column
 
-# Nor is a name that was said before: what tells it best errs in no text of some templates, and a ratio without variation
-# has no interval.
+# Nor is a name that was said before: what tells it best errs in no text of many templates, and a ratio without
+# variation has no interval.
 NATURAL = ("year-it-began", "pronoun-of-a-woman")
 
 
