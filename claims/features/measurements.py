@@ -25,13 +25,12 @@ To be read in this order: test_named, test_acting, test_nodes, test_pretrained.
 
 import re
 from dataclasses import replace
+from typing import Literal
 
 from mechlib import Measurement, Prompt, PromptSet, leading
 from mechlib.checkpoints import dictionary
 from mechlib.evidence import evidence
-from mechlib.prompts import addition, greater_than, ioi, people, repeats, style_of
-from mechlib.prompts.people import PeopleStyle
-from mechlib.prompts.promptset import Split
+from mechlib.prompts import Split, addition, greater_than, ioi, people, repeats, style_of
 
 CONCEPTS = (
     "before-the-sentence",
@@ -68,7 +67,9 @@ def asked_of(model: str, concept: str, split: Split) -> PromptSet:
     return PromptSet("texts of four tasks", split, tuple(bare))
 
 
-def before_the_pronoun(split: Split, gender: str = "", n: int = 240, style: PeopleStyle = "world") -> PromptSet:
+def before_the_pronoun(
+    split: Split, gender: str = "", n: int = 240, style: Literal["world", "pretrained"] = "world"
+) -> PromptSet:
     """Biographies up to their pronoun: `oh well Susan smiled when` -> she, not he. Of both genders, or of one."""
     rows: dict[str, Prompt] = {}
     for row in people(n, split=split, style=style):

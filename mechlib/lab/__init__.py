@@ -23,8 +23,9 @@
                    dictionary_scores, dictionary_scores_on_prompts, activations_at, active_counts; under_actions,
                    dose_response, ablated, scaled, steered; restored_by_features, restored_by_sets_of_features,
                    feature_attribution, attribution_agreement; superposed, features_recovered; best_detectors, fired,
-                   activity: what tells where a concept is; feature_cards, contrasting: what there is to see of features
-                   over discovery texts
+                   activity: what tells where a concept is; baseline_of, mean_on, usual_metrics, activity_shared,
+                   seeds_shared, planted_recovered; feature_cards, contrasting: what there is to see of features over
+                   discovery texts
     studies        generated, numbers_generated, numbers_given; attention_to_operand, number_structure,
                    shares_of_each_digit, sums_by_interpolation, periods_of_numbers, spectrum; right_against_wrong,
                    wrong_against_wrong, answers_exchanged, activation_norms; year_scores, difference_restored,
