@@ -8,7 +8,7 @@ import pytest
 
 from claims.features.measurements import scores
 from claims.models import MINIS
-from mechlib import Measurement, PromptSet, leading, open_question, ratio, refuted
+from mechlib import Measurement, PromptSet, leading, mean, open_question, ratio, refuted, void
 from mechlib.checkpoints import dictionary
 from mechlib.evidence import evidence
 from mechlib.prompts import addition, ioi
@@ -36,6 +36,39 @@ def agreement(model: str, sae: str, features: tuple[str, ...], prompts: PromptSe
 
     network = load(model)
     return attribution_agreement(network, prompts, dictionary_of(network, sae), [int(one) for one in features])
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("model", MINIS)
+@open_question(
+    {
+        "mini-0-addition": "0.711, from 0.624 to 0.799",
+        "mini-1-addition": "0.715, from 0.611 to 0.818",
+        "mini-1-ioi": "0.926, from 0.866 to 0.986",
+        "mini-2-addition": "0.724, from 0.659 to 0.789",
+        "mini-3-addition": "0.734, from 0.650 to 0.818",
+        "mini-3-ioi": "0.913, from 0.856 to 0.970",
+        "mini-4-addition": "0.741, from 0.649 to 0.832",
+    }
+)
+@void(
+    {
+        "mini-0-ioi": "0.9962 in the untrained twin, too",
+        "mini-2-ioi": "0.996 in the untrained twin, too",
+        "mini-4-ioi": "0.9962 in the untrained twin, too",
+    }
+)
+def test_attribution_orders_features_as_patching_does(model, task):
+    """Over the twenty features that attribution names on discovery prompts, its scores and exact effects have a rank
+    correlation of at least .7 on the same prompt, and not with the effects on another.
+
+    Source: Marks et al. 2024, arXiv:2403.19647, who take linear approximations of effects for features. mini-pilot on
+    discovery prompts: .81 over forty features in sums.
+    """
+    sae = dictionary(model)
+    twenty = leading(scores(model, sae, CHOOSING[task]), 20)
+    found = agreement(model, sae, twenty, TASKS[task])
+    assert mean(found["own"], control=found["next prompt's"]) >= 0.7
 
 
 @pytest.mark.parametrize("task", TASKS)
