@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mechlib.checkpoints.checkpoint import WeightsMissing
 from mechlib.checkpoints.dictionaries import CARD, card, cards, named
 from mechlib.checkpoints.fetch import CannotFetch
+from mechlib.judging.commands.saying import printed
 
 if TYPE_CHECKING:
     from mechlib.lab.activation_cache.rows import TokenRows
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from mechlib.lab.models.loading import Model
     from mechlib.prompts.promptset import PromptSet
 
-DONE, REFUSED = 0, 2
 TOKENS = 25_000  # of the model's own texts that are read where none are on file
 SEED = 999_001  # of these: no other texts are drawn with it
 
@@ -56,13 +55,7 @@ def run(options: argparse.Namespace) -> int:
     from mechlib.lab.hooks import HookDidNotFire, NoSuchHook
 
     refusals = (ValueError, OSError, ImportError, WeightsMissing, CannotFetch, NoSuchHook, HookDidNotFire)
-    try:
-        for line in _looked(options):
-            print(line)
-    except refusals as error:
-        print(f"mechlib: {' '.join(str(error).split())}", file=sys.stderr)
-        return REFUSED
-    return DONE
+    return printed(_looked(options), refusals)
 
 
 def _looked(options: argparse.Namespace) -> Iterator[str]:

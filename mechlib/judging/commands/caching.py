@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +10,7 @@ from typing import Any
 
 from mechlib.checkpoints.checkpoint import WeightsMissing
 from mechlib.checkpoints.described.details import in_bytes
-
-DONE, REFUSED = 0, 2
+from mechlib.judging.commands.saying import printed
 
 
 def add_command(commands: Any) -> None:
@@ -48,13 +46,7 @@ def run(options: argparse.Namespace) -> int:
     from mechlib.lab.hooks import HookDidNotFire, NoSuchHook
 
     refusals = (ValueError, OSError, WeightsMissing, NoSuchHook, HookDidNotFire, CannotWrite, CacheInUse)
-    try:
-        for line in _cached(options):
-            print(line)
-    except refusals as error:
-        print(f"mechlib: {' '.join(str(error).split())}", file=sys.stderr)
-        return REFUSED
-    return DONE
+    return printed(_cached(options), refusals)
 
 
 def _cached(options: argparse.Namespace) -> Iterator[str]:

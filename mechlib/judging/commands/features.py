@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mechlib.judging.commands.saying import printed
+
 if TYPE_CHECKING:
     from mechlib.lab.features.training.training import Progress
 
-DONE, REFUSED = 0, 2
 KINDS = ("standard", "topk", "jumprelu", "batchtopk", "matryoshka", "gated", "matching-pursuit")
 
 
@@ -56,13 +57,7 @@ def add_command(commands: Any) -> None:
 def _running(work: Callable[[argparse.Namespace], Iterator[str]]) -> Callable[[argparse.Namespace], int]:
     def run(options: argparse.Namespace) -> int:
         """Does the work and prints its lines; the exit status. What cannot be done is one line on stderr."""
-        try:
-            for line in work(options):
-                print(line)
-        except (ValueError, OSError, ImportError) as error:
-            print(f"mechlib: {' '.join(str(error).split())}", file=sys.stderr)
-            return REFUSED
-        return DONE
+        return printed(work(options), (ValueError, OSError, ImportError))
 
     return run
 

@@ -1,0 +1,19 @@
+"""What a command says: its lines as they come, and what cannot be done as one line on stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+DONE, REFUSED = 0, 2
+
+
+def printed(lines: Iterable[str], refusals: tuple[type[BaseException], ...]) -> int:
+    """Prints the lines; the exit status. One of `refusals` ends them, in one line on stderr."""
+    try:
+        for line in lines:
+            print(line)
+    except refusals as error:
+        print(f"mechlib: {' '.join(str(error).split())}", file=sys.stderr)
+        return REFUSED
+    return DONE
