@@ -123,6 +123,31 @@ def test_at_most_one_supported_claim_in_twenty_is_uncontrolled(whole):
     assert sum(UNCONTROLLED in record["flags"] for record in supported) <= len(supported) / 20
 
 
+TRAINED = ("features", "probes", "sae", "shortcut")  # topics of what is fitted: a twin of it can be fitted too
+
+
+def of_a_twin(records: list[dict]) -> list[str]:
+    """What is claimed to be there, SUPPORTED, and on the claimed side of a twin, or of a control, too."""
+    found = []
+    for one in records:
+        present = one["verdict"] == "SUPPORTED" and one["twin"] != "shown"
+        twins = [twin for twin in one["twins"] if twin["word"] == "SUPPORTED"]
+        controls = [control for control in one["controls"] if control["on_the_side"]]
+        found += [one["id"]] if present and (twins or controls) else []
+    return found
+
+
+def test_nothing_that_is_decodable_or_a_feature_is_supported_of_a_twin_frozen_ones_included(whole):
+    those = [record for record in whole[1] if record["topic"] in TRAINED]
+    assert len([one for one in those if one["verdict"] == "SUPPORTED" and one["controls"]]) > 40
+    assert of_a_twin(those) == []
+
+
+def test_a_claim_that_holds_of_a_frozen_twin_would_be_found(whole):
+    own = next(one for one in whole[1] if one["topic"] in TRAINED and one["verdict"] == "VOID" and one["controls"])
+    assert of_a_twin([{**own, "verdict": "SUPPORTED"}]) == [own["id"]]
+
+
 def headlines(readme: str) -> dict[str, list[str]]:
     """What the README says today, point by point, with the claims in its `<!-- rests on: ioi.test_it -->`."""
     said = readme.partition("## What it says today")[2].partition("\n## ")[0]
