@@ -295,7 +295,7 @@ def test_every_topic_of_the_record_gives_an_order_of_all_its_files(folder):
     order = [titles.reading_place(ROOT, f"claims/{folder.name}/{stem}.py", 1) for stem in files]
     assert len(set(order)) == len(files), "some files are not in the order that measurements.py gives"
     said = re.search(r"To be read in this order:(.*?)(\n\n|\"\"\")", (folder / "measurements.py").read_text(), re.S)
-    assert said is not None and sorted(re.findall(r"test_\w+", said[1])) == files
+    assert sorted(re.findall(r"test_\w+", said[1] if said else files[0])) == files, "no order, and more than one file"
     assert titles.introduction(ROOT, relative)
 
 

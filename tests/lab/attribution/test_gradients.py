@@ -262,8 +262,11 @@ def test_a_nodes_score_is_the_sum_of_the_scores_of_the_edges_that_leave_it(model
 
 
 def test_a_gradient_that_is_no_number_names_layer_and_prompt(tmp_path):
-    weights = random_model("llama")
-    weights.model.layers[1].input_layernorm.weight.data *= 1e20  # scores of infinity, whose slope is NaN
+    weights = random_model("llama")  # all it says is finite; the slope at the MLP of layer 1 is not: 1e24 times 1e18
+    weights.config.rms_norm_eps, weights.model.norm.weight.data = 1e-38, weights.model.norm.weight.data * 1e24
+    first, second = weights.model.layers
+    for tiny in weights.model.embed_tokens, first.self_attn.o_proj, first.mlp.down_proj, second.self_attn.o_proj:
+        tiny.weight.data *= 1e-18
     weights.save_pretrained(tmp_path)
     word_tokenizer().save_pretrained(tmp_path)
     prompts = pairs(2)
