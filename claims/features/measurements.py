@@ -84,6 +84,17 @@ def before_the_pronoun(
     return PromptSet("before the pronoun", split, tuple(rows.values()), said_of, "biography")
 
 
+def of_a_man_instead(n: int = 96) -> PromptSet:
+    """Biographies of women up to their pronoun, on discovery, with a man's name and "his" in the corrupted text."""
+    women, men = (before_the_pronoun("discovery", gender, n, style="pretrained") for gender in ("woman", "man"))
+    other = dict(zip(*(sorted({row.cluster for row in rows}) for rows in (women, men)), strict=True))
+    rows = []
+    for row in women:
+        text = re.sub(r"\bher\b", "his", row.clean.replace(row.cluster, other[row.cluster]))
+        rows.append(replace(row, corrupted=text))
+    return PromptSet("of a man instead", women.split, tuple(rows), women.settings, women.unit)
+
+
 # Evidence that several files read.
 
 
@@ -152,6 +163,33 @@ def scores(model: str, sae: str, prompts: PromptSet) -> Measurement:
     return Measurement(means, ("all",), unit="set of prompts", columns=found.columns, of=found.of)
 
 
+@evidence
+def scores_anywhere(model: str, sae: str, prompts: PromptSet) -> Measurement:
+    """As `scores`, of each feature at all positions together."""
+    from mechlib.lab import dictionary_of, feature_attribution, load
+
+    network = load(model)
+    found = feature_attribution(network, prompts, dictionary_of(network, sae), positions="all")
+    means = found.values.mean(axis=0, keepdims=True)
+    return Measurement(means, ("all",), unit="set of prompts", columns=found.columns, of=found.of)
+
+
+@evidence
+def steered_anywhere(
+    model: str, sae: str, feature: str, dose: float, random: tuple[int, ...], prompts: PromptSet
+) -> Measurement:
+    """By how much the right pronoun's logit less that of the other falls with a dose of a feature at all
+    positions: along the feature ("own"), and along each random direction as long. "intact" is what it falls from."""
+    from mechlib.lab import dictionary_of, dose_response, load
+
+    network = load(model)
+    sparse, fallen = dictionary_of(network, sae), {}
+    for name, seed in (("own", None), *((f"random {seed}", seed) for seed in random)):
+        found = dose_response(network, prompts, sparse, int(feature), (dose,), "all", random=seed)
+        fallen[name] = found["intact"].array - found[found.columns[0]].array
+    return found.with_columns({"intact": found["intact"].array, **fallen})
+
+
 # Choosing, on discovery prompts only. A twin's are chosen again, of the twin's own dictionaries.
 
 
@@ -182,6 +220,13 @@ def neuron(model: str, concept: str) -> str:
 def of_frozen(model: str, concept: str, seed: int = 0) -> str:
     """The feature of one of three frozen dictionaries that tells it best."""
     return leading(others(model, concept, seed), among="after")[0]
+
+
+def steered(model: str, frozen: str, random: tuple[int, ...], prompts: PromptSet) -> Measurement:
+    """By the feature that attribution says makes she likely, not he, of the dictionary or of a frozen twin of it."""
+    sae = dictionary(model, frozen=frozen) if frozen else dictionary(model)
+    feature = leading(scores_anywhere(model, sae, of_a_man_instead()))[0]
+    return steered_anywhere(model, sae, feature, 64.0, random, prompts)
 
 
 def of_soft(model: str, concept: str) -> str:
