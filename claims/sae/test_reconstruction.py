@@ -78,7 +78,7 @@ def test_a_dictionary_leaves_six_hundredths_unexplained(model):
 
 
 @pytest.mark.parametrize("model", ["smollm2-135m"])
-@refuted("0.308, from 0.303 to 0.313")
+@refuted({"smollm2-135m": "0.308, from 0.303 to 0.313"})
 def test_smollm2s_dictionary_leaves_three_tenths_unexplained(model):
     """The dictionary of SmolLM2 that keeps 32 of 4,608 features on a token leaves at most .3 of the variance
     unexplained.
