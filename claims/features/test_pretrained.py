@@ -39,6 +39,7 @@ def test_one_feature_tells_it_in_english(model, concept):
 
 
 @pytest.mark.parametrize("model", ["smollm2-135m"])
+@open_question({"smollm2-135m": "1.321, from 0.760 to 1.881"})
 def test_steered_by_the_feature_that_attribution_names_he_is_less_likely(model):
     """Where a man was named, a dose of 64, at all words, of the feature that attribution says makes she likely lowers
     he less she by at least 1 logit; along three random directions as long, and with what attribution names of the
