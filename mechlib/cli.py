@@ -19,7 +19,7 @@ from mechlib.checkpoints.checkpoint import IncompleteModel, UnknownModel
 from mechlib.checkpoints.described.details import card, count, details, in_bytes, packers, size, text_ids
 from mechlib.checkpoints.fetch import CannotFetch, download
 from mechlib.checkpoints.packaged import bringing
-from mechlib.judging.commands import browsing, caching, features, fitting
+from mechlib.judging.commands import browsing, caching, features, fitting, papering
 
 BESIDE_CLAIMS = ("pytest.ini", "conftest.py", "pyproject.toml")  # one of these lies at the root of a repository
 ALL_PACKAGED = "pretrained"
@@ -95,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     caching.add_command(commands)
     features.add_command(commands)
     browsing.add_command(commands)
+    papering.add_command(commands).set_defaults(run=_paper)
     return parser
 
 
@@ -239,6 +240,15 @@ def _verify(options: argparse.Namespace) -> int:
     count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
     print(count if found else "the record is whole")
     return WRONG if found else DONE
+
+
+def _paper(options: argparse.Namespace) -> int:
+    from mechlib.judging.commands.verify import NotJudged
+
+    try:
+        return papering.run(_said_root(), options)
+    except (NotJudged, OSError) as error:
+        raise Refused(str(error)) from None
 
 
 # --- plan ---------------------------------------------------------------------------------------------------------

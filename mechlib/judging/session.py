@@ -238,12 +238,12 @@ class Run:
                     plugin._report_path = page.folder / "report.html"
 
     def _write(self) -> list[str]:
-        lines = []
+        lines: list[str] = []
         if self.config.getoption("report"):
             from mechlib.report.outputs.writing import write
 
             folder = self.folder
-            write(self.book, folder, self.partial, self._meta())
+            lines += write(self.book, folder, self.partial, self._meta())
             lines.append(f"report: {_shortest(folder / 'report.html')}, with appendix.html beside it")
         results = self._results_path()
         if results is not None:

@@ -48,8 +48,10 @@ def checked(root: Path, records: Path | None = None) -> tuple[list[str], list[st
     folder = root / "artifacts" / "evidence"
     found = [*damaged(folder), *verified.register(root)]
     judged = read_records(records) if records else judge_frozen(root)
-    if not any(verified.register(root)):  # records that travelled have not asked git; outcomes of sentences hang on it
-        registrations(root, [record for record in judged if record.reported])
+    if not any(
+        verified.register(root)
+    ):  # records that travelled have not asked git; outcomes of sentences and marks hang on it
+        registrations(root, judged)
     found += [
         *over_budget(folder, judged),
         *unreadable(judged),
@@ -233,25 +235,18 @@ def _unread(folder: Path, judged: Sequence[Record]) -> Iterator[str]:
 
 
 def report(root: Path, judged: Sequence[Record]) -> Iterator[str]:
-    """One line where REPORT.md is not what the evidence says, and one for each figure that it lacks."""
+    """A line for each file of REPORT.md and artifacts/record that is not what evidence and text say, for what is wrong
+    with the text, and for each figure that they lack."""
     from mechlib.report.content.record_book import RecordBook
-    from mechlib.report.outputs.markdown import report_md
+    from mechlib.report.paper.committed import CURE, Committed
 
-    cure = "run `pytest --report`, read it, commit it"
-    try:
-        filed = (root / "REPORT.md").read_text(encoding="utf-8")
-    except FileNotFoundError:
-        yield f"REPORT.md is missing: {cure}"
-        return
-    wanted = report_md(RecordBook(judged, root))
-    if filed != wanted:
-        lines = zip(filed.split("\n"), wanted.split("\n"), strict=False)
-        first = next((number for number, (is_, should) in enumerate(lines, start=1) if is_ != should), None)
-        where = f"from line {first} on" if first else "at its end"
-        yield f"REPORT.md is not what the evidence says, {where}: {cure}"
-    for figure in dict.fromkeys(_FIGURE.findall(filed)):
-        if not (root / figure).is_file():
-            yield f"REPORT.md shows {figure}, which is missing: {cure}"
+    made = Committed(RecordBook(judged, root))
+    yield from made.differing()
+    for path in made.paths:
+        text = (root / path).read_text(encoding="utf-8") if (root / path).is_file() else ""
+        for figure in dict.fromkeys(_FIGURE.findall(text)):
+            if not (root / path.parent / figure).is_file():
+                yield f"{path.as_posix()} shows {figure}, which is missing: {CURE}"
 
 
 def judge_frozen(root: Path) -> list[Record]:
