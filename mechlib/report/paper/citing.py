@@ -189,11 +189,12 @@ class Citing:
             raise CannotCite(
                 f"{what!r} is nothing that is simulated: worlds, cells, outside, supported, {', '.join(keys)}"
             )
-        found = [row for row in rows if f"{row['branch']}: {row['name']}" == name]
+        found = [row for row in rows if name in (row["name"], f"{row['branch']}: {row['name']}")]
         if len(found) != 1:
-            have = "; ".join(f"{row['branch']}: {row['name']}" for row in rows)
-            raise CannotCite(f"nothing was simulated of {name!r}; there are {have}")
-        return self._number(f"calibration {name}", what, f"{found[0][key]} %")
+            have = [f"{row['branch']}: {row['name']}" for row in found or rows]
+            many = f"{len(found)} cells are called" if found else "nothing was simulated of"
+            raise CannotCite(f"{many} {name!r}; there are {'; '.join(have)}")
+        return self._number(f"calibration {name}", what, found[0][key])
 
     # Besides
 
@@ -218,6 +219,7 @@ class Citing:
 
     def figure(self, name: str, caption: str) -> str:
         """A committed figure of the record by its file name without ".svg", numbered, with a caption."""
+        caption = " ".join(caption.split())
         self._refuse_digits(caption)
         path = FOLDER / f"{name.removesuffix('.svg')}.svg"
         if not (self.book.root / path).is_file():

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 NAMES = (
     "SmolLM2-135M", "SmolLM2", "Qwen2.5-Coder-0.5B", "Qwen2.5-Coder", "Qwen2.5", "Qwen2", "Qwen3", "Gemma 3 270M",
     "Gemma 3", "Gemma-3", "GPT-2", "GPT-J", "Llama 3", "Llama-3", "Phi-3", "Pythia-70M", "Pythia-160M",
+    "float32", "float16", "bfloat16", "UTF-8",
 )  # fmt: skip
 _HIDDEN = (
     re.compile(r"`[^`\n]*`"),  # code
@@ -30,8 +31,10 @@ def hand_typed(text: str, names: Iterable[str] = ()) -> Iterator[tuple[int, str]
     """
     shown = text
     known = sorted({*NAMES, *names}, key=len, reverse=True)
-    named = re.compile(rf"(?<![\w.])(?:{'|'.join(map(re.escape, known))})(?![\w]|[.-]\w)")
-    for hidden in (*_HIDDEN, named):
+    named = re.compile(rf"(?<![\w.])(?:{'|'.join(map(re.escape, known))})(?!\w|[.-]\d)")
+    sections = re.findall(r"(?m)^#+ +((?:\d+\.)*\d+)\.? ", text)  # which may be named where they exist
+    referred = re.compile(rf"(?i)\bsections?\s+(?:{'|'.join(map(re.escape, sections)) or '(?!)'})(?!\w|[.]\d)")
+    for hidden in (*_HIDDEN, named, referred):
         shown = hidden.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), shown)
     for number, line in enumerate(shown.split("\n"), start=1):
         for word in line.split():

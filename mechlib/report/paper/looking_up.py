@@ -15,15 +15,15 @@ from mechlib.verdicts.record import WORDS, Record
 
 # What stands right behind a number that must not be cited as if nothing were to be said of it.
 MARKS: dict[str, tuple[str, str]] = {
-    UNCONTROLLED: ("†", "supported, and nothing that could have failed stands beside it"),
-    "EXPLORATORY": ("‡", "measured before it was registered"),
+    UNCONTROLLED: ("†", "UNCONTROLLED: supported, and nothing that could have failed stands beside it"),
+    "EXPLORATORY": ("‡", "EXPLORATORY: measured before it was registered"),
     "EVIDENCE FIRST": ("‡", "measured before it was committed"),
     "TOGETHER": ("‡", "committed with its evidence"),
     "REGISTERED, PROMPTS SEEN": (
         "§",
-        "registered before its own evidence; another claim had shown some of its prompts",
+        "PROMPTS SEEN: registered before its own evidence, after another claim had shown some of its prompts",
     ),
-    "AMENDED": ("¶", "registered, and its measurement was mended since"),
+    "AMENDED": ("¶", "AMENDED: registered, and its measurement was mended since"),
 }
 
 

@@ -44,7 +44,8 @@ def printed(markdown: str, root: Path, form: str, ppi: float = 144) -> Any:
     try:
         source = typst_source(markdown, picture)
         files = {"main.typ": source.encode(), **pictures}
-        return typst.compile(files, format=form, ppi=ppi, ignore_system_fonts=True, timestamp=0)
+        made: Any = typst.compile  # whose types know one file, of many that it takes
+        return made(files, format=form, ppi=ppi, ignore_system_fonts=True, timestamp=0)
     except ImportError:
         raise NotPrinted(NEEDED) from None
     except (typst.TypstError, OSError) as error:

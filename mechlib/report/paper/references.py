@@ -33,13 +33,16 @@ class Reference:
     @cached_property
     def authors(self) -> list[str]:
         """Full names, "Kevin Wang"."""
-        names = (name.strip().strip("{}") for name in self.fields["author"].split(" and "))
-        return [" ".join(reversed(name.split(", ", 1))) for name in names]
+        return [" ".join(reversed(name.split(", ", 1))) for name in self._names if name != "others"]
+
+    @property
+    def _names(self) -> list[str]:
+        return [name.strip().strip("{}") for name in self.fields["author"].split(" and ")]
 
     @property
     def label(self) -> str:
         """ "Wang et al. 2022"."""
-        last = [name.strip().strip("{}").partition(",")[0] for name in self.fields["author"].split(" and ")]
+        last = [name.partition(",")[0] for name in self._names]
         who = last[0] if len(last) == 1 else " and ".join(last) if len(last) == 2 else f"{last[0]} et al."
         return f"{who} {self.fields['year']}"
 
@@ -54,7 +57,7 @@ class Reference:
     def listed(self) -> str:
         """The entry of a list of references, as Markdown."""
         shown, address = self.link
-        many = len(self.authors) > _MOST
+        many = len(self.authors) > _MOST or "others" in self._names
         who = ", ".join(self.authors[:_MOST]) + " and others" * many
         where = self.fields.get("journal") or self.fields.get("booktitle") or ""
         said = f"{escaped(who)} ({self.fields['year']}). {escaped(self.fields['title'])}."
