@@ -51,9 +51,10 @@ lint: $(DEVELOPING) ## style, types, spelling, and which room may import which
 	$(VENV)/bin/lint-imports --no-logo
 
 check: lint test ## lint, test, and whether the record is what the filed evidence says
-	@cp REPORT.md $(VENV)/REPORT.before 2>/dev/null || : > $(VENV)/REPORT.before
+	@rm -rf $(VENV)/before && mkdir -p $(VENV)/before && cp -R REPORT.md artifacts/record $(VENV)/before/ 2>/dev/null || :
 	$(PYTEST) --frozen --report -n $(WORKERS)
-	@cmp -s REPORT.md $(VENV)/REPORT.before || { echo "REPORT.md was not what the evidence says; it is now: read it, then commit it" >&2; exit 1; }
+	@cmp -s REPORT.md $(VENV)/before/REPORT.md && diff -rq artifacts/record $(VENV)/before/record || \
+	{ echo "REPORT.md or artifacts/record was not what text and evidence say; it is now: read it, then commit it" >&2; exit 1; }
 	$(VENV)/bin/mechlib verify --records artifacts/report/records.jsonl
 
 # Without models that are fetched: their weights may be in a cache of this machine, but they are not part of the record's promise.

@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from tests.helpers import forge
 from tests.helpers.house import records
 
 CLAIM = """
@@ -111,7 +112,7 @@ def test_a_change_after_evidence_is_in_every_output(house, pytester):
     page = html.unescape((folder / "report.html").read_text())
     (row,) = re.findall(r"col-claim.*?</td>", page[page.index("data-jsonblob") :])
     assert shown in row.replace("\\u003e", ">") or LINE in html.unescape(row)  # in the row, before it is opened
-    assert LINE.replace(">", "&gt;") in (pytester.path / "REPORT.md").read_text()
+    assert LINE.replace(">", "&gt;") in forge.filed(pytester.path)
 
 
 def test_a_claim_without_a_history_says_nothing_of_one(house):

@@ -9,8 +9,8 @@ import pytest
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.outputs import pytest_html
 from mechlib.report.outputs.appendix import appendix
-from mechlib.report.outputs.markdown import report_md
 from mechlib.verdicts.record import Record
+from tests.helpers.forge import forge
 
 OUTCOMES = {
     "everywhere": ("SUPPORTED",) * 5,
@@ -88,7 +88,7 @@ def test_the_pages_and_the_committed_report_say_the_same(tmp_path: Path):
     records = made()
     page = appendix(RecordBook(records, tmp_path))
     summary = pytest_html.summary(RecordBook(records, Path()))
-    text = report_md(RecordBook(records, tmp_path))
+    text = forge(RecordBook(records, tmp_path))
     said = RecordBook(records, Path()).recipes[0].summary
     for shown in (page, summary, text):
         assert said in shown
@@ -96,8 +96,8 @@ def test_the_pages_and_the_committed_report_say_the_same(tmp_path: Path):
         order = [shown.index(group) for group in ("Holds in all trainings", "Holds in some", "Holds in none")]
         assert order == sorted(order)
     assert "| topic | hold in all trainings | hold in some | hold in none |" in text and "| Sums | 2 | 2 | 1 |" in text
-    assert "| [It holds mostly.](#sums.mostly) | 2 of 5 | ✓ | ✗ | ✓ | ‖ | ? |" in text
-    assert "| [It holds on two.](#sums.on_two) |  | ✓ | ✓ |  |  |  |" in text
+    assert "| [It holds mostly.](sums.md#sums.mostly) | 2 of 5 | ✓ | ✗ | ✓ | ‖ | ? |" in text
+    assert "| [It holds on two.](sums.md#sums.on_two) |  | ✓ | ✓ |  |  |  |" in text
     assert f'<details class="matrix"><summary>Across trainings: {said}</summary>' in summary
     assert re.search(r'href="appendix.html#sums.mostly">It holds mostly.</a></th><td class="nowrap">2 of 5<', summary)
     assert page.index('id="trainings"') < page.index('id="glance"')
@@ -108,7 +108,7 @@ def test_a_record_without_a_recipe_says_nothing_of_trainings(tmp_path: Path):
     for shown in (
         appendix(RecordBook(records, tmp_path)),
         pytest_html.summary(RecordBook(records, Path())),
-        report_md(RecordBook(records, tmp_path)),
+        forge(RecordBook(records, tmp_path)),
     ):
         assert "Across trainings" not in shown and "trainings</" not in shown
 

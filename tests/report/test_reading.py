@@ -15,8 +15,8 @@ from mechlib.report.content.summary import failures
 from mechlib.report.content.titles import topic_title, variant_label
 from mechlib.report.outputs import pytest_html
 from mechlib.report.outputs.appendix import appendix
-from mechlib.report.outputs.markdown import report_md
 from mechlib.verdicts.record import Record
+from tests.helpers.forge import forge
 from tests.helpers.sample_record import Sample, estimate, heads_measurement, sample
 from tests.report.test_pages import Page
 
@@ -48,7 +48,7 @@ def test_pages_head_a_topic_with_its_title_and_link_it_by_its_name(tmp_path: Pat
     anchor = f"topic-{records[0].topic}"
     assert f'<a href="#{anchor}">What comes again</a>' in whole and f'<section id="{anchor}">' in whole
     assert "<summary>What comes again" in above
-    assert "\n## What comes again\n" in report_md(RecordBook(records, tmp_path))
+    assert "\n# What comes again\n" in forge(RecordBook(records, tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -111,9 +111,9 @@ def test_models_that_were_only_not_run_have_no_column_and_are_named() -> None:
         Record(id="t.py::test_c[gpt2-small]", topic="a", function="test_c", sentence="Too.", model="gpt2-small",
                line=9, verdict="NOT RUN")
     )  # fmt: skip
-    text = report_md(RecordBook(records, Path("nowhere")))
+    text = forge(RecordBook(records, Path("nowhere")))
     assert "| A | mini-0 | – NOT RUN |" in text
-    assert "| [It is so.](#a.b) | ✓ | 3 models |" in text and "| [Too.](#a.c) |  | gpt2-small |" in text
+    assert "| [It is so.](a.md#a.b) | ✓ | 3 models |" in text and "| [Too.](a.md#a.c) |  | gpt2-small |" in text
     assert "– NOT RUN, every claim about: gpt2-small, pythia-1b, pythia-70m." in text
     parsed = Page(pytest_html.summary(RecordBook(records, Path("nowhere"))))
     assert "every claim about: gpt2-small, pythia-1b, pythia-70m." in "".join(parsed.text)
@@ -126,13 +126,13 @@ def test_a_remark_that_is_true_of_several_models_stands_once() -> None:
                verdict="REFUTED", expected="REFUTED", why="one reason" if n < 3 else "another")
         for n in range(5)
     ]  # fmt: skip
-    text = report_md(RecordBook(records, Path("nowhere")))
+    text = forge(RecordBook(records, Path("nowhere")))
     assert "- mini-0, mini-1, mini-2: marked REFUTED: one reason\n- mini-3, mini-4: marked REFUTED: another" in text
     (failure,) = failures(claim_rows(records))
     assert failure.reasons == [("mini-0, mini-1, mini-2", "one reason"), ("mini-3, mini-4", "another")]
     for record in records:
         record.why = "one reason"
-    assert "- all: marked REFUTED: one reason" in report_md(RecordBook(records, Path("nowhere")))
+    assert "- all: marked REFUTED: one reason" in forge(RecordBook(records, Path("nowhere")))
 
 
 def test_the_code_of_a_claim_stands_once_on_the_page_and_each_row_finds_it(

@@ -28,7 +28,7 @@ from mechlib.verdicts.record import Record
 from mechlib.verdicts.register import REFILED, REGISTER, refiled
 
 LIMIT, ENOUGH = 80_000_000, 72_000_000  # bytes of artifacts/evidence: more is refused, more is a word of caution
-_FIGURE = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")
+_FIGURE = re.compile(r"(?<!\\)\]\(([^)\s]+\.svg)\)")  # shown, or linked
 
 
 class NotJudged(RuntimeError):

@@ -1,4 +1,4 @@
-"""artifacts/record/published.md: published sentences for the forge, and how far each model's column came."""
+"""artifacts/record/published-sentences.md: published sentences for the forge, and how far each model's column came."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from mechlib.report.outputs.markdown import Pages, claims
 from mechlib.verdicts.controlled import UNCONTROLLED
 from mechlib.verdicts.record import Record
 
-PUBLISHED = "published.md"
+PUBLISHED = "published-sentences.md"  # no folder of a topic is called so
 _SHOWN = 90  # characters of a sentence at a glance; all of it stands with its claim
 
 
@@ -74,12 +74,23 @@ def _trainings(recipe: Recipe, titles: dict[str, str]) -> Iterator[str]:
 
 
 def _glance(table: Glance, book: RecordBook, pages: Pages, beside: str) -> Iterator[str]:
-    """A topic's table: a claim a line, in each cell the signs of its cases on one model."""
-    heads = [called(model) for model in table.models] + [f"{SIGNS['NOT RUN']} NOT RUN"] * bool(table.unrun)
+    """A topic's table: a claim a line, in each cell the signs of its cases on one model, before them in how many
+    trainings they hold."""
+    across = [
+        {claim.row.anchor: claim.held for found in recipe.topics.get(table.topic, {}).values() for claim in found}
+        for recipe in book.recipes
+    ]
+    across = [found for found in across if found]
+    heads = (
+        ["held in"] * len(across)
+        + [called(model) for model in table.models]
+        + [f"{SIGNS['NOT RUN']} NOT RUN"] * bool(table.unrun)
+    )
     yield f"| {escaped(book.titles[table.topic])} | " + " | ".join(map(escaped, heads)) + " |"
     yield "|-|" + ":-:|" * len(heads)
     for claim in claims(table.rows):
-        cells = ["".join(_sign(row.by_model[m]) for row in claim.rows if m in row.by_model) for m in table.models]
+        cells = [", ".join(held[row.anchor] for row in claim.rows if row.anchor in held) for held in across]
+        cells += ["".join(_sign(row.by_model[m]) for row in claim.rows if m in row.by_model) for m in table.models]
         cells += [escaped(table.left_out(claim.rows[0]))] * bool(table.unrun)
         link = f"[{escaped(clipped(claim.sentence, _SHOWN))}]({beside}{pages.file(claim.anchor)}#{claim.anchor})"
         yield f"| {link} | " + " | ".join(cells) + " |"

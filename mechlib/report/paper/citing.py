@@ -13,7 +13,7 @@ from mechlib.report.content.record_book import RecordBook
 from mechlib.report.outputs.escaping import escaped
 from mechlib.report.outputs.figure_files import FOLDER
 from mechlib.report.paper.hand_typed import hand_typed
-from mechlib.report.paper.looking_up import CannotCite, Lookup, known_word, marks
+from mechlib.report.paper.looking_up import CannotCite, Lookup, known_word, marks, together
 from mechlib.report.paper.references import References
 from mechlib.report.paper.tables import TABLES
 from mechlib.verdicts.record import Record
@@ -67,7 +67,7 @@ class Citing:
     def interval(self, claim: str, word: str) -> str:
         """The estimate with its 95 % interval: "0.920 [0.902, 0.939]"."""
         record, shown = self.lookup.numbers(claim, word)
-        return self._linked(record, "interval", f"{shown.value} {shown.interval}")
+        return self._linked(record, "interval", f"{shown.value} {together(shown.interval)}")
 
     def low(self, claim: str, word: str) -> str:
         """The lower end of the interval."""
@@ -80,7 +80,7 @@ class Citing:
     def bound(self, claim: str, word: str) -> str:
         """What was claimed of the number: "≥ 0.40"."""
         record, _ = self.lookup.numbers(claim, word)
-        return self._linked(record, "bound", claimed_bound(record.comparison))
+        return self._linked(record, "bound", together(claimed_bound(record.comparison)))
 
     def verdict(self, claim: str, word: str) -> str:
         """The verdict's word, with a link."""

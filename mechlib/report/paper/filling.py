@@ -47,8 +47,10 @@ def filled_in(source: str, functions: Functions, names: Sequence[str] = ()) -> t
 
 def by_hand(source: str, names: Sequence[str] = ()) -> Iterator[tuple[int, str]]:
     """(line, word) of each number that a text says without having looked it up."""
-    tokens = _LANGUAGE.lex(source)
-    text = "".join(v if kind == "data" else re.sub(r"[^\n]", " ", v) for _, kind, v in tokens)
+    text = ""
+    for line, kind, value in _LANGUAGE.lex(source):
+        text += "\n" * (line - 1 - text.count("\n"))  # what Jinja strips is in no token
+        text += value if kind == "data" else re.sub(r"[^\n]", " ", value)
     yield from hand_typed(text, names)
 
 

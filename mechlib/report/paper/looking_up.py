@@ -27,6 +27,9 @@ MARKS: dict[str, tuple[str, str]] = {
 }
 
 
+NBSP = "\u00a0"
+
+
 class CannotCite(ValueError):
     """What a text asks of the record and does not get; the message is one line."""
 
@@ -85,6 +88,11 @@ class Lookup:
     def _near(name: str, names: Sequence[str]) -> str:
         near = get_close_matches(name, names, n=2, cutoff=0.6)
         return f": is it {' or '.join(near)}?" if near else ""
+
+
+def together(numbers: str) -> str:
+    """Numbers that no line's end comes between."""
+    return numbers.replace(" ", NBSP)
 
 
 def known_word(word: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from mechlib.report.outputs.results import tex
 from mechlib.report.paper.citing import Number
+from mechlib.report.paper.looking_up import NBSP
 
 _DIGITS = "Zero One Two Three Four Five Six Seven Eight Nine".split()
 _HEAD = """% One macro for each number that the paper cites, by claim. Use: \\input{numbers}, then \\NameOfTheMacro{}.
@@ -28,7 +29,7 @@ def numbers_tex(numbers: Sequence[Number]) -> str:
             name += "".join(sign for sign in hashlib.sha256(repr(key).encode()).hexdigest() if sign.isalpha())[
                 :6
             ].title()
-        lines.append(f"\\newcommand{{\\{name}}}{{{tex(text)}}} % {' '.join(' '.join(key).split())}")
+        lines.append(f"\\newcommand{{\\{name}}}{{{tex(text).replace(NBSP, '~')}}} % {' '.join(' '.join(key).split())}")
     return "\n".join([_HEAD, *sorted(lines)]) + "\n"
 
 

@@ -6,10 +6,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from mechlib.report.paper.typesetting import typst_source
+from mechlib.report.paper.typesetting import Picture, typst_source
 
 NEEDED = "paper.pdf is not made, for typst or markdown-it-py is missing: `pip install -e '.[paper]' -c constraints.txt`"
 FONT = "Libertinus Serif"
+_SIZE = re.compile(r'<svg [^>]*?width="([\d.]+)" height="([\d.]+)"')
 
 
 class NotPrinted(RuntimeError):
@@ -35,11 +36,12 @@ def printed(markdown: str, root: Path, form: str, ppi: float = 144) -> Any:
         raise NotPrinted(NEEDED) from None
     pictures: dict[str, bytes] = {}
 
-    def picture(path: str) -> str:
-        name = f"figure-{len(pictures)}{Path(path).suffix}"
-        found = (root / path).read_text(encoding="utf-8")
-        pictures[name] = for_paper(found).encode()
-        return name
+    def picture(path: str) -> Picture:
+        name = f"figure-{len(pictures)}.svg"
+        drawn = for_paper((root / path).read_text(encoding="utf-8"))
+        pictures[name] = drawn.encode()
+        size = _SIZE.search(drawn)
+        return Picture(name, *((float(size[1]), float(size[2])) if size else (1.0, 1.0)))
 
     try:
         source = typst_source(markdown, picture)

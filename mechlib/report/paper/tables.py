@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 
@@ -12,7 +13,7 @@ from mechlib.report.content.record_book import RecordBook
 from mechlib.report.content.replications import Cell
 from mechlib.report.content.summary import SIGNS
 from mechlib.report.outputs.escaping import escaped
-from mechlib.report.paper.looking_up import CannotCite, Lookup, marks
+from mechlib.report.paper.looking_up import NBSP, CannotCite, Lookup, marks, together
 from mechlib.verdicts.record import WORDS
 
 Place = Callable[[str], str]
@@ -40,13 +41,14 @@ def published(book: RecordBook, place: Place, note: Note) -> Made:
     lookup = Lookup(book)
     rows = []
     for one in primary:
-        paper = f"{escaped(one.reported.where)}: {escaped(one.reported.number or 'no number')}"
+        where = re.sub(r",? arXiv:[\d.]+", "", one.reported.where)  # which stands with the claim
+        paper = escaped(f"{where}: {one.reported.number}" if one.reported.number else where)
         cells = [_cell(one.cells.get(model), lookup, place, note) for model in found.models]
         rows.append([_sentence(one, place), paper, *cells])
     used = dict.fromkeys(cell.word for one in primary for cell in one.cells.values())
     legend = ", ".join(f"{sign} {word}" for word, (sign, _) in LOOKS.items() if word in used)
-    caption = f"Primary published sentences, asked of real models. {escaped(legend)}."
-    return caption, table(["sentence", "paper", *(escaped(called(model)) for model in found.models)], rows)
+    caption = f"Primary published sentences, asked of pretrained models, quantised. {escaped(legend)}."
+    return caption, table(["sentence", "paper", *map(escaped, found.models)], rows)
 
 
 def _sentence(one: Sentence, place: Place) -> str:
@@ -62,9 +64,8 @@ def _cell(found: Cell | None, lookup: Lookup, place: Place, note: Note) -> str:
         return escaped(said + why)
     shown, signs = numbers(found.answered.comparison), marks(found.answered)
     note(signs)
-    return (
-        f"{escaped(said)} [{escaped(f'{shown.value} {shown.interval}')}]({place(lookup.anchor(found.answered))}){signs}"
-    )
+    text = f"{escaped(shown.value)}<br>{escaped(together(shown.interval))}"  # an interval below its value: narrow
+    return f"{escaped(said)}{NBSP}[{text}]({place(lookup.anchor(found.answered))}){signs}"
 
 
 def verdicts(book: RecordBook, place: Place, note: Note) -> Made:
