@@ -31,7 +31,7 @@ def hand_typed(text: str, names: Iterable[str] = ()) -> Iterator[tuple[int, str]
     """
     shown = text
     known = sorted({*NAMES, *names}, key=len, reverse=True)
-    named = re.compile(rf"(?<![\w.])(?:{'|'.join(map(re.escape, known))})(?!\w|[.-]\d)")
+    named = re.compile(rf"(?<![\w.])(?:{'|'.join(map(re.escape, known))})(?!\w)")
     sections = re.findall(r"(?m)^#+ +((?:\d+\.)*\d+)\.? ", text)  # which may be named where they exist
     referred = re.compile(rf"(?i)\bsections?\s+(?:{'|'.join(map(re.escape, sections)) or '(?!)'})(?!\w|[.]\d)")
     for hidden in (*_HIDDEN, named, referred):
