@@ -161,3 +161,26 @@ def test_a_row_repeats_no_head_map_of_what_only_chose_its_heads(tmp_path: Path) 
     evidence = EvidenceFiles(tmp_path / "artifacts/evidence")
     assert appendix(RecordBook(made.records, tmp_path)).count("head map of") == 2
     assert pytest_html.details(made.records[0], evidence).count("head map of") == 1
+
+
+def cases(*known: tuple[str, str, str]) -> str:
+    """The page of a claim that was marked REFUTED on some models in some cases: (case, model, reason)."""
+    records = [
+        Record(id=f"a.test_b[{model}-{case}]", topic="a", function="test_b", sentence="It is so.", model=model,
+               verdict="REFUTED", expected="REFUTED", why=why, source="a paper.", evidence=["a/seen--m-0--01ab.jsonl"])
+        for case, model, why in known
+    ]  # fmt: skip
+    return forge(RecordBook(records, Path("nowhere")))
+
+
+def test_a_remark_that_is_true_of_a_model_in_each_case_names_no_case() -> None:
+    text = cases(
+        ("one", "m-0", "w"), ("two", "m-0", "w"), ("one", "m-1", "w"), ("two", "m-1", "v"), ("two", "m-2", "v")
+    )
+    assert "- one m-0, m-1; two m-0: marked REFUTED: w\n" in text and "- two m-1, m-2: marked REFUTED: v\n" in text
+    assert "- m-0: marked REFUTED: w\n" in cases(("one", "m-0", "w"), ("two", "m-0", "w"), ("one", "m-1", "v"))
+
+
+def test_a_claim_names_its_file_its_source_and_where_its_evidence_lies() -> None:
+    text = cases(("one", "m-0", "w"))
+    assert "Source: a paper. Evidence: [`a/seen`](../evidence/a)\n" in text

@@ -31,7 +31,7 @@ from mechlib.verdicts.words import AFTER_LOOKING
 
 RECORD = Path("artifacts/record")
 LARGEST = 96_000  # bytes of a page: a forge shows one of 100 KB at once
-FIGURES = f"../{FOLDER.name}"
+FIGURES, EVIDENCE = f"../{FOLDER.name}", "../evidence"
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def _head(book: RecordBook, topic: str, rows: Sequence[ClaimRow]) -> Iterator[st
     for paragraph in book.introductions[topic]:
         yield from (escaped(paragraph), "")
     if forest_panels(book, rows):
-        yield from (f"![Forest plot: {escaped(book.titles[topic])}]({FIGURES}/{forest_name(topic)})", "")
+        yield from (f"All claims on one sheet: [forest plot]({FIGURES}/{forest_name(topic)}).", "")
 
 
 def _claim(claim: Claim, book: RecordBook) -> Iterator[str]:
@@ -145,9 +145,10 @@ def _claim(claim: Claim, book: RecordBook) -> Iterator[str]:
     about = [f"[{name}](../../{first.file})" if first.file else name]
     about += [f"Claimed: {escaped(bound)}" for bound in bounds if len(bounds) == 1]
     about += [f"n = {escaped(size)}" for size in sizes if len(sizes) == 1]
-    about += [f"Source: {escaped(first.source)}"] * bool(first.source)
+    about += [f"Source: {escaped(first.source.rstrip('.'))}"] * bool(first.source)
     reported = _distinct(f"{r.reported.number or 'no number'} ({r.reported.where})" for r in records if r.reported)
     about += [f"Reported: {escaped('; '.join(reported))}"] * bool(reported)
+    about += [f"Evidence: {', '.join(found)}" for found in [list(_evidence(records))] if found]
     yield from (". ".join(about), "")
     yield from _table(claim, with_bound=len(bounds) > 1, with_n=len(sizes) > 1)
     if remarks := list(_remarks(claim, book.corrected)):
@@ -157,6 +158,12 @@ def _claim(claim: Claim, book: RecordBook) -> Iterator[str]:
     if shown:
         links = (f"[{escaped(clipped(figure.caption, 90))}]({FIGURES}/{name})" for name, figure in shown)
         yield from ("", f"Figures: {'; '.join(links)}")
+
+
+def _evidence(records: Sequence[Record]) -> Iterator[str]:
+    """The functions that measured it, each with a link to the folder in which its files lie."""
+    measured = dict.fromkeys(path.rsplit("--", 2)[0] for record in records for path in record.evidence)
+    yield from (f"[`{name}`]({EVIDENCE}/{name.rpartition('/')[0]})" for name in measured)
 
 
 def _distinct(texts: Iterator[str]) -> list[str]:
@@ -205,17 +212,24 @@ def _remarks(claim: Claim, corrected: dict[str, dict[str, str]]) -> Iterator[str
                 said.setdefault(remark, []).append((row.variant_label, record.model))
     judged = sum(record.verdict != "NOT RUN" for record in claim.records)
     for remark, where in said.items():
-        about = "all" if len(where) == judged > 2 else _about(where, len(claim.rows) > 1)
+        about = "all" if len(where) == judged > 2 else _about(where, claim)
         yield f"{about}: {escaped(remark)}" if about else escaped(remark)
 
 
-def _about(where: Sequence[tuple[str, str]], with_cases: bool) -> str:
-    """ "mini-0, mini-1"; with cases "how zero mini-0, mini-1; how mean mini-0"."""
+def _about(where: Sequence[tuple[str, str]], claim: Claim) -> str:
+    """ "mini-0, mini-1", of each case; "how zero mini-0, mini-1; how mean mini-0" where it hangs on the case."""
+    asked: dict[str, set[str]] = {}
+    for row in claim.rows:
+        for record in row.records:
+            asked.setdefault(record.model, set()).add(row.variant_label)
+    models = list(dict.fromkeys(model for _, model in where))
+    of_each = all({case for case, one in where if one == model} == asked[model] for model in models)
+    if of_each:
+        return ", ".join(escaped(model) for model in models if model)
     said = []
     for case, members in groupby(where, key=lambda entry: entry[0]):
-        models = ", ".join(escaped(model) for _, model in members if model)
-        said.append(f"{escaped(case)} {models}".strip() if with_cases else models)
-    return "; ".join(filter(None, said))
+        said.append(f"{escaped(case)} {', '.join(escaped(model) for _, model in members)}".strip())
+    return "; ".join(said)
 
 
 def _remarks_on(record: Record, corrected: dict[str, str]) -> Iterator[str]:
