@@ -12,6 +12,7 @@ from mechlib.report.paper.citing import Number
 from mechlib.report.paper.looking_up import NBSP
 
 _DIGITS = "Zero One Two Three Four Five Six Seven Eight Nine".split()
+_SIGNS = {NBSP: "~", "†": r"\textdagger{}", "‡": r"\textdaggerdbl{}", "§": r"\S{}", "¶": r"\P{}"}
 _HEAD = """% One macro for each number that the paper cites, by claim. Use: \\input{numbers}, then \\NameOfTheMacro{}.
 % Marks behind a number are those of the paper: they belong to it.
 """
@@ -29,7 +30,7 @@ def numbers_tex(numbers: Sequence[Number]) -> str:
             name += "".join(sign for sign in hashlib.sha256(repr(key).encode()).hexdigest() if sign.isalpha())[
                 :6
             ].title()
-        lines.append(f"\\newcommand{{\\{name}}}{{{tex(text).replace(NBSP, '~')}}} % {' '.join(' '.join(key).split())}")
+        lines.append(f"\\newcommand{{\\{name}}}{{{_latex(text)}}} % {' '.join(' '.join(key).split())}")
     return "\n".join([_HEAD, *sorted(lines)]) + "\n"
 
 
@@ -38,3 +39,7 @@ def macro_name(text: str) -> str:
     spelt = re.sub(r"[0-9]", lambda digit: f" {_DIGITS[int(digit[0])]} ", text.replace(".test_", " "))
     words = re.findall(r"[A-Za-z]+", spelt)
     return "".join(word[0].upper() + word[1:] for word in words)
+
+
+def _latex(text: str) -> str:
+    return re.sub(f"[{''.join(_SIGNS)}]", lambda sign: _SIGNS[sign[0]], tex(text))
