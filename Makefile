@@ -37,7 +37,7 @@ help: ## this list
 
 install: $(RECORD_NEEDS) ## make the environment that measures and judges
 
-record: $(RECORD_NEEDS) ## judge every claim, measuring what is missing; write REPORT.md and artifacts/report/
+record: $(RECORD_NEEDS) ## judge every claim, measuring what is missing; write REPORT.md, artifacts/record/ and artifacts/report/
 	$(ONE_THREAD) $(PYTEST) $(FROZEN) --report -n $(WORKERS)
 
 test: $(DEVELOPING) ## test the instruments
@@ -108,7 +108,7 @@ $(JUDGING): $(LISTED)
 $(MEASURING): $(LISTED) tools/install_torch.py
 	@echo "installing what measuring needs: about 2 GB, a few minutes"
 	$(PYTHON_HERE) tools/install_torch.py $(TORCH)
-	$(INSTALL) -e '.[measure,features]'
+	$(INSTALL) -e '.[measure,features,paper]'
 	@touch $@
 
 $(DEVELOPING): $(MEASURING)
