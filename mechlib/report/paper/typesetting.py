@@ -198,4 +198,5 @@ def _table(tokens: Sequence[Token], picture: Pictures) -> str:
     columns = ", ".join(f"{min(width, 90) ** 0.5:.1f}fr" if width >= wide else "auto" for width in widths)
     head, *body = rows
     cells = ",\n  ".join([f"table.header({', '.join(head)})", *(", ".join(row) for row in body)])
-    return f"#table(columns: ({columns},), align: ({', '.join(aligned)},),\n  {cells},\n)\n\n"
+    made = f"#table(columns: ({columns},), align: ({', '.join(aligned)},),\n  {cells},\n)"
+    return f"{made}\n\n" if "fr" in columns else f"#block(breakable: false)[{made}]\n\n"
