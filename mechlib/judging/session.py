@@ -118,7 +118,7 @@ class Run:
             terminal.write_line(self._how_to_go_on())
 
     def _how_to_go_on(self) -> str:
-        seen = f"interrupted: {len(self.records)} of {self.asked} claims judged"
+        seen = f"interrupted: {len(self.records)} of {self.asked} verdicts reached"
         if self.config.getoption("frozen"):
             return f"{seen}; run the same command again"
         if self.config.getoption("fresh") or self.config.getoption("replace"):

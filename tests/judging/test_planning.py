@@ -109,8 +109,8 @@ def test_rows_are_the_prompts_and_seconds_and_size_those_of_the_same_function_el
 def test_a_claim_that_chooses_by_what_is_missing_may_ask_for_more_as_it_does_elsewhere(plan):
     plan(LOOKING + claim(CHOSEN), first="pytest")
     said = plan(LOOKING + claim(CHOSEN, '"mini-0", "mini-1"'))[1]
-    assert said.startswith("2 claims: 1 would measure; ")
-    assert "1 claim may ask for more, once what is missing is there: up to 1 file of the model, as elsewhere" in said
+    assert said.startswith("2 verdicts: 1 would measure; ")
+    assert "1 verdict may ask for more, once what is missing is there: up to 1 file of the model, as elsewhere" in said
 
 
 OF_HEADS = """

@@ -22,10 +22,10 @@ def test_files_are_counted_by_what_they_are_of_and_claims_on_other_models_are_le
     status, said = plan(two, "mini-0")
     assert status == 0 and said.startswith("1 claim on mini-0: 0 evidence files are filed, 3 would be measured\n")
     lines = [line.split() for line in said.splitlines()]
-    assert lines[1] == ["topic", "claims", "filed", "own", "discovery", "twins", "controls", "minutes", "MB"]
+    assert lines[1] == ["topic", "verdicts", "filed", "own", "discovery", "twins", "controls", "minutes", "MB"]
     assert ["topic", "1", "0", "0", "1", "2", "0", "unknown", "unknown"] in lines
-    assert "at least: 1 claim may ask for more" in said and "control runs: 1 claim may need some" in said
-    assert "2 claims on mini-1: " in plan(None, "mini-1")[1]
+    assert "at least: 1 verdict may ask for more" in said and "control runs: 1 verdict may need some" in said
+    assert "2 verdicts on mini-1: " in plan(None, "mini-1")[1]
 
 
 def test_behind_a_gate_that_is_not_measured_the_claim_is_asked_as_well(plan):

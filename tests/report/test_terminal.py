@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from mechlib.report.content.record_book import RecordBook
-from mechlib.report.outputs.terminal import MOST_CHANGES, verdict_table
+from mechlib.report.content.summary import claims_of
+from mechlib.report.outputs.terminal import MOST_CHANGES, cautions, verdict_table
 from mechlib.verdicts.record import Record
 
+COUNTED = re.compile(r"\b(\d+) claims?\b")
 GATE = "the gate stays closed, refuted: 0.097 [0.061, 0.144] n=200 >= 0.40"
 
 
@@ -79,3 +82,18 @@ def test_of_many_lines_the_first_are_shown_and_the_others_counted():
 
 def test_a_topics_name_is_whole_where_its_claims_have_short_ones():
     assert printed([record("c", "mini-0", "SUPPORTED")])[0].split() == ["topic", "mini-0"]
+
+
+def test_a_claim_is_counted_once_whatever_cases_and_models_it_is_asked_of():
+    records = [
+        Record(f"{topic}.test_a[{model}-{case}]", topic, "test_a", "S.", model, verdict="GATED", message=GATE)
+        for topic in ("first", "second")
+        for model in ("mini-0", "mini-1", "mini-2")
+        for case in ("zero", "mean")
+    ]
+    book = RecordBook(records, Path())
+    assert claims_of(record.id for record in records) == 2
+    assert book.headline.startswith("2 claims on 3 models, 12 verdicts: 12 GATED.")
+    said = verdict_table(book, width=200)
+    assert COUNTED.findall(said) == ["2"] * 4, said
+    assert not COUNTED.findall("\n".join(cautions([*records, record("b", "mini-0", "GATED")])))

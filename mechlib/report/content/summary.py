@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mechlib.report.content.claim_rows import ClaimRow, models_of
@@ -47,14 +47,22 @@ def plural(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
+def claims_of(ids: Iterable[str]) -> int:
+    """How many claims these verdicts are on, by the ids of the verdicts ("topic.function[case]").
+
+    A claim is a function, whatever cases and models it is asked of; a verdict is what it came to with one of them on
+    one of these. Every output counts claims by this.
+    """
+    return len({one.partition("[")[0] for one in ids})
+
+
 def headline(rows: Sequence[ClaimRow]) -> str:
     """The honest count in two or three sentences, the same in every output."""
     records = [record for row in rows for record in row.records]
     models = [model for model in models_of(records) if model]
     words = ", ".join(f"{n} {word}" for word, n in verdict_counts(records) if n) or "nothing judged"
-    text = (
-        f"{plural(len(rows), 'claim')} on {plural(len(models), 'model')}, {plural(len(records), 'verdict')}: {words}."
-    )
+    claims = plural(claims_of(record.id for record in records), "claim")
+    text = f"{claims} on {plural(len(models), 'model')}, {plural(len(records), 'verdict')}: {words}."
     controls = [(by, n) for by, n in control_counts(records) if n and by != "void"]
     if controls:
         parts = [f"{n} {BY[by]}" for by, n in controls]
