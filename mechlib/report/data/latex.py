@@ -8,6 +8,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from textwrap import wrap
 
 from mechlib.figures.svg.elements import number
 from mechlib.report.content.claim_rows import ClaimRow
@@ -23,17 +24,27 @@ _TEX = {
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "|": r"\textbar{}", '"': "''", "−": "-", "–": "--", "—": "---", "…": r"\ldots{}", "≥": r"$\geq$",
     "≤": r"$\leq$", "×": r"$\times$", "±": r"$\pm$", "→": r"$\to$", "’": "'", "‘": "`", "“": "``", "”": "''",
+    "ß": r"\ss{}", "ø": r"\o{}", "æ": r"\ae{}", "ł": r"\l{}", "Ø": r"\O{}", "Æ": r"\AE{}", "Ł": r"\L{}",
 }  # fmt: skip
-_PREAMBLE = r"""\documentclass[a4paper,9pt]{extarticle}
-\usepackage[utf8]{inputenc}
-\usepackage[T1]{fontenc}
+_ACCENTS = {
+    "\u0300": "`",
+    "\u0301": "'",
+    "\u0302": "^",
+    "\u0303": "~",
+    "\u0308": '"',
+    "\u030a": "r",
+    "\u0327": "c",
+    "\u030c": "v",
+}
+_LONGEST_WORD, _BREAK = 24, r"\allowbreak{}"
+_PREAMBLE = r"""\documentclass[a4paper]{article}
 \usepackage[margin=15mm]{geometry}
 \usepackage{longtable,booktabs}
 \begin{document}
 \footnotesize
 """
 _NEEDS = "% A table to \\input; it needs \\usepackage{longtable,booktabs} and nothing else.\n"
-_COLUMNS = r"{@{}p{0.37\linewidth}p{0.15\linewidth}rp{0.14\linewidth}p{0.11\linewidth}l@{}}"
+_COLUMNS = r"{@{}p{0.29\linewidth}p{0.14\linewidth}rp{0.13\linewidth}p{0.09\linewidth}l@{}}"
 _HEAD = r"Claim & Model & Estimate & 95\,\% interval & Bound & Verdict \\"
 
 
@@ -74,16 +85,24 @@ def _cells(record: Record) -> tuple[str, ...]:
 
 
 def tex(text: str) -> str:
-    """Text for LaTeX: every character with a meaning there is escaped, whatever breaks a line is a space."""
-    return "".join(_TEX.get(letter) or _letter(letter) for letter in " ".join(text.split()))
+    """Text for LaTeX, in ASCII: every character with a meaning there is escaped, whatever breaks a line is a space.
+
+    Words longer than a column may be broken.
+    """
+    return " ".join(_BREAK.join(map(_letters, wrap(word, _LONGEST_WORD))) for word in text.split())
+
+
+def _letters(word: str) -> str:
+    return "".join(_TEX.get(letter) or _letter(letter) for letter in word)
 
 
 def _letter(letter: str) -> str:
     if letter.isascii():
         return letter if letter.isprintable() else ""
-    plain = unicodedata.normalize("NFKD", letter)
-    known = unicodedata.category(letter).startswith("L") and ord(letter) < 0x180  # T1 has Latin-1 and Latin Extended-A
-    return letter if known and plain[0].isascii() else rf"\texttt{{U+{ord(letter):04X}}}"
+    base, *accents = unicodedata.normalize("NFD", letter)
+    if len(accents) == 1 and accents[0] in _ACCENTS and base.isascii():
+        return rf"\{_ACCENTS[accents[0]]}{{{base}}}"
+    return rf"\texttt{{U+{ord(letter):04X}}}{_BREAK}"
 
 
 def _number(value: float | None) -> str:

@@ -9,9 +9,11 @@ from typing import Any
 
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.data.entries import SCHEMA as SCHEMA
-from mechlib.report.data.entries import ClaimResult, ControlResult, DitheredResult, pretty, schema
+from mechlib.report.data.entries import ClaimResult as ClaimResult
+from mechlib.report.data.entries import ControlResult, DitheredResult, pretty
 from mechlib.report.data.entries import Results as Results
-from mechlib.report.data.filling import results
+from mechlib.report.data.entries import schema as schema
+from mechlib.report.data.filling import results as results
 from mechlib.report.data.former import FormerResults as FormerResults
 from mechlib.report.data.former import difference as difference
 from mechlib.report.data.former import read_results as read_results

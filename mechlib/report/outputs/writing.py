@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mechlib.report.content.record_book import RecordBook
+from mechlib.report.data.writing import write_data
 from mechlib.report.features.page import write_pages
 from mechlib.report.outputs.appendix import appendix
 from mechlib.report.outputs.figure_files import write_figures
@@ -18,8 +19,8 @@ from mechlib.report.outputs.results import as_csv, as_latex, difference, read_re
 
 
 def write(book: RecordBook, out_dir: Path, partial: bool = False, meta: Mapping[str, Any] | None = None) -> None:
-    """Writes appendix.html, results.json, results.csv, table.tex and the pages of features to `out_dir`, and REPORT.md
-    with its figures.
+    """Writes appendix.html, results.json, results.csv, table.tex, the pages of features and what mechlib.report.data
+    makes to `out_dir`, and REPORT.md with its figures.
 
     A `partial` run leaves REPORT.md and the committed figures alone. `meta` holds what is true of this run
     only (date, device, command): it goes on the page and never into a committed file. What changed since the
@@ -35,3 +36,4 @@ def write(book: RecordBook, out_dir: Path, partial: bool = False, meta: Mapping[
     if not partial:
         write_figures(book)
         save(book.root / "REPORT.md", report_md(book))
+    write_data(book, out_dir)
