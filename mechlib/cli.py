@@ -1,5 +1,4 @@
-"""The command `mechlib`: which models are there, bring one, what would be measured, is the record whole, prompts as
-plain files.
+"""The command `mechlib`: models, what would be measured, whether the record is whole, what it says beside another.
 
 Exit status: 0 done, 1 something is wrong with the record or a model, 2 a command that cannot be carried out.
 """
@@ -20,6 +19,7 @@ from mechlib.checkpoints.described.details import card, count, details, in_bytes
 from mechlib.checkpoints.fetch import CannotFetch, download
 from mechlib.checkpoints.packaged import bringing
 from mechlib.judging.commands import browsing, caching, features, fitting
+from mechlib.judging.commands.reading import auditing, comparing, history
 
 BESIDE_CLAIMS = ("pytest.ini", "conftest.py", "pyproject.toml")  # one of these lies at the root of a repository
 ALL_PACKAGED = "pretrained"
@@ -92,9 +92,10 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("task", help="addition, ioi or greater_than")
     export.add_argument("folder", type=Path, metavar="DIR", help="where to; it is made where it is missing")
     export.set_defaults(run=_export)
-    caching.add_command(commands)
-    features.add_command(commands)
-    browsing.add_command(commands)
+    for command in (caching, features, browsing):
+        command.add_command(commands)
+    for reader in (auditing, comparing, history):
+        reader.add_command(commands, _said_root)
     return parser
 
 

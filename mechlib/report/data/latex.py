@@ -99,7 +99,7 @@ def _letters(word: str) -> str:
 def _letter(letter: str) -> str:
     if letter.isascii():
         return letter if letter.isprintable() else ""
-    base, *accents = unicodedata.normalize("NFD", letter)
+    base, *accents = tuple(unicodedata.normalize("NFD", letter))
     if len(accents) == 1 and accents[0] in _ACCENTS and base.isascii():
         return rf"\{_ACCENTS[accents[0]]}{{{base}}}"
     return rf"\texttt{{U+{ord(letter):04X}}}{_BREAK}"

@@ -1,0 +1,1 @@
+"""Commands that read the record and measure nothing: `audit`, `compare`, `history`."""
