@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from mechlib import cli
 from mechlib.evidence import files
+from mechlib.evidence.stamp import file_stamp
 from mechlib.faces import FACES, homes
 from mechlib.judging.commands.reading import judged as reading
 from mechlib.measurement import Measurement
@@ -61,7 +63,8 @@ def measured(root: Path, name: str, columns: dict[str, np.ndarray], units: tuple
 def record(n: int, verdict: str, estimate, evidence: str) -> Record:
     return Record(
         ID.format(n), "ioi", "test_the_heads_restore_half", "They do.", f"mini-{n}", verdict=verdict,
-        comparison=Comparison.of((estimate >= 0.5).to_dict()), evidence=[evidence], models=[ModelRead(f"mini-{n}", "7")],
+        comparison=Comparison.of((estimate >= 0.5).to_dict()), evidence=[evidence],
+        models=[ModelRead(f"mini-{n}", "7")],
     )  # fmt: skip
 
 
@@ -133,9 +136,8 @@ def test_two_records_are_joined_by_id_and_what_only_one_has_is_named(here, capsy
     status, said, _ = asked(capsys, "compare", str(here), str(other / "artifacts" / "report" / "results.json"))
     flat = "".join(said.split())
     assert status == 0 and f"{len(records) - 1} verdicts of each: 1 moved" in " ".join(said.split())
-    assert (
-        f"{moved.id}:SUPPORTED->VOID".replace(" ", "") in flat and f"onlyin{here}(1):{gone.id}".replace(" ", "") in flat
-    )
+    for line in (f"{moved.id}: SUPPORTED -> VOID", f"only in {here} (1): {gone.id}"):
+        assert line.replace(" ", "") in flat
     assert "only in" in said and said.count("only in") == 1
 
 
@@ -184,11 +186,11 @@ def test_every_intervention_is_a_public_instrument():
 def test_the_checklist_counts_what_the_record_says(here):
     made = two(here)
     book = RecordBook(reading.judged(here), here)
-    stamps = here / "artifacts" / "evidence" / "stamps"
-    stamps.mkdir(parents=True, exist_ok=True)
-    (stamps / "0123.json").write_text('{"lab.restored_by_patching": "1", "torch": "2"}')
-    path = here / "artifacts" / "evidence" / "ioi" / "f--mini-1.jsonl"
-    path.write_bytes(files.encode({"function": "f", "stamp": "0123"}, made[1]))
+    folder = here / "artifacts" / "evidence"
+    for n, by in enumerate(("lab.attention_to", "lab.restored_by_patching")):
+        stamp = file_stamp(folder, {by: "1", "torch": "2"})
+        path = folder / "ioi" / f"f--mini-{n}.jsonl"
+        path.write_bytes(files.encode({"function": "f", "stamp": stamp}, made[n]))
     first, second = book.records
     first.prompts, second.registration, second.flags = ["ioi 1"], "REGISTERED", ["OLDER INSTRUMENTS"]
     found = {answer.item: answer for answer in checklist(book)}
@@ -229,10 +231,7 @@ def test_a_report_older_than_a_claim_is_not_read(here, monkeypatch, capsys):
     monkeypatch.setattr(reading, "judge_frozen", lambda root: sample(root)[:1])
     assert len(reading.judged(here)) > 1
     (here / "claims" / "test_new.py").touch()
-    path = here / reading.RECORDS
-    import os
-
-    os.utime(path, (1, 1))
+    os.utime(here / reading.RECORDS, (1, 1))
     assert len(reading.judged(here)) == 1 and "judging all claims" in capsys.readouterr().err
 
 
