@@ -158,24 +158,30 @@ def _contents(root: Path, blobs: list[str]) -> Iterator[str]:
 
 
 def _rows(page: str) -> Iterator[tuple[_Place, _Said]]:
-    """What a page says of each claim: ((anchor, model), what is said), from the tables that have both columns."""
-    anchor, bound = "", ""
+    """What a page says of each claim: ((anchor, model), what is said), from the tables that have both columns.
+
+    The anchor of a claim stands above its table, that of one of its cases in the first row of the case.
+    """
+    anchors: list[str] = []
     heads: list[str] = []
+    bound = ""
     told = False  # whether the table at hand says of models what came out
     for line in page.split("\n"):
-        if line.startswith("|") and anchor:
+        if line.startswith("|") and anchors:
             if not heads:
                 heads = [cell.strip() for cell in line[1:-1].split("|")]
                 told = "model" in heads and "verdict" in heads
             elif told and not line.startswith(("|-", "| -", "|:", "| :")):
+                anchors = (_ANCHOR.findall(line) if "<a" in line else None) or anchors
                 cells = _CELL.split(line)[1:-1] if "\\|" in line else line[1:-1].split("|")
-                yield from _row(dict(zip(heads, map(str.strip, cells), strict=False)), anchor, bound)
+                said = dict(zip(heads, map(str.strip, cells), strict=False))
+                yield from (row for anchor in anchors for row in _row(said, anchor, bound))
             continue
         heads = []
-        if line.startswith("<a") and (found := _ANCHOR.match(line)):
-            anchor, bound = found[1], ""
+        if line.startswith("<a") and (found := _ANCHOR.findall(line)):
+            anchors, bound = found, ""
         elif line.startswith(("# ", "## ")):
-            anchor = ""
+            anchors = []
         elif not bound and "Claimed: " in line and (claimed := _BOUND.search(line)):
             bound = _plain(claimed[1])
 
@@ -185,10 +191,11 @@ def _row(cells: dict[str, str], anchor: str, bound: str) -> Iterator[tuple[_Plac
     if not word:
         return
     value, *_ = (*_numbers(cells.get("estimate", "")), None)
-    low, high = (*_numbers(cells.get("95 % interval", cells.get("interval", ""))), None, None)[:2]
+    low, high = (*_numbers(cells.get("95 % interval", "")), None, None)[:2]
+    claimed = _plain(cells["claimed"]) if cells.get("claimed") else bound
     for named in _plain(cells["model"]).split(", "):  # models that did not run share a line
         model = named.partition(" (")[0]
-        yield (anchor, "" if model == "no one model" else model), (word, value, low, high, bound)
+        yield (anchor, "" if model == "no one model" else model), (word, value, low, high, claimed)
 
 
 def _numbers(text: str) -> list[float]:

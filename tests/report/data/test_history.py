@@ -39,6 +39,21 @@ PAGE = """# The record
 | --- | --- |
 | mini-1 | ✗ REFUTED |
 """
+BY_CASES = """# Indirect objects
+
+<a id="ioi.it_reads"></a>
+
+### It reads both names.
+
+[`test_it_reads`](../../claims/ioi/test_x.py). n = 160. Source: a paper
+
+| case | model | verdict | estimate | 95 % interval | claimed |
+|-|-|-|-|-|-|
+| <a id="ioi.it_reads-mean"></a>how mean | mini-1 | ✗ REFUTED | 9 | exact | ≥ 10 |
+| <a id="ioi.it_reads-zero"></a>how zero | mini-10 | ✗ REFUTED | −1.5 | \\[−2.0, −1e-05\\] | ≥ 0.40 |
+|  | mini-1 | ✓ SUPPORTED | 0.466 | \\[0.431, 0.500\\] | ≥ 0.40 |
+"""
+ALONE = BY_CASES.partition("| <a")[0].replace("</a>", '</a><a id="ioi.it_reads-zero"></a>').replace("| case | ", "| ")
 HELD, FELL = "✓ SUPPORTED | 0.466 | \\[0.431, 0.500\\]", "? INCONCLUSIVE | 0.4 | exact"
 
 
@@ -91,6 +106,18 @@ def test_pages_by_topic_carry_on_and_what_is_withdrawn_is_gone(repository: Repos
     assert len(history(repository.root, [MINI])[MINI]) == 1
     repository.commit("withdrawn", {"artifacts/record/ioi.md": None})
     assert numbers(history(repository.root, [MINI])[MINI])[1:] == [("withdrawn", GONE, None, None, None)]
+
+
+def test_a_page_that_has_the_cases_of_a_claim_in_one_table_says_the_same(repository: Repository) -> None:
+    repository.commit("first", {"REPORT.md": PAGE.format(first=HELD)})
+    repository.commit("moved", {"REPORT.md": "# Paper\n", "artifacts/record/ioi.md": BY_CASES})
+    found = history(repository.root, [MINI, TEN, "ioi.test_it_reads[mini-1-mean]"])
+    assert len(found[MINI]) == len(found[TEN]) == 1
+    (mean,) = found["ioi.test_it_reads[mini-1-mean]"]
+    assert (mean.value, mean.low, mean.bound) == (9, None, "≥ 10")
+    alone = f"{ALONE}| mini-1 | ? INCONCLUSIVE | 0.4 | exact | ≥ 0.40 |\n"
+    repository.commit("one case", {"artifacts/record/ioi.md": alone})
+    assert history(repository.root, [MINI])[MINI][-1].verdict == "INCONCLUSIVE"
 
 
 def test_what_lies_on_a_branch_counts_from_when_it_is_merged(repository: Repository) -> None:
