@@ -63,10 +63,7 @@ def headline(rows: Sequence[ClaimRow]) -> str:
     words = ", ".join(f"{n} {word}" for word, n in verdict_counts(records) if n) or "nothing judged"
     claims = plural(claims_of(record.id for record in records), "claim")
     text = f"{claims} on {plural(len(models), 'model')}, {plural(len(records), 'verdict')}: {words}."
-    controls = [(by, n) for by, n in control_counts(records) if n and by != "void"]
-    if controls:
-        parts = [f"{n} {BY[by]}" for by, n in controls]
-        text += f" Of the supported ones {', '.join(parts)}."
+    text += _controlled(records)
     text += _changed(records)
     marked = sum(1 for record in records if record.expected and record.verdict == record.expected)
     wrong = sum(1 for record in records if not record.ok)
@@ -75,6 +72,15 @@ def headline(rows: Sequence[ClaimRow]) -> str:
     if wrong:
         text += f" {wrong} came out otherwise than claimed or marked: not accounted for."
     return text
+
+
+def _controlled(records: Sequence[Record]) -> str:
+    """By what how many supported verdicts are controlled, and how many by nothing; "" where none is supported."""
+    counts = {by: n for by, n in control_counts(records) if n and by != "void"}
+    bare = counts.pop("UNCONTROLLED", 0)
+    parts = ", ".join(f"{n} {BY[by].removeprefix('controlled ')}" for by, n in counts.items())
+    said = f"{sum(counts.values())} are controlled ({parts})" if counts else "none is controlled"
+    return f" Of the supported ones {said}, {bare} {BY['UNCONTROLLED']}." if counts or bare else ""
 
 
 # How lines of a history begin (mechlib.verdicts.register), and what is counted of them.

@@ -17,7 +17,7 @@ from mechlib.verdicts.record import WORDS, Record
 from mechlib.verdicts.register import ANSWERS
 from mechlib.verdicts.words import AFTER_LOOKING, BY_HAND
 
-MOST_CHANGES = 20
+MOST_CHANGES = 8  # lines below one title: all of them stand on the page
 CHANGED = "*"  # behind the word, or the model, of a claim with a history
 NO_CONTROL = "~"  # behind the word, or the model, of a supported claim that nothing controls
 _FETCH = re.compile(r"`mechlib fetch [^`]+`")
@@ -56,7 +56,7 @@ def _titled(title: str, said: Sequence[str], width: int) -> list[str]:
     """Lines below a title, the first of many; nothing where there are none."""
     if not said:
         return []
-    more = [f"and {len(said) - MOST_CHANGES} more"] if len(said) > MOST_CHANGES else []
+    more = [f"and {len(said) - MOST_CHANGES} more: `--report` has all"] if len(said) > MOST_CHANGES else []
     wrapper = textwrap.TextWrapper(width, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
     return ["", title, *(part for line in [*said[:MOST_CHANGES], *more] for part in wrapper.wrap(line))]
 
@@ -201,6 +201,17 @@ def cautions(
     if not audit and not any(record.verdict in ANSWERS for record in records):
         words = Counter(record.verdict for record in records)
         yield "no claim was judged: " + ", ".join(f"{words[word]} {word}" for word in WORDS if words[word])
+
+
+def onward(records: Sequence[Record]) -> Iterator[str]:
+    """What to type next, in one line, where everything came out as claimed or marked: what failed says so itself."""
+    judged = [record for record in records if record.verdict in ANSWERS]
+    if judged and all(record.ok for record in records):
+        first = (next((record for record in judged if record.history), judged[0])).id
+        yield (
+            f"next: `pytest '{first}'` judges one claim, `mechlib history '{first}'` says what it came to before, "
+            "`pytest --frozen --report` writes the page"
+        )
 
 
 def reproduction(records: Sequence[Record], sample: float = 1) -> str:
