@@ -19,10 +19,10 @@ from mechlib.evidence.stamp import file_stamp
 from mechlib.faces import FACES, homes
 from mechlib.judging.commands.reading import judged as reading
 from mechlib.measurement import Measurement
-from mechlib.report.content.checklist import INTERVENE, checklist, first_to_fail
-from mechlib.report.content.comparison import Side, behind, compared
 from mechlib.report.content.evidence_files import EvidenceFiles
 from mechlib.report.content.record_book import RecordBook
+from mechlib.report.data.checklist import INTERVENE, checklist, first_to_fail
+from mechlib.report.data.comparison import Side, behind, compared
 from mechlib.report.outputs.results import write_results
 from mechlib.statistics import difference, mean, ratio
 from mechlib.verdicts.record import Comparison, ModelRead, Record

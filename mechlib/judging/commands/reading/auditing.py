@@ -32,9 +32,9 @@ def run(options: argparse.Namespace, root: Path) -> int:
 
 
 def _audited(options: argparse.Namespace, root: Path) -> Iterator[str]:
-    from mechlib.report.content.checklist import checklist
     from mechlib.report.content.record_book import RecordBook
     from mechlib.report.content.summary import claims_of, plural
+    from mechlib.report.data.checklist import checklist
 
     book = RecordBook(judged(root, options.keyword), root)
     width = shutil.get_terminal_size((80, 24)).columns
@@ -50,7 +50,7 @@ def _audited(options: argparse.Namespace, root: Path) -> Iterator[str]:
 
 def told(answers: Sequence[Any], width: int, most: int | None = 1) -> Iterator[str]:
     """The checklist in lines of at most `width`: a count for each item, the first that lack it, how to mend that."""
-    from mechlib.report.content.checklist import first_to_fail
+    from mechlib.report.data.checklist import first_to_fail
 
     indent = _NAMES if width >= 60 else 2
     for answer in answers:

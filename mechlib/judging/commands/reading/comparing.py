@@ -43,7 +43,7 @@ def run(options: argparse.Namespace, root: Path) -> int:
 
 
 def _compared(options: argparse.Namespace, root: Path) -> Iterator[str]:
-    from mechlib.report.content.comparison import compared
+    from mechlib.report.data.comparison import compared
 
     names = options.first, options.second
     paths = [Path(name) for name in names]
@@ -61,8 +61,8 @@ def _compared(options: argparse.Namespace, root: Path) -> Iterator[str]:
 
 def _record(path: Path, keyword: str | None) -> Any:
     """A record by its folder, or by a results.json, beside which its evidence may lie."""
-    from mechlib.report.content.comparison import Side, by_id
     from mechlib.report.content.evidence_files import EvidenceFiles
+    from mechlib.report.data.comparison import Side, by_id
     from mechlib.report.data.frames import entries
 
     results = path / RESULTS if path.is_dir() else path
@@ -73,8 +73,8 @@ def _record(path: Path, keyword: str | None) -> Any:
 
 def _models(root: Path, names: Sequence[str], keyword: str | None) -> list[Any]:
     """Two models of the record at `root`."""
-    from mechlib.report.content.comparison import Side, of_model
     from mechlib.report.content.record_book import RecordBook
+    from mechlib.report.data.comparison import Side, of_model
     from mechlib.report.data.filling import results
 
     book = RecordBook(judged(root, keyword), root)
