@@ -95,6 +95,7 @@ def test_a_claim_is_counted_once_whatever_cases_and_models_it_is_asked_of():
     book = RecordBook(records, Path())
     assert claims_of(record.id for record in records) == 2
     assert book.headline.startswith("2 claims on 3 models, 12 verdicts: 12 GATED.")
+    assert RecordBook([record("a", "", "GATED")], Path()).headline.startswith("1 claim, 1 verdict: 1 GATED.")
     said = verdict_table(book, width=200)
     assert COUNTED.findall(said) == ["2"] * 4, said
     assert not COUNTED.findall("\n".join(cautions([*records, record("b", "mini-0", "GATED")])))

@@ -62,7 +62,8 @@ def headline(rows: Sequence[ClaimRow]) -> str:
     models = [model for model in models_of(records) if model]
     words = ", ".join(f"{n} {word}" for word, n in verdict_counts(records) if n) or "nothing judged"
     claims = plural(claims_of(record.id for record in records), "claim")
-    text = f"{claims} on {plural(len(models), 'model')}, {plural(len(records), 'verdict')}: {words}."
+    asked = f" on {plural(len(models), 'model')}" if models else ""
+    text = f"{claims}{asked}, {plural(len(records), 'verdict')}: {words}."
     text += _controlled(records)
     text += _changed(records)
     marked = sum(1 for record in records if record.expected and record.verdict == record.expected)

@@ -193,6 +193,7 @@ def test_the_checklist_counts_what_the_record_says(here):
         path.write_bytes(files.encode({"function": "f", "stamp": stamp}, made[n]))
     first, second = book.records
     first.prompts, second.registration, second.flags = ["ioi 1"], "REGISTERED", ["OLDER INSTRUMENTS"]
+    first.registration = "EXPLORATORY"
     found = {answer.item: answer for answer in checklist(book)}
     counts = {item: (answer.held, answer.of, [one.id for one in answer.lacking]) for item, answer in found.items()}
     assert counts["causal"] == (1, 2, [first.id])
