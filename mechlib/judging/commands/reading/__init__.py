@@ -1,1 +1,1 @@
-"""Commands that read the record and measure nothing: `audit`, `compare`, `history`."""
+"""Commands that read and measure nothing: `audit`, `compare` and `history` the record, `export` the prompts."""
