@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,13 @@ def test_claims_are_functions_wherever_they_are_counted(readme, whole_record):
     claims = {record["id"].partition("[")[0] for record in whole_record.records}
     said = re.findall(r"(\d+) verdicts on (\d+) claims", readme)
     assert said == [(str(len(whole_record.records)), str(len(claims)))]
+
+
+def test_the_version_is_that_of_the_newest_changes():
+    newest = re.findall(r"^## (\d+\.\d+\.\d+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)[0]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    cited = re.findall(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)
+    assert [project["version"], *cited] == [newest, newest]
 
 
 def test_the_words_are_six_and_defined_once(readme):
