@@ -37,10 +37,11 @@ def not_said(points: list[str], records: list[dict[str, Any]]) -> list[str]:
         names = [name for rests in RESTS.findall(point) for name in rests.split()]
         own = [record["comparison"] for record in records if record["id"].partition("[")[0] in names]
         values = [one["estimate"]["value"] for one in own if one]
-        for number in DECIMAL.findall(RESTS.sub("", point)):
+        text = " ".join(RESTS.sub("", point).split())
+        for number in DECIMAL.findall(text):
             half = 0.5001 * 10.0 ** -len(number.partition(".")[2])
             if not any(abs(value - float(number)) <= half for value in values):
-                found.append(f"{' '.join(point.split())[:40]}: {number}")
+                found.append(f"{text[:40]}: {number}")
     return found
 
 
