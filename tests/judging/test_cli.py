@@ -467,7 +467,9 @@ def test_damaged_prompts_and_stamps_are_found(sound):
 def test_prompts_that_are_not_what_the_tasks_make_are_found_once(sound):
     sound.records[0].flags = ["PROMPTS NOT FILED"]
     (found,) = (line for line in sound.verify() if "REPORT.md" not in line)
-    assert found.startswith("artifacts/evidence/prompts is not what the tasks make today (1 claims, first toy.test_it)")
+    assert found.startswith(
+        "artifacts/evidence/prompts is not what the tasks make today (so say 1 verdict, first toy.test_it)"
+    )
     assert found.endswith("run `pytest` and commit what it files")
 
 
@@ -499,7 +501,7 @@ def test_older_instruments_of_many_claims_are_one_line(sound):
     sound.records += [copy.copy(sound.records[0])] * 2
     (said,) = [line for line in sound.verify() if "OLDER" in line]
     assert said.startswith(
-        "3 claims, first toy.test_it, rest on OLDER INSTRUMENTS: run `pytest --fresh --sample .1` and commit what it "
+        "3 verdicts, first toy.test_it, rest on OLDER INSTRUMENTS: run `pytest --fresh --sample .1` and commit what it "
         "stamps and artifacts/reproduced.jsonl"
     )
 

@@ -102,7 +102,7 @@ def test_uncontrolled_is_a_word_beside_the_verdict_in_every_output(book):
         assert (f"<span class=flag>{UNCONTROLLED}" in cells) is record.uncontrolled
     table = verdict_table(book, width=120)
     assert table.count("SUPPORTED~") == many and "supported, UNCONTROLLED (~):" in table
-    assert any(line.startswith(f"{UNCONTROLLED}: {many} of {len(TABLE)} claims") for line in cautions(book.records))
+    assert any(line.startswith(f"{UNCONTROLLED}: {many} of {len(TABLE)} verdicts") for line in cautions(book.records))
 
 
 def test_results_for_machines_say_what_decides(book):

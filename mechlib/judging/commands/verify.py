@@ -176,7 +176,7 @@ def outdated(judged: Sequence[Record]) -> Iterator[str]:
     shipped = (record for record in judged if not any(parent(model.name) in fetched for model in record.models))
     found = [record.id for record in shipped if OLDER in record.flags]
     if found:
-        many = f"{len(found)} claims, first {found[0]}, rest" if len(found) > 1 else f"{found[0]} rests"
+        many = f"{len(found)} verdicts, first {found[0]}, rest" if len(found) > 1 else f"{found[0]} rests"
         cure = f"run `pytest --fresh --sample .1` and commit what it stamps and artifacts/{stamp.WITNESSES}"
         yield f"{many} on {OLDER}: {cure}; where few files use an instrument, `pytest --fresh` on the rest"
 
@@ -186,8 +186,8 @@ def unfiled(judged: Sequence[Record]) -> Iterator[str]:
     found = [record.id for record in judged if UNFILED in record.flags]
     if found:
         yield (
-            f"artifacts/evidence/{prompt_files.PROMPTS} is not what the tasks make today ({len(found)} claims, first "
-            f"{found[0]}): run `pytest` and commit what it files"
+            f"artifacts/evidence/{prompt_files.PROMPTS} is not what the tasks make today (so say {len(found)} "
+            f"verdict{'s' * (len(found) > 1)}, first {found[0]}): run `pytest` and commit what it files"
         )
 
 

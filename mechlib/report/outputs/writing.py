@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mechlib.report.content.record_book import RecordBook
+from mechlib.report.data.writing import write_data
 from mechlib.report.features.page import write_pages
 from mechlib.report.outputs.appendix import appendix
 from mechlib.report.outputs.figure_files import write_figures
@@ -19,8 +20,8 @@ from mechlib.report.paper.files import write_paper
 
 
 def write(book: RecordBook, out_dir: Path, partial: bool = False, meta: Mapping[str, Any] | None = None) -> list[str]:
-    """Writes appendix.html, results.json, results.csv, table.tex, the pages of features and the paper to `out_dir`, and
-    REPORT.md, artifacts/record and the committed figures. Returns lines of what could not be written, and why.
+    """Writes appendix.html, results.json, results.csv, table.tex, the pages of features, what mechlib.report.data makes
+    and the paper to `out_dir`, and REPORT.md, artifacts/record and the committed figures. Returns lines to say.
 
     A `partial` run leaves the paper and what is committed alone. `meta` holds what is true of this run
     only (date, device, command): it goes on the page and never into a committed file. What changed since the
@@ -33,8 +34,13 @@ def write(book: RecordBook, out_dir: Path, partial: bool = False, meta: Mapping[
     save(out_dir / "results.csv", as_csv(book))
     save(out_dir / "table.tex", as_latex(book))
     write_pages(book.root, out_dir)
-    if partial:
-        return []
+    said = [] if partial else _write_committed(book, out_dir)
+    write_data(book, out_dir)  # lists what lies there, the paper too
+    return said
+
+
+def _write_committed(book: RecordBook, out_dir: Path) -> list[str]:
+    """What stands in git, and the paper that is made of it; lines to say."""
     write_figures(book)
     committed = Committed(book)
     problems = committed.write()
