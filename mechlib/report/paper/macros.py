@@ -42,4 +42,5 @@ def macro_name(text: str) -> str:
 
 
 def _latex(text: str) -> str:
-    return re.sub(f"[{''.join(_SIGNS)}]", lambda sign: _SIGNS[sign[0]], tex(text))
+    parts = re.split(f"([{''.join(_SIGNS)}])", text)
+    return "".join(_SIGNS.get(part) or tex(part) for part in parts)
