@@ -159,9 +159,10 @@ class Citing:
         """How many verdicts there are: a claim in one case on one model has one."""
         return self.count(topic=topic)
 
-    def models(self) -> str:
-        """How many models are claimed about."""
-        return self._plain("models", len([model for model in self.book.models if model]))
+    def models(self, run: bool = False) -> str:
+        """How many models are claimed about, or, of these, were run."""
+        asked = {one.model for one in self.book.records if one.model and not (run and one.verdict == "NOT RUN")}
+        return self._plain("models run" if run else "models", len(asked))
 
     def sentences(self, model: str, word: str = "asked") -> str:
         """How many published sentences ended with a word on a model, or were asked of it."""

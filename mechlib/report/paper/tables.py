@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 
-from mechlib.report.content.claim_views import numbers
+from mechlib.report.content.claim_views import claimed_bound, numbers
 from mechlib.report.content.model_cards import called
 from mechlib.report.content.published_sentences import LOOKS, Sentence
 from mechlib.report.content.record_book import RecordBook
@@ -44,11 +44,15 @@ def published(book: RecordBook, place: Place, note: Note) -> Made:
         where = re.sub(r",? arXiv:[\d.]+", "", one.reported.where)  # which stands with the claim
         paper = escaped(f"{where}: {one.reported.number}" if one.reported.number else where)
         cells = [_cell(one.cells.get(model), lookup, place, note) for model in found.models]
-        rows.append([_sentence(one, place), paper, *cells])
+        bound = next((claimed_bound(cell.answered.comparison) for cell in one.cells.values() if cell.answered), "")
+        rows.append([_sentence(one, place), paper, escaped(bound), *cells])
     used = dict.fromkeys(cell.word for one in primary for cell in one.cells.values())
     legend = ", ".join(f"{sign} {word}" for word, (sign, _) in LOOKS.items() if word in used)
-    caption = f"Primary published sentences, asked of pretrained models, quantised. {escaped(legend)}."
-    return caption, table(["sentence", "paper", *map(escaped, found.models)], rows)
+    caption = (
+        "Primary published sentences, asked of pretrained models, quantised, with bound, estimate, interval and, where "
+        f"it is not replicated, the verdict of the claim. {escaped(legend)}."
+    )
+    return caption, table(["sentence", "paper", "bound", *map(escaped, found.models)], rows)
 
 
 def _sentence(one: Sentence, place: Place) -> str:
@@ -65,7 +69,8 @@ def _cell(found: Cell | None, lookup: Lookup, place: Place, note: Note) -> str:
     shown, signs = numbers(found.answered.comparison), marks(found.answered)
     note(signs)
     text = f"{escaped(shown.value)}<br>{escaped(together(shown.interval))}"  # an interval below its value: narrow
-    return f"{escaped(said)}{NBSP}[{text}]({place(lookup.anchor(found.answered))}){signs}"
+    verdict = "" if found.word == "REPLICATED" else f"<br>{found.answered.verdict}"
+    return f"{escaped(said)}{NBSP}[{text}]({place(lookup.anchor(found.answered))}){signs}{verdict}"
 
 
 def verdicts(book: RecordBook, place: Place, note: Note) -> Made:
@@ -91,13 +96,21 @@ def controls(book: RecordBook, place: Place, note: Note) -> Made:
 
 
 def models(book: RecordBook, place: Place, note: Note) -> Made:
-    """The models of the record, their sizes and verdicts."""
+    """The models that were run, their sizes and verdicts; in one row what is of no model, in one those that were not."""
     counts = Counter(record.model for record in book.records)
+    run = {record.model for record in book.records if record.verdict != "NOT RUN"}
     rows = [
         [escaped(called(card.name)), f"{card.parameters:,}" if card.parameters else "–", f"{counts[card.name]:,}"]
         for card in book.cards
+        if card.name in run
     ]
-    return "Models.", table(["model", "parameters", "verdicts"], rows, 2)
+    absent = [card.name for card in book.cards if card.name not in run]
+    if counts[""]:
+        rows.append(["of no one model: planted ones, made for their claim", "–", f"{counts['']:,}"])
+    if absent:
+        said = f"NOT RUN, their weights are not here: {', '.join(absent)}"
+        rows.append([escaped(said), "–", f"{sum(counts[name] for name in absent):,}"])
+    return "Models, with their parameters, embeddings included.", table(["model", "parameters", "verdicts"], rows, 2)
 
 
 TABLES: dict[str, Callable[[RecordBook, Place, Note], Made]] = {
