@@ -110,7 +110,8 @@ def _mark(scale: Scale, mark: Mark, y: float) -> str:
         return f'<g class="m {kind}">{title_of(mark.title)}{shape}</g>'
     low = scale(scale.low if mark.low is None else mark.low)
     high = scale(scale.high if mark.high is None else mark.high)
-    ticks = "".join(path("e", f"M{digits(scale(value))} {digits(y - 3)}v6") for value in mark.members)
+    members = "".join(f"M{digits(scale(value))} {digits(y - 3)}v6" for value in mark.members)
+    ticks = path("e", members) if members else ""
     line = path("i", f"M{digits(low)} {digits(y)}H{digits(high)}")
     return f'<g class="m {kind}">{title_of(mark.title)}{ticks}{line}{_shape(mark, scale(mark.value), y)}</g>'
 

@@ -1,4 +1,4 @@
-"""HTML: the templates, and the style that both pages share."""
+"""HTML: the templates, and the style that the pages share."""
 
 from __future__ import annotations
 
@@ -54,6 +54,6 @@ def environment() -> Environment:
 
 
 def stylesheet() -> str:
-    """The CSS that both pages share."""
+    """The CSS that the pages share."""
     files = (STYLES / "colours.css", TEMPLATES / "page.css", STYLES / "drawings.css", STYLES / "circuits.css")
     return "".join(file.read_text(encoding="utf-8") for file in files)
