@@ -51,9 +51,17 @@ def interval_parts(
     scale: Scale, marks: Sequence[Mark], bounds: Sequence[tuple[str, float]], height: int = ROW
 ) -> list[str]:
     """The parts of `interval_row`, for a larger drawing."""
-    parts = [_claimed(scale, bounds, height)]
-    parts += [path("b", f"M{digits(scale(bound))} 0V{height}") for _, bound in bounds]
-    return parts + [_mark(scale, mark, height / 2) for mark in sorted(marks, key=lambda mark: not mark.twin)]
+    return [*bound_parts(scale, bounds, height), *mark_parts(scale, marks, height)]
+
+
+def bound_parts(scale: Scale, bounds: Sequence[tuple[str, float]], height: int = ROW) -> list[str]:
+    """The claimed side and the bounds, which rows of one claim have in common."""
+    return [_claimed(scale, bounds, height), *(path("b", f"M{digits(scale(b))} 0V{height}") for _, b in bounds)]
+
+
+def mark_parts(scale: Scale, marks: Sequence[Mark], height: int = ROW) -> list[str]:
+    """The intervals of a row, the model's over its twins'."""
+    return [_mark(scale, mark, height / 2) for mark in sorted(marks, key=lambda mark: not mark.twin)]
 
 
 def interval_panel(

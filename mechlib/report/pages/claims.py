@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from markupsafe import Markup
 
-from mechlib.figures.svg.elements import Scale
-from mechlib.figures.svg.intervals import axis, interval_row
+from mechlib.figures.svg.elements import Scale, drawing
+from mechlib.figures.svg.intervals import ROW, axis, bound_parts, mark_parts
 from mechlib.report.content.claim_rows import ClaimRow, record_anchor, slug
 from mechlib.report.content.claim_views import (
     bounds_of,
@@ -60,6 +60,7 @@ class Row:
     record: Record
     scale: Scale
     anchor: str
+    ground: str  # the link to what its claim draws once below all rows of these bounds
 
     @property
     def model(self) -> str:
@@ -71,7 +72,8 @@ class Row:
         """The interval against the bound, the twins' hollow marks beside it; nothing without a number."""
         marks = [*own_marks(self.record), *twin_marks(self.record)]
         bare = [replace(mark, title="") for mark in marks]  # what opens says it all
-        return interval_row(self.scale, bare, bounds_of([self.record])) if bare else Markup("")
+        parts = [f'<use href="#{self.ground}"/>', *mark_parts(self.scale, bare)]
+        return drawing(WIDTH, ROW, parts, "row") if bare else Markup("")
 
     @property
     def unit(self) -> str:
@@ -138,6 +140,7 @@ class Claim:
     topic: str
     function: str
     cases: tuple[Case, ...]
+    grounds: Mapping[str, Markup]  # the claimed side and the bounds, by the link of the rows that stand on it
 
     @property
     def first(self) -> Record:
@@ -185,11 +188,17 @@ def claims_of(rows: Sequence[ClaimRow]) -> list[Claim]:
     grouped: dict[str, list[ClaimRow]] = {}
     for row in rows:
         grouped.setdefault(row.function, []).append(row)
-    return [_claim(function, members) for function, members in grouped.items()]
+    return [_claim(place, function, members) for place, (function, members) in enumerate(grouped.items())]
 
 
-def _claim(function: str, members: Sequence[ClaimRow]) -> Claim:
+def _claim(place: int, function: str, members: Sequence[ClaimRow]) -> Claim:
     records = tuple(record for row in members for record in row.records)
     scale = scale_of(ClaimRow(members[0].topic, function, "", records), WIDTH)
-    cases = tuple(Case(row, tuple(Row(r, scale, record_anchor(r)) for r in row.records)) for row in members)
-    return Claim(members[0].topic, function, cases)
+    bounds = list(dict.fromkeys(tuple(bounds_of([record])) for record in records))
+    links = {one: f"ground-{slug(members[0].topic)}-{place}-{rank}" for rank, one in enumerate(bounds)}
+    cases = tuple(
+        Case(row, tuple(Row(r, scale, record_anchor(r), links[tuple(bounds_of([r]))]) for r in row.records))
+        for row in members
+    )
+    grounds = {link: Markup("".join(bound_parts(scale, one))) for one, link in links.items() if one}
+    return Claim(members[0].topic, function, cases, grounds)

@@ -24,9 +24,13 @@ WORTH_A_LOOK = ("circuit_graph", "by_depth", "depth_and_concentration", "matrix"
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure in a file of its own: its caption, the file below figures/, why there is none, whose it is."""
+    """A figure in a file of its own: its caption, the file below figures/, why there is none, whose it is.
+
+    `read` is what stands for it where it is not seen: what each panel shows, and the caption.
+    """
 
     caption: str
+    read: str
     file: str
     problem: str
     anchor: str = ""
@@ -47,7 +51,8 @@ class Gallery:
         if figure.panels:
             name = _name(row, sum(one.anchor == row.anchor for one in self.drawn))
             self.files[name] = _sheet(figure)
-        made = Drawn(figure.caption, name, figure.problem, row.anchor, claim.first.sentence or row.name, plot)
+        read = "; ".join([*(title for title, *_ in figure.panels), figure.caption])
+        made = Drawn(figure.caption, read, name, figure.problem, row.anchor, claim.first.sentence or row.name, plot)
         self.drawn.append(made)
         return made
 

@@ -134,9 +134,10 @@
   }
 
   let waits = 0;
+  form.addEventListener("now", filter);
   form.addEventListener("input", () => { clearTimeout(waits); waits = setTimeout(() => { filter(); write(); }, 60); });
   form.addEventListener("reset", () => setTimeout(() => { claimed = ""; filter(); write(); }));
-  form.addEventListener("submit", (event) => { event.preventDefault(); step(1); });
+  form.addEventListener("submit", (event) => { event.preventDefault(); filter(); write(); step(1); });
   window.addEventListener("hashchange", read);
   window.claimOpened = (anchor) => { claimed = anchor; write(); };
 
