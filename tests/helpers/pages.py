@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -28,3 +29,10 @@ def written(folder: Path) -> str:
     topics = {file.name: file.read_text(encoding="utf-8") for file in sorted((folder / "topics").glob("*.js"))}
     figures = {file.name: file.read_text(encoding="utf-8") for file in sorted((folder / "figures").glob("*.svg"))}
     return whole(Pages((folder / "report.html").read_text(encoding="utf-8"), topics, figures))
+
+
+def rows(page: str) -> dict[str, str]:
+    """The HTML of each row by its link; of the only row of a claim by a number."""
+    found = re.findall(r"<tr class=row.*?</tr>", page, re.DOTALL)
+    links = [re.search(r'^<tr class=row id="?claim=([^" >]+)', row) for row in found]
+    return {link[1] if link else str(place): row for place, (link, row) in enumerate(zip(links, found, strict=True))}

@@ -108,8 +108,8 @@ def test_a_change_after_evidence_is_in_every_output(house, pytester):
     assert LINE in (folder / "results.csv").read_text()
     (script,) = (folder / "topics").glob("*.js")
     assert html.escape(LINE) in script.read_text()
-    (row,) = re.findall(r'<tr class="row".*?</tr>', (folder / "report.html").read_text(), re.DOTALL)
-    assert '<span class="flag">changed: bound</span>' in row  # in sight, before it is opened
+    (row,) = re.findall(r"<tr class=row.*?</tr>", (folder / "report.html").read_text(), re.DOTALL)
+    assert "<span class=flag>changed: bound</span>" in row  # in sight, before it is opened
     assert LINE.replace(">", "&gt;") in (pytester.path / "REPORT.md").read_text()
 
 

@@ -19,7 +19,7 @@ from mechlib.statistics import exact
 from mechlib.verdicts.controlled import CONTROLLED_BY, UNCONTROLLED, controlled, deciding
 from mechlib.verdicts.controls import Control
 from mechlib.verdicts.record import Comparison, Record
-from tests.helpers.pages import whole
+from tests.helpers.pages import rows, whole
 
 MATCHED = Control("heads of the nearest layers", "2.3", 39, 0, word="passed", message="0 of 39 are as claimed")
 WEAK = msgspec.structs.replace(MATCHED, on_the_side=3, word="weak", message="3 of 39 are as claimed")
@@ -97,10 +97,9 @@ def test_uncontrolled_is_a_word_beside_the_verdict_in_every_output(book):
     page = report_md(book)
     assert page.count("| UNCONTROLLED") == many + 1 and page.count(f"({'✓'})") == many
     assert "UNCONTROLLED: no set exists: 3 others of its kind" in page
-    cells = {line.partition('"')[0]: line for line in whole(book).split('<tr class="row" id="claim=')[1:]}
-    cells = {name: line.partition("</tr>")[0] for name, line in cells.items()}
+    cells = rows(whole(book))
     for record in book.records:
-        assert (f'<span class="flag">{UNCONTROLLED}' in cells[record_anchor(record)]) is record.uncontrolled
+        assert (f"<span class=flag>{UNCONTROLLED}" in cells[record_anchor(record)]) is record.uncontrolled
     table = verdict_table(book, width=120)
     assert table.count("SUPPORTED~") == many and "supported, UNCONTROLLED (~):" in table
     assert any(line.startswith(f"{UNCONTROLLED}: {many} of {len(TABLE)} claims") for line in cautions(book.records))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import re
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from mechlib.figures.svg.elements import number
 from mechlib.figures.svg.intervals import interval_row
@@ -26,6 +28,7 @@ from mechlib.report.content.published_sentences import LOOKS, NOTE
 from mechlib.report.content.summary import MEANINGS, SIGNS, plural
 from mechlib.verdicts.reported import REPLICATION_MEANINGS
 
+_QUOTED = re.compile(r'(\s[a-z-]+)="([A-Za-z0-9_.#=-]+)"(?=[\s>])')
 TEMPLATES = Path(__file__).parents[1] / "templates"
 
 
@@ -49,8 +52,18 @@ def environment() -> Environment:
     )  # fmt: skip
     made.filters["prose"] = prose
     made.filters["called"] = called
+    made.filters["lean"] = lean
     made.tests["quantised"] = quantised
     return made
+
+
+def lean(text: str) -> Markup:
+    """HTML without quotes that it can do without: a page has some twenty of them in each of its rows.
+
+    Only attributes are touched: in text, quotes are escaped.
+    """
+    # A function in place of a template, for Python 3.11 expands one in half a microsecond, 200,000 times.
+    return Markup(_QUOTED.sub(lambda found: f"{found[1]}={found[2]}", str(text).replace('"/>', '" />')))
 
 
 def stylesheet() -> str:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from markupsafe import Markup
 
-from mechlib.figures.svg.elements import Scale, drawing
+from mechlib.figures.svg.elements import Scale
 from mechlib.figures.svg.intervals import ROW, axis, bound_parts, mark_parts
 from mechlib.report.content.claim_rows import ClaimRow, record_anchor, slug
 from mechlib.report.content.claim_views import (
@@ -73,7 +73,8 @@ class Row:
         marks = [*own_marks(self.record), *twin_marks(self.record)]
         bare = [replace(mark, title="") for mark in marks]  # what opens says it all
         parts = [f'<use href="#{self.ground}"/>', *mark_parts(self.scale, bare)]
-        return drawing(WIDTH, ROW, parts, "row") if bare else Markup("")
+        inside = "".join(parts)
+        return Markup(f'<svg viewBox="0 0 {WIDTH} {ROW}" aria-hidden="true">{inside}</svg>') if bare else Markup("")
 
     @property
     def unit(self) -> str:
@@ -114,11 +115,6 @@ class Row:
         half = (estimate.high - estimate.low) / 2
         away = min(abs(estimate.value - bound) for _, bound in compared.bounds)
         return f"{min(away / half, 9e9):.3g}" if half > 0 else "1e9"
-
-    @property
-    def sought(self) -> str:
-        """The estimate for sorting; "" without one."""
-        return "" if self.record.comparison is None else f"{self.record.comparison.estimate.value:.6g}"
 
 
 def _change(line: str) -> str:
@@ -195,7 +191,7 @@ def _claim(place: int, function: str, members: Sequence[ClaimRow]) -> Claim:
     records = tuple(record for row in members for record in row.records)
     scale = scale_of(ClaimRow(members[0].topic, function, "", records), WIDTH)
     bounds = list(dict.fromkeys(tuple(bounds_of([record])) for record in records))
-    links = {one: f"ground-{slug(members[0].topic)}-{place}-{rank}" for rank, one in enumerate(bounds)}
+    links = {one: f"g-{slug(members[0].topic)}-{place}-{rank}" for rank, one in enumerate(bounds)}
     cases = tuple(
         Case(row, tuple(Row(r, scale, record_anchor(r), links[tuple(bounds_of([r]))]) for r in row.records))
         for row in members

@@ -69,7 +69,6 @@ def pages(
         controls=book.controls,
         recipes=book.recipes,
         titles=book.titles,
-        glances={table.topic: table for table in book.glances},
         published=book.published,
         replicated={word for by in book.published.counts.values() for word in by} if book.published else set(),
         cards=book.cards,

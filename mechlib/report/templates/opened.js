@@ -42,6 +42,55 @@
     else if (below) below.remove();
   };
 
+  // A topic's claims over its models: read off the rows when it is opened, signs as the rows have them.
+  function matrix(section) {
+    const rows = [...section.querySelectorAll("tr.row")];
+    const models = [...new Map(rows.map((row) => [row.dataset.m, row.querySelector("button").textContent]))];
+    const table = document.createElement("table");
+    table.className = "glance";
+    const line = (into) => into.appendChild(document.createElement("tr"));
+    const cell = (into, kind, text, scope) => {
+      const made = into.appendChild(document.createElement(kind));
+      if (scope) made.scope = scope;
+      made.textContent = text;
+      return made;
+    };
+    const head = line(table.createTHead()), body = table.createTBody();
+    cell(head, "th", "Claim", "col");
+    for (const [, called] of models) {
+      const tilted = cell(head, "th", "", "col");
+      tilted.className = "tilted";
+      tilted.appendChild(document.createElement("span")).textContent = called;
+    }
+    for (const article of section.querySelectorAll("article")) {
+      const heading = article.querySelector("h3"), said = heading.textContent.replace(/#$/, "");
+      for (const group of article.querySelectorAll("tbody")) {
+        const of = group.querySelector(".case"), made = line(body), name = cell(made, "th", "", "row");
+        const link = name.appendChild(document.createElement("a"));
+        name.dir = "auto";
+        link.href = `#${group.id || article.id}`;
+        link.textContent = (said.length > 130 ? `${said.slice(0, 129)}…` : said) + (of ? ` (${of.textContent.trim()})` : "");
+        for (const [model] of models) {
+          const row = [...group.querySelectorAll("tr.row")].find((one) => one.dataset.m === model);
+          const found = cell(made, "td", ""), word = row && row.querySelector(".said");
+          if (!row) continue;
+          found.className = "cell";
+          const sign = found.appendChild(document.createElement("b"));
+          sign.className = word.className;
+          sign.title = row.dataset.v;
+          sign.appendChild(document.createElement("span")).textContent = row.dataset.v;
+          if (row.dataset.c === "UNCONTROLLED") found.append("~");
+        }
+      }
+    }
+    return table;
+  }
+
+  document.addEventListener("toggle", (event) => {
+    const place = event.target.matches("details.matrix") && event.target.querySelector(".scroll:empty");
+    if (place && event.target.closest(".topic")) place.append(matrix(event.target.closest(".topic")));
+  }, true);
+
   document.addEventListener("click", (event) => {
     const row = event.target.closest("tr.row");
     if (!row || event.target.closest("a")) return;

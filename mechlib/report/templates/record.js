@@ -15,10 +15,10 @@
     topic: section.dataset.topic,
     claims: all(".claim", section).map((article, place) => {
       const said = `${article.dataset.id} ${one("h3", article).textContent} ${one(".meta", article).textContent}`;
-      const rows = all("tr.row", article).map((row, at) => {
-        const { m, v, c, h, i, e, n } = row.dataset;
+      const rows = all("tr.row", article).map((row) => {
+        const { m, v, c, h, i, n } = row.dataset;
         const id = article.dataset.id + (i ? `[${i}]` : "");
-        return { row, at, m, v, c, h: h.split(" "), e: Number(e || NaN), n: Number(n || NaN), text: `${id} ${v}`.toLowerCase() };
+        return { row, m, v, c, h: h.split(" "), n: Number(n || NaN), text: `${id} ${v}`.toLowerCase() };
       });
       return { article, place, rows, said: said.toLowerCase(), bodies: all("tbody", article) };
     }),
@@ -76,30 +76,22 @@
   const KEYS = {
     worst: (row) => WORST.indexOf(row.v),
     close: (row) => (Number.isNaN(row.n) ? Infinity : row.n),
-    largest: (row) => (Number.isNaN(row.e) ? Infinity : -row.e),
   };
-  let sorted = "";
-  function sort(order) {
-    if (!order && !sorted) return;
-    sorted = order;
-    const key = KEYS[order];
-    const least = (claim) => Math.min(...claim.rows.filter((row) => row.shown).map(key));
-    for (const { section, claims } of sections) {
-      if (section.hidden) continue;
-      const value = new Map(claims.map((claim) => [claim, key ? least(claim) : claim.place]));
-      const ordered = [...claims].sort((a, b) => value.get(a) - value.get(b) || a.place - b.place);
-      if (order === "largest") ordered.sort((a, b) => a.place - b.place);  // numbers of two claims are not compared
-      section.append(...ordered.map((claim) => claim.article));
-      for (const claim of claims) {
-        if (claim.article.hidden) continue;
-        const inside = [...claim.rows].sort((a, b) => (key ? key(a) - key(b) || 0 : 0) || a.at - b.at);
-        for (const { row } of inside) {
-          const below = row.nextElementSibling, body = row.parentNode;
-          body.append(row);
-          if (below && below.classList.contains("opened")) body.append(below);
-        }
-      }
+  const less = (a, b) => (a < b ? -1 : a > b ? 1 : 0);  // Infinity less itself is no number
+  function sort(order) {  // claims change places within their topic; the rows of a claim stay as its models are read
+    const key = KEYS[order] || (() => 0);
+    const first = (claim) => claim.rows.reduce((least, row) => (row.shown ? Math.min(least, key(row)) : least), Infinity);
+    for (const group of sections) {
+      const value = new Map(group.claims.map((claim) => [claim, order ? first(claim) : 0]));
+      const ordered = [...group.claims].sort((a, b) => less(value.get(a), value.get(b)) || a.place - b.place);
+      const now = group.now || group.claims;
+      if (now.some((claim, place) => claim !== ordered[place])) move(group.section, ordered.map((claim) => claim.article));
+      group.now = ordered;
     }
+  }
+  function move(into, parts) {
+    if (into.moveBefore) for (const part of parts) into.moveBefore(part, null);
+    else into.append(...parts);
   }
 
   // The address: what is filtered, and the claim that is open.

@@ -48,30 +48,26 @@ def test_two_thousand_rows_take_at_most_three_megabytes(large: Path) -> None:
 
 
 def test_filters_and_orders_answer_within_a_fifth_of_a_second_at_two_thousand_rows(tab: Any, large: Path) -> None:
-    """The least of three, for the machine has others to serve; from the key to the laid-out page."""
+    """What the page's thread works from the choice to the page that is laid out, which others' load does not move."""
     tab.goto(large.as_uri())
     assert tab.locator("tr.row").count() == ROWS
-    timed = """async ([name, value]) => {
+    session = tab.context.new_cdp_session(tab)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def worked() -> float:
+        return {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}["TaskDuration"]
+
+    chosen = """([name, value]) => {
         const field = document.querySelector(`[name=${name}]`);
-        const now = performance.now();
         field.value = value;
         field.form.dispatchEvent(new Event("now"));
         document.body.offsetHeight;
-        return performance.now() - now;
     }"""
-    for name, value in (
-        ("verdict", "REFUTED"),
-        ("q", "number 7"),
-        ("sort", "close"),
-        ("sort", "worst"),
-        ("history", "exploratory"),
-    ):
-        least = []
-        for _ in range(3):
-            tab.evaluate(timed, [name, ""])
-            least.append(tab.evaluate(timed, [name, value]))
-        assert min(least) < 200, (name, value, least)
-        tab.evaluate(timed, [name, ""])
+    for name, value in (("verdict", "REFUTED"), ("q", "number 7"), ("sort", "close"), ("history", "exploratory")):
+        for wanted in (value, ""):
+            before = worked()
+            tab.evaluate(chosen, [name, wanted])
+            assert 0 < worked() - before < 0.2, (name, wanted)
 
 
 def test_the_first_row_is_readable_within_half_a_second(browser: Any, large: Path) -> None:
