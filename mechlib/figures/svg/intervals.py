@@ -42,18 +42,6 @@ class Mark:
     members: tuple[float, ...] = ()
 
 
-def interval_row(scale: Scale, marks: Sequence[Mark], bounds: Sequence[tuple[str, float]], height: int = ROW) -> Markup:
-    """One row of a forest plot: the claimed side tinted, bounds as lines, the model's interval over its twins'."""
-    return drawing(scale.width, height, interval_parts(scale, marks, bounds, height), "row")
-
-
-def interval_parts(
-    scale: Scale, marks: Sequence[Mark], bounds: Sequence[tuple[str, float]], height: int = ROW
-) -> list[str]:
-    """The parts of `interval_row`, for a larger drawing."""
-    return [*bound_parts(scale, bounds, height), *mark_parts(scale, marks, height)]
-
-
 def bound_parts(scale: Scale, bounds: Sequence[tuple[str, float]], height: int = ROW) -> list[str]:
     """The claimed side and the bounds, which rows of one claim have in common."""
     return [_claimed(scale, bounds, height), *(path("b", f"M{digits(scale(b))} 0V{height}") for _, b in bounds)]
@@ -70,7 +58,7 @@ def interval_panel(
     """A small forest plot: labelled rows on one axis."""
     left, height, parts = 104, 15, []
     for place, (label, marks) in enumerate(rows):
-        inside = "".join(interval_parts(scale, marks, bounds, height))
+        inside = "".join([*bound_parts(scale, bounds, height), *mark_parts(scale, marks, height)])
         parts.append(f'<g transform="translate({left} {height * place})">{inside}</g>')
         parts.append(text(left - 4, height * place + 11, label, "r"))
     known = bool(bounds)

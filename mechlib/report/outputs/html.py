@@ -10,12 +10,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from mechlib.figures.svg.elements import number
-from mechlib.figures.svg.intervals import interval_row
 from mechlib.figures.svg.sheet import STYLES
-from mechlib.report.content.claim_rows import record_anchor, slug
 from mechlib.report.content.claim_views import (
     WITH_NOISE,
-    claimed_bound,
     control_text,
     dithered_text,
     numbers,
@@ -43,11 +40,10 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals.update(
-        record_anchor=record_anchor,
         signs=SIGNS, meanings=MEANINGS, number=number, percent=percent, numbers=numbers,
-        claimed=claimed_bound, control_text=control_text, twin_texts=twin_texts,
+        control_text=control_text, twin_texts=twin_texts,
         dithered_text=dithered_text, with_noise=WITH_NOISE,
-        interval_row=interval_row, plural=plural, slug=slug,
+        plural=plural,
         replication_looks=LOOKS, published_note=NOTE, replication_meanings=REPLICATION_MEANINGS,
     )  # fmt: skip
     made.filters["prose"] = prose
