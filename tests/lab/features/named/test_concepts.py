@@ -30,7 +30,7 @@ def words(text: str, concept: str, factors=(), **labels: str) -> list[str]:
         ("oh well The oh war", "before-the-sentence", {}, ["oh", "well"]),
         ("The war from the year 1273 to 12", "year-it-began", {"year": "73"}, ["1273"]),
         ("Ann said she lost her hat and he his", "pronoun-of-a-woman", {}, ["she", "her"]),
-        ("from 12 85 to the year 12", "late-start", {"year": "85"}, ["12"]),
+        ("from 12 80 to the year 12", "late-start", {"year": "80"}, ["12"]),
         ("from 12 79 to the year 12", "late-start", {"year": "79"}, []),
         ("What is 7 + 5 ?", "carry", {"carry": "carry"}, ["?"]),
         ("Ann smiled when", "woman", {"gender": "woman"}, ["when"]),
