@@ -81,7 +81,7 @@ def _opened(book: RecordBook, record: Record, root: str) -> str:
     alone = ClaimRow.alone(record)
     corrected = book.corrected.get(record.id, {})
     own = record.comparison.word if record.comparison else None
-    return environment().get_template("opened.html").render(
+    return environment().get_template("record/opened.html").render(
         record=record,
         root=root,
         anchor=record_anchor(record),
@@ -104,7 +104,7 @@ def _about(book: RecordBook, claim: Claim, gallery: Gallery, drawn: dict[str, st
         links += more
         found = [*asked, *((figure, "") for figure in (*maps, *null_figures(row, book.evidence)))]
         figures += [gallery.add(claim, row, figure, plot) for figure, plot in found]
-    return environment().get_template("about.html").render(
+    return environment().get_template("record/about.html").render(
         claim=claim,
         root=root,
         figures=figures,

@@ -52,36 +52,51 @@ def pages(
         made = topic_details(book, claims, gallery, root)
         files[f"{slug(topic)}.js"] = script_of(slug(topic), made)
         sections.append(_section(book, topic, claims))
-    html = environment().get_template("page.html").render(
-        css=Markup(stylesheet() + (TEMPLATES / "record.css").read_text(encoding="utf-8")),
-        script=Markup("".join((TEMPLATES / name).read_text(encoding="utf-8") for name in ("opened.js", "record.js"))),
-        title=TITLE,
-        sections=sections,
-        map=_map(book, topics),
-        starts=" ".join(f"{x:g}" for x in columns([len(rows) for rows in book.topics.values()])),
-        step=STEP,
-        filters=_filters(book, topics),
-        histories=HISTORIES,
-        gallery=gallery.worth_a_look(),
-        headline=book.headline,
-        counts=book.counts,
-        total=len(book.records),
-        controls=book.controls,
-        recipes=book.recipes,
-        titles=book.titles,
-        published=book.published,
-        replicated={word for by in book.published.counts.values() for word in by} if book.published else set(),
-        cards=book.cards,
-        features=links(book.root),
-        scores=held_out_scores(book.cards),
-        calibration=calibration(book.root),
-        partial=partial,
-        meta=sorted((str(key).replace("_", " "), _plain(value)) for key, value in (meta or {}).items()),
-        changes=list(changes),
-        downloads=list(downloads),
-        problems=sorted(book.evidence.problems.items()),
-    )  # fmt: skip
+    html = (
+        environment()
+        .get_template("record/page.html")
+        .render(
+            **_summary(book),
+            css=Markup(stylesheet() + _own("record.css")),
+            script=Markup(_own("opened.js") + _own("record.js")),
+            sections=sections,
+            map=_map(book, topics),
+            starts=" ".join(f"{x:g}" for x in columns([len(rows) for rows in book.topics.values()])),
+            step=STEP,
+            filters=_filters(book, topics),
+            gallery=gallery.worth_a_look(),
+            partial=partial,
+            meta=sorted((str(key).replace("_", " "), _plain(value)) for key, value in (meta or {}).items()),
+            changes=list(changes),
+            downloads=list(downloads),
+            problems=sorted(book.evidence.problems.items()),
+        )
+    )
     return Pages(html, files, gallery.files)
+
+
+def _summary(book: RecordBook) -> dict[str, Any]:
+    """What is said of the record as a whole."""
+    sentences = book.published.counts.values() if book.published else ()
+    return {
+        "title": TITLE,
+        "headline": book.headline,
+        "counts": book.counts,
+        "total": len(book.records),
+        "controls": book.controls,
+        "recipes": book.recipes,
+        "titles": book.titles,
+        "published": book.published,
+        "replicated": {word for by in sentences for word in by},
+        "cards": book.cards,
+        "scores": held_out_scores(book.cards),
+        "features": links(book.root),
+        "calibration": calibration(book.root),
+    }
+
+
+def _own(name: str) -> str:
+    return (TEMPLATES / "record" / name).read_text(encoding="utf-8")
 
 
 def script_of(topic: str, made: Mapping[str, Any]) -> str:
