@@ -31,10 +31,10 @@ from mechlib.report.outputs.markdown import escaped, report_md
 from mechlib.report.outputs.results import FormerResults, as_csv, as_latex, difference, results, tex
 from mechlib.report.outputs.terminal import verdict_table
 from mechlib.report.outputs.writing import write
-from mechlib.report.pages.page import pages
+from mechlib.report.pages.page import pages, script_of
 from mechlib.statistics.circuits.nulls import above_null
 from mechlib.verdicts.record import WORDS, Record, ShownFigure
-from tests.helpers.pages import rows, whole
+from tests.helpers.pages import details, rows, whole
 from tests.helpers.pages import written as everything
 from tests.helpers.sample_record import (
     HEADS,
@@ -185,6 +185,12 @@ def test_a_cell_of_the_csv_is_no_formula(written: tuple[Path, list[Record]]) -> 
     record.sentence = "=cmd|' /C calc'!A0"
     row = next(csv.DictReader(io.StringIO(as_csv(RecordBook([record], Path())))))
     assert row["sentence"].startswith("'=")
+
+
+def test_a_script_of_details_ends_no_line_and_no_element_before_its_end() -> None:
+    said = {"rows": {"a": "one\u2028two\u2029three</script>"}, "claims": {}}
+    text = script_of("a", said)
+    assert len(text.splitlines()) == 1 and details(text) == said
 
 
 # Self-contained, stable, small
