@@ -38,6 +38,7 @@
     const button = row.querySelector("button");
     const open = wanted ?? button.getAttribute("aria-expanded") !== "true";
     button.setAttribute("aria-expanded", String(open));
+    row.classList.toggle("on", open);
     if (open) (below || made(row)).hidden = false;
     else if (below) below.remove();
   };
