@@ -37,7 +37,7 @@ help: ## this list
 
 install: $(RECORD_NEEDS) ## make the environment that measures and judges
 
-record: $(RECORD_NEEDS) ## judge every claim, measuring what is missing; write REPORT.md and artifacts/report/
+record: $(RECORD_NEEDS) ## judge every claim, measuring what is missing; write REPORT.md, artifacts/record/ and artifacts/report/
 	$(ONE_THREAD) $(PYTEST) $(FROZEN) --report -n $(WORKERS)
 
 test: $(DEVELOPING) ## test the instruments
@@ -51,9 +51,10 @@ lint: $(DEVELOPING) ## style, types, spelling, and which room may import which
 	$(VENV)/bin/lint-imports --no-logo
 
 check: lint test ## lint, test, and whether the record is what the filed evidence says
-	@cp REPORT.md $(VENV)/REPORT.before 2>/dev/null || : > $(VENV)/REPORT.before
+	@rm -rf $(VENV)/before && mkdir -p $(VENV)/before && cp -R REPORT.md artifacts/record $(VENV)/before/ 2>/dev/null || :
 	$(PYTEST) --frozen --report -n $(WORKERS)
-	@cmp -s REPORT.md $(VENV)/REPORT.before || { echo "REPORT.md was not what the evidence says; it is now: read it, then commit it" >&2; exit 1; }
+	@cmp -s REPORT.md $(VENV)/before/REPORT.md && diff -rq artifacts/record $(VENV)/before/record || \
+	{ echo "REPORT.md or artifacts/record was not what text and evidence say; it is now: read it, then commit it" >&2; exit 1; }
 	$(VENV)/bin/mechlib verify --records artifacts/report/records.jsonl
 
 # Without models that are fetched: their weights may be in a cache of this machine, but they are not part of the record's promise.
@@ -107,7 +108,7 @@ $(JUDGING): $(LISTED)
 $(MEASURING): $(LISTED) tools/install_torch.py
 	@echo "installing what measuring needs: about 2 GB, a few minutes"
 	$(PYTHON_HERE) tools/install_torch.py $(TORCH)
-	$(INSTALL) -e '.[measure,features]'
+	$(INSTALL) -e '.[measure,features,paper]'
 	@touch $@
 
 $(DEVELOPING): $(MEASURING)

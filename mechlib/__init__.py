@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from mechlib.prompts.shuffled import shuffled_distractors as shuffled_distractors
     from mechlib.prompts.shuffled import shuffled_pairs as shuffled_pairs
     from mechlib.prompts.shuffled import shuffled_repeats as shuffled_repeats
+    from mechlib.report.data.frames import results as results
     from mechlib.statistics import TooFew as TooFew
     from mechlib.statistics import above as above
     from mechlib.statistics import above_null as above_null

@@ -1,5 +1,4 @@
-"""The command `mechlib`: which models are there, bring one, what would be measured, is the record whole, prompts as
-plain files.
+"""The command `mechlib`: models, what would be measured, whether the record is whole, what it says beside another.
 
 Exit status: 0 done, 1 something is wrong with the record or a model, 2 a command that cannot be carried out.
 """
@@ -19,7 +18,8 @@ from mechlib.checkpoints.checkpoint import IncompleteModel, UnknownModel
 from mechlib.checkpoints.described.details import card, count, details, in_bytes, packers, size, text_ids
 from mechlib.checkpoints.fetch import CannotFetch, download
 from mechlib.checkpoints.packaged import bringing
-from mechlib.judging.commands import browsing, caching, features, fitting
+from mechlib.judging.commands import browsing, caching, features, fitting, papering
+from mechlib.judging.commands.reading import auditing, comparing, exported, history
 
 BESIDE_CLAIMS = ("pytest.ini", "conftest.py", "pyproject.toml")  # one of these lies at the root of a repository
 ALL_PACKAGED = "pretrained"
@@ -88,13 +88,11 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--model", action="append", metavar="NAME_OR_DIR", help="put this model under each claim")
     plan.add_argument("--controls", action="store_true", help="count control runs that are not filed as well")
     plan.set_defaults(run=_plan)
-    export = commands.add_parser("export", help="a task's prompts as plain files, JSON lines and CSV")
-    export.add_argument("task", help="addition, ioi or greater_than")
-    export.add_argument("folder", type=Path, metavar="DIR", help="where to; it is made where it is missing")
-    export.set_defaults(run=_export)
-    caching.add_command(commands)
-    features.add_command(commands)
-    browsing.add_command(commands)
+    for command in (exported, caching, features, browsing):
+        command.add_command(commands)
+    papering.add_command(commands).set_defaults(run=_paper)
+    for reader in (auditing, comparing, history):
+        reader.add_command(commands, _said_root)
     return parser
 
 
@@ -241,6 +239,15 @@ def _verify(options: argparse.Namespace) -> int:
     return WRONG if found else DONE
 
 
+def _paper(options: argparse.Namespace) -> int:
+    from mechlib.judging.commands.verify import NotJudged
+
+    try:
+        return papering.run(_said_root(), options)
+    except (NotJudged, OSError) as error:
+        raise Refused(str(error)) from None
+
+
 # --- plan ---------------------------------------------------------------------------------------------------------
 
 
@@ -270,26 +277,6 @@ def _plan(options: argparse.Namespace) -> int:
     folder = root / "artifacts" / "evidence"
     for line in told_of_models(found, models, root, folder) if models else told(found, root, folder):
         print(line)
-    return DONE
-
-
-# --- export -------------------------------------------------------------------------------------------------------
-
-
-def _export(options: argparse.Namespace) -> int:
-    from mechlib.judging.commands.exporting import export
-
-    try:
-        written = export(options.task, options.folder)
-    except ValueError as error:
-        raise Refused(str(error)) from None
-    except FileExistsError as error:
-        raise Refused(str(error) if error.filename is None else f"{options.folder} is a file: name a folder") from None
-    except OSError as error:
-        where = error.filename or options.folder
-        raise Refused(f"{where} cannot be written ({error.strerror}): choose another folder") from None
-    for path, rows in written.items():
-        print(f"{path}: {rows} rows")
     return DONE
 
 

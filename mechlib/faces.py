@@ -32,6 +32,7 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
         "mechlib.prompts.shuffled": (
             "shuffled_answers", "shuffled_distractors", "shuffled_pairs", "shuffled_repeats",
         ),
+        "mechlib.report.data.frames": ("results",),
         "mechlib.statistics": (
             "TooFew", "above", "above_null", "across_seeds", "agreement_of_halves", "circuit_above", "cmd",
             "correlation", "cpr", "difference", "distance_correlation", "equivalence", "exact", "faithfulness", "gap",
@@ -136,6 +137,9 @@ FACES: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }  # fmt: skip
 
+# What puts short texts and `to_frame` on measurements and estimates, whose own files are part of every stamp.
+_NOTEBOOK = "mechlib.report.data.notebook"
+
 
 def homes(face: str) -> dict[str, str]:
     """The names of a face, each with the module that it stands in."""
@@ -166,6 +170,7 @@ def lazily(face: str, namespace: dict[str, Any]) -> tuple[Callable[[str], Any], 
                 said = f"{said}: {name} stands in {other}"
             raise AttributeError(said, name=name, obj=sys.modules.get(face))
         value = getattr(import_module(where[name]), name)
+        import_module(_NOTEBOOK).dress()
         namespace[name] = value
         return value
 

@@ -145,6 +145,7 @@ def _failure(record: Record, trace: str) -> str:
     elif wording.mark:
         reason = f'{{"{record.model}": "why"}}' if record.model else '"why"'
         lines.append(f"{wording.cure}: @{wording.mark}({reason})")
+    lines.append(f"{record.file}:{record.line}; `mechlib history '{record.id}'` says what it was")
     return "\n".join([*lines, trace] if trace else lines)
 
 

@@ -118,7 +118,7 @@ class Run:
             terminal.write_line(self._how_to_go_on())
 
     def _how_to_go_on(self) -> str:
-        seen = f"interrupted: {len(self.records)} of {self.asked} claims judged"
+        seen = f"interrupted: {len(self.records)} of {self.asked} verdicts reached"
         if self.config.getoption("frozen"):
             return f"{seen}; run the same command again"
         if self.config.getoption("fresh") or self.config.getoption("replace"):
@@ -188,7 +188,7 @@ class Run:
             return
         from mechlib.judging.registration.words import told
         from mechlib.report.outputs.results import read_results
-        from mechlib.report.outputs.terminal import cautions, verdict_table
+        from mechlib.report.outputs.terminal import cautions, onward, verdict_table
 
         audit = bool(self.config.getoption("model"))
         if not audit:
@@ -198,7 +198,8 @@ class Run:
         shifted, fresh = (self.config.getoption(name) for name in ("seed", "fresh"))
         sample = self.config.getoption("sample") or 1
         said = cautions(self.records, fresh, shifted, self.register.unwritten, audit, sample)
-        for line in (*said, *told(self.records), *self._write()):
+        further = onward(self.records) if not (audit or self.config.getoption("report")) else ()
+        for line in (*said, *told(self.records), *further, *self._write()):
             terminalreporter.write_line(line)
 
     @cached_property
@@ -238,12 +239,12 @@ class Run:
                     plugin._report_path = page.folder / "run.html"
 
     def _write(self) -> list[str]:
-        lines = []
+        lines: list[str] = []
         if self.config.getoption("report"):
             from mechlib.report.outputs.writing import write
 
             folder = self.folder
-            write(self.book, folder, self.partial, self._meta())
+            lines += write(self.book, folder, self.partial, self._meta())
             lines.append(f"report: {_shortest(folder / 'report.html')}, what broke in this run: run.html beside it")
         results = self._results_path()
         if results is not None:

@@ -18,6 +18,7 @@ BUILT = (
     "fixtures/.work",
 )  # fmt: skip
 FORMER = ("artifacts/bounds.jsonl",)  # named where it is said what to do with it
+EXAMPLE = ("claims/ioi/test_two_heads.py",)  # which the reader writes
 ENDINGS = r"\.(?:py|md|jsonl?|ya?ml|toml|txt|sh|cff|png|safetensors)"
 # What every model, every run, or only this machine has.
 EVERYWHERE = ("config.json", "model.safetensors", "tokenizer.json", "card.json", "log.jsonl", "results.json", "local/")
@@ -30,7 +31,7 @@ def paths(text: str) -> list[str]:
     found += re.findall(r"^    ([\w./-]+/)  ", text, re.MULTILINE)
     found += re.findall(rf"^    python ([\w./-]+{ENDINGS})", text, re.MULTILINE)
     found += [name.partition("::")[0] for name in cited_tests(text) if "::" in name and not name.startswith("::")]
-    return [name for name in found if name not in EVERYWHERE and not name.startswith((*BUILT, *FORMER))]
+    return [name for name in found if name not in EVERYWHERE and not name.startswith((*BUILT, *FORMER, *EXAMPLE))]
 
 
 def cited_tests(text: str) -> list[str]:

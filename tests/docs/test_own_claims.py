@@ -101,7 +101,8 @@ def test_an_edited_helper_is_measured_anew(measured, tmp_path):
 def test_it_has_a_report_of_its_own_and_an_audit(measured, tmp_path):
     root = shutil.copytree(measured[0], tmp_path / "reported")
     run(root, "--report")
-    assert (root / "REPORT.md").is_file() and (root / "artifacts" / "report" / "report.html").is_file()
+    for name in ("REPORT.md", "artifacts/record", "artifacts/report/report.html", "artifacts/report/results.json"):
+        assert (root / name).exists(), name
     toy(root / "models" / "other", seed=1)
     done = run(root, "--model=../models/other", cwd="claims")
     assert done.returncode == 0, done.stdout

@@ -49,7 +49,9 @@ def judged(folder: Path, *options: str) -> tuple[int, dict, str]:
 
 def test_a_toy_from_a_notebook_has_a_claim_that_no_twin_makes_void(repository):
     status, record, said = judged(repository)
-    assert status == 0 and "1 SUPPORTED. Of the supported ones 1 UNCONTROLLED." in " ".join(said.split()), said
+    assert status == 0 and "1 SUPPORTED. Of the supported ones none is controlled, 1 UNCONTROLLED." in " ".join(
+        said.split()
+    ), said
     assert record["model"] == "toys/copier" and record["verdict"] == "SUPPORTED"
     filed = sorted(path.name.rpartition("--")[0] for path in repository.glob("artifacts/evidence/copier/*"))
     assert filed == ["carried--copier", "carried--copier-permuted", "carried--copier-untrained"]

@@ -324,7 +324,7 @@ def test_a_changed_list_of_packages_is_installed_torch_first(house, changed):
     (house / changed).touch()
     printed = make(house, "-n", "test")
     torch, measure, dev, tests = (
-        printed.index(word) for word in ("install_torch", "[measure,features]", "[dev]", "pytest tests")
+        printed.index(word) for word in ("install_torch", "[measure,features,paper]", "[dev]", "pytest tests")
     )
     assert torch < measure < dev < tests
 

@@ -86,7 +86,7 @@ def test_outcomes_of_another_model_are_a_table_and_no_failures(audit, pytester):
     assert re.search(
         r"mine +REFUTED +0\.200 \[0\.\d+, 0\.\d+\] n=100 >= 0\.50\n +mini-0, mini-1: 2 of 2 SUPPORTED", text
     )
-    assert "mine: 5 claims asked: 1 SUPPORTED, 1 REFUTED, 1 INCONCLUSIVE, 1 VOID, 1 GATED" in text
+    assert "mine: 5 verdicts asked: 1 SUPPORTED, 1 REFUTED, 1 INCONCLUSIVE, 1 VOID, 1 GATED" in text
 
 
 def test_a_ratio_of_nothing_is_gated_in_an_audit_and_an_error_of_the_record(audit, house, pytester):
@@ -112,7 +112,7 @@ def test_an_exception_is_an_error_and_ends_with_status_1(audit, pytester):
     result = audit(claim("it", level(0.8, 0.9)) + claim("broken", "assert mean(1 / 0) >= 0.5"))
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*ZeroDivisionError*"])
-    assert "mine: 2 claims asked: 1 SUPPORTED, 1 ERROR" in printed(result)
+    assert "mine: 2 verdicts asked: 1 SUPPORTED, 1 ERROR" in printed(result)
 
 
 REFUSING = """
@@ -128,7 +128,7 @@ def test_what_an_instrument_refuses_is_not_asked_and_says_why_in_a_line(audit, p
     text = REFUSING + claim("refused", "assert mean(refusing(model)) >= 0.5") + claim("it", level(0.8, 0.9))
     result = audit(text)
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["NOT ASKED: 1 claim", "   1  a measurement without units: nothing was measured*"])
+    result.stdout.fnmatch_lines(["NOT ASKED: 1 verdict", "   1  a measurement without units: nothing was measured*"])
     assert list(records(pytester.path)) == ["test_it/mine"]
     alone = audit(text, "-k", "refused")
     assert alone.ret == 5
@@ -158,7 +158,7 @@ def test_what_a_claim_says_of_its_own_models_is_not_asked_of_another(why, house,
     assert result.ret == 0, printed(result)
     assert list(records(pytester.path)) == ["test_asked/mine"]
     flat = " ".join(printed(result).split())
-    assert f"NOT ASKED: 1 claim 1 {why}" in flat
+    assert f"NOT ASKED: 1 verdict 1 {why}" in flat
 
 
 def test_a_claim_about_a_model_of_ones_own_is_asked_of_the_next(house, pytester):

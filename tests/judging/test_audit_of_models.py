@@ -85,4 +85,4 @@ def test_a_word_that_a_tokenizer_lacks_is_not_asked_and_no_error(record):
     edit_json(record / "other" / "tokenizer.json", model=model)
     done = run(record, "--model=other", "-k", "small_and_large_sums or some_head_looks")
     assert " ERROR" not in done.stdout, done.stdout
-    assert re.search(r"NOT ASKED: \d+ claims?\n( .*\n)* +\d+  other does not know '23' in", done.stdout), done.stdout
+    assert re.search(r"NOT ASKED: \d+ verdicts?\n( .*\n)* +\d+  other does not know '23' in", done.stdout), done.stdout

@@ -339,7 +339,7 @@ def test_a_register_that_cannot_be_written_to_is_said_once(house, pytester):
     register.symlink_to("nowhere/register.jsonl")  # for root no file is read-only, but this one cannot be made
     result = house(None)
     assert "Traceback" not in said(result)
-    result.stdout.fnmatch_lines(["NOT REGISTERED: 1 of 1 claims artifacts/register.jsonl cannot be written to (*"])
+    result.stdout.fnmatch_lines(["NOT REGISTERED: 1 of 1 verdict artifacts/register.jsonl cannot be written to (*"])
     assert records(pytester.path)["test_it/mini-0"]["verdict"] == "SUPPORTED"
 
 
@@ -358,7 +358,7 @@ def test_a_judgement_that_the_register_lacks_is_flagged_where_nothing_may_be_fil
     (pytester.path / "artifacts" / "register.jsonl").unlink()
     result = house(None, "--frozen")
     assert records(pytester.path)["test_it/mini-0"]["flags"] == ["NOT REGISTERED"]
-    result.stdout.fnmatch_lines(["NOT REGISTERED: 1 of 1 claims*run `pytest` and commit it"])
+    result.stdout.fnmatch_lines(["NOT REGISTERED: 1 of 1 verdict*run `pytest` and commit it"])
     assert not (pytester.path / "artifacts" / "register.jsonl").exists()
 
 
@@ -421,7 +421,7 @@ def test_ctrl_c_keeps_what_was_measured_and_says_how_to_go_on(house, pytester, w
     out, _ = process.communicate(timeout=30)
     assert process.returncode == 2, out
     assert out.splitlines()[-1] == (
-        "interrupted: 2 of 3 claims judged; what was measured is filed; run the same command to go on"
+        "interrupted: 2 of 3 verdicts reached; what was measured is filed; run the same command to go on"
     )
     assert "Traceback" not in out
     assert len(evidence(pytester.path)) == 2 * 3  # of the model and of both twins

@@ -300,7 +300,7 @@ def test_a_claim_that_names_a_head_says_so_in_the_terminal_and_in_its_record(hou
     text = EVIDENCE + BEGIN.replace("NAME", "typed") + JUDGED + "assert mean(found['0.3']) >= 0.4\n"
     result = house(text)
     assert records(pytester.path)["test_typed/mini-0"]["named"] == ["NAMED BY HAND: 0.3"]
-    result.stdout.fnmatch_lines(["*NAMED BY HAND: 1 of 1 claims name parts that no paper's table gives*"])
+    result.stdout.fnmatch_lines(["*NAMED BY HAND: 1 of 1 verdict name parts that no paper's table gives*"])
 
 
 def test_records_from_before_there_were_such_words_are_read():

@@ -24,7 +24,7 @@ from mechlib.evidence.stamp import STAMPS, file_stamp
 from mechlib.judging.commands import verify as verifying
 from mechlib.measurement import Measurement
 from mechlib.report.content.record_book import RecordBook
-from mechlib.report.outputs.markdown import report_md
+from mechlib.report.paper.committed import Committed
 from mechlib.statistics import mean
 from mechlib.verdicts.controlled import Controlled
 from mechlib.verdicts.record import Comparison, ModelRead, Record, ShownFigure
@@ -347,9 +347,15 @@ class Sound:
         shown = ShownFigure("distribution", "Values", names[1], None)
         self.records = [record(evidence=names[1:], twin_evidence=names[:1], shown=[shown])]
         Register(root / REGISTER).add(Judgement("toy.test_it", ">= 0.5", "q", ("k",), "SUPPORTED"))
-        (root / "REPORT.md").write_text(report_md(RecordBook(self.records, root)), encoding="utf-8")
-        for figure in verifying._FIGURE.findall((root / "REPORT.md").read_text()):
-            sealed.write(root / figure, b"<svg/>")
+        self.write_report()
+
+    def write_report(self) -> None:
+        """What is committed of the report, and pictures in the place of its figures."""
+        made = Committed(RecordBook(self.records, self.root))
+        made.write()
+        for path in made.paths:
+            for figure in verifying._FIGURE.findall((self.root / path).read_text()):
+                sealed.write(self.root / path.parent / figure, b"<svg/>")
 
     def verify(self) -> list[str]:
         path = self.root / "records.jsonl"
@@ -388,12 +394,12 @@ def test_the_outcome_of_a_published_sentence_is_held_against_git_before_the_repo
             one.registration, one.registration_why = "EXPLORATORY", "its line came late"
 
     explored(sound.root, [own])
-    filed = report_md(RecordBook(sound.records, sound.root))
+    sound.write_report()
+    filed = (sound.root / "artifacts/record/published-sentences.md").read_text(encoding="utf-8")
     assert "UNDECIDED" in filed and "its line came late" in filed
-    (sound.root / "REPORT.md").write_text(filed, encoding="utf-8")
     own.registration = ""
     monkeypatch.setattr(verifying, "registrations", explored)
-    assert not [line for line in sound.verify() if "REPORT.md is not what" in line]
+    assert not [line for line in sound.verify() if "is not what" in line]
 
 
 def test_a_flipped_bit_is_found(sound, capsys):
@@ -461,7 +467,9 @@ def test_damaged_prompts_and_stamps_are_found(sound):
 def test_prompts_that_are_not_what_the_tasks_make_are_found_once(sound):
     sound.records[0].flags = ["PROMPTS NOT FILED"]
     (found,) = (line for line in sound.verify() if "REPORT.md" not in line)
-    assert found.startswith("artifacts/evidence/prompts is not what the tasks make today (1 claims, first toy.test_it)")
+    assert found.startswith(
+        "artifacts/evidence/prompts is not what the tasks make today (so say 1 verdict, first toy.test_it)"
+    )
     assert found.endswith("run `pytest` and commit what it files")
 
 
@@ -493,7 +501,7 @@ def test_older_instruments_of_many_claims_are_one_line(sound):
     sound.records += [copy.copy(sound.records[0])] * 2
     (said,) = [line for line in sound.verify() if "OLDER" in line]
     assert said.startswith(
-        "3 claims, first toy.test_it, rest on OLDER INSTRUMENTS: run `pytest --fresh --sample .1` and commit what it "
+        "3 verdicts, first toy.test_it, rest on OLDER INSTRUMENTS: run `pytest --fresh --sample .1` and commit what it "
         "stamps and artifacts/reproduced.jsonl"
     )
 
@@ -603,10 +611,10 @@ def test_a_report_that_says_otherwise_is_found(sound, spoil, said):
 
 
 def test_a_figure_that_is_missing_is_found(sound):
-    figure = verifying._FIGURE.findall((sound.root / "REPORT.md").read_text())[0]
-    (sound.root / figure).unlink()
+    (figure,) = verifying._FIGURE.findall((sound.root / "artifacts/record/toy.md").read_text())
+    (sound.root / "artifacts/record" / figure).unlink()
     (found,) = sound.verify()
-    assert found.startswith(f"REPORT.md shows {figure}, which is missing")
+    assert found.startswith(f"artifacts/record/toy.md shows {figure}, which is missing")
 
 
 def test_records_that_cannot_be_read_are_an_error_of_their_own(sound, capsys):

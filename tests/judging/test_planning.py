@@ -72,7 +72,7 @@ def plan(tmp_path, monkeypatch):
 def test_what_is_not_filed_is_listed_with_its_twins_and_nothing_is_measured_or_written(plan, tmp_path):
     status, said = plan(claim())
     assert status == 0, said
-    assert said.startswith("1 claim: 1 would measure; 0 evidence files are filed, 3 would be measured\n")
+    assert said.startswith("1 verdict: 1 would measure; 0 evidence files are filed, 3 would be measured\n")
     for model in ("mini-0", "mini-0@untrained", "mini-0@permuted"):
         assert f"topic.around(model={model}, level=0.8, on_twins=0.0, n=100)" in said
     assert said.count("nothing is filed") == 3 and "together: rows unknown, seconds unknown, kB unknown" in said
@@ -88,9 +88,9 @@ def spread(model: str, n: int) -> Measurement:
 """
     text = spread + claim("assert mean(spread(model, 100)) >= 0.5")
     plan(text, first="pytest")
-    assert plan(None)[1] == "1 claim: 0 would measure; 3 evidence files are filed, 0 would be measured\n"
+    assert plan(None)[1] == "1 verdict: 0 would measure; 3 evidence files are filed, 0 would be measured\n"
     said = plan(text.replace("0.7", "0.6"))[1]
-    assert said.startswith("1 claim: 1 would measure; 0 evidence files are filed, 3 would be measured\n")
+    assert said.startswith("1 verdict: 1 would measure; 0 evidence files are filed, 3 would be measured\n")
     assert said.count("the function changed") == 3
 
 
@@ -109,8 +109,8 @@ def test_rows_are_the_prompts_and_seconds_and_size_those_of_the_same_function_el
 def test_a_claim_that_chooses_by_what_is_missing_may_ask_for_more_as_it_does_elsewhere(plan):
     plan(LOOKING + claim(CHOSEN), first="pytest")
     said = plan(LOOKING + claim(CHOSEN, '"mini-0", "mini-1"'))[1]
-    assert said.startswith("2 claims: 1 would measure; ")
-    assert "1 claim may ask for more, once what is missing is there: up to 1 file of the model, as elsewhere" in said
+    assert said.startswith("2 verdicts: 1 would measure; ")
+    assert "1 verdict may ask for more, once what is missing is there: up to 1 file of the model, as elsewhere" in said
 
 
 OF_HEADS = """
@@ -143,8 +143,8 @@ def test_weights_that_are_not_here_are_said_once_with_what_fetches_them(plan, mo
 
 def test_a_selection_is_pytests_and_what_selects_nothing_is_told_what_is_near(plan):
     two = claim() + claim().replace("test_it", "test_other")
-    assert plan(two, "-k", "other")[1].startswith("1 claim: ")
-    assert plan(None, "topic.test_it[mini-0]")[1].startswith("1 claim: ")
+    assert plan(two, "-k", "other")[1].startswith("1 verdict: ")
+    assert plan(None, "topic.test_it[mini-0]")[1].startswith("1 verdict: ")
     assert "around(model=mini-1, " in plan(None, "--model", "mini-1")[1]
     assert plan(None, "-k", "topik") == (2, "mechlib: -k 'topik' selects nothing: did you mean -k 'topic'?\n")
     status, said = plan(None, "--model", "mini-9")
@@ -174,4 +174,4 @@ def test_a_plan_is_of_the_record_around_the_working_directory_from_any_folder_in
     build(tmp_path, claim())
     command = [sys.executable, "-m", "mechlib", "plan", "test_topic.py"]
     done = subprocess.run(command, cwd=tmp_path / "claims", capture_output=True, text=True, check=False)
-    assert done.stdout.startswith("1 claim: 1 would measure"), done.stderr
+    assert done.stdout.startswith("1 verdict: 1 would measure"), done.stderr

@@ -20,17 +20,17 @@ GATED = """requires(mean(around(model, 0.8, 0.0, 50)) >= 0.5)
 def test_files_are_counted_by_what_they_are_of_and_claims_on_other_models_are_left_out(plan):
     two = LOOKING + claim(CHOSEN, '"mini-0", "mini-1"') + claim(models='"mini-1"').replace("test_it", "test_other")
     status, said = plan(two, "mini-0")
-    assert status == 0 and said.startswith("1 claim on mini-0: 0 evidence files are filed, 3 would be measured\n")
+    assert status == 0 and said.startswith("1 verdict on mini-0: 0 evidence files are filed, 3 would be measured\n")
     lines = [line.split() for line in said.splitlines()]
-    assert lines[1] == ["topic", "claims", "filed", "own", "discovery", "twins", "controls", "minutes", "MB"]
+    assert lines[1] == ["topic", "verdicts", "filed", "own", "discovery", "twins", "controls", "minutes", "MB"]
     assert ["topic", "1", "0", "0", "1", "2", "0", "unknown", "unknown"] in lines
-    assert "at least: 1 claim may ask for more" in said and "control runs: 1 claim may need some" in said
-    assert "2 claims on mini-1: " in plan(None, "mini-1")[1]
+    assert "at least: 1 verdict may ask for more" in said and "control runs: 1 verdict may need some" in said
+    assert "2 verdicts on mini-1: " in plan(None, "mini-1")[1]
 
 
 def test_behind_a_gate_that_is_not_measured_the_claim_is_asked_as_well(plan):
     said = plan(claim(GATED), "mini-0")[1]
-    assert said.startswith("1 claim on mini-0: 0 evidence files are filed, 6 would be measured\n")
+    assert said.startswith("1 verdict on mini-0: 0 evidence files are filed, 6 would be measured\n")
     listed = plan(None)[1]
     assert all(f"n={n})" in listed for n in (50, 100))
 
@@ -38,7 +38,7 @@ def test_behind_a_gate_that_is_not_measured_the_claim_is_asked_as_well(plan):
 def test_what_is_filed_is_counted_and_control_runs_are(plan):
     plan(OF_HEADS + claim("assert mean(of_heads(model, heads('1.3'), 100)) >= 0.5"), "--no-controls", first="pytest")
     said = plan(None, "mini-0")[1]
-    assert said.startswith("1 claim on mini-0: 3 evidence files are filed, 0 would be measured\n")
+    assert said.startswith("1 verdict on mini-0: 3 evidence files are filed, 0 would be measured\n")
     assert "control runs: 1 part exchanged for 39 sets (`pytest --controls`)" in said
 
 

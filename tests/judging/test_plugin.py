@@ -344,6 +344,21 @@ def test_the_whole_record_and_a_selection_are_reported_apart(house, pytester):
     assert "PARTIAL" in (folder / "partial" / "report.html").read_text()
 
 
+def test_a_paper_that_cites_what_is_no_longer_so_is_told_and_the_report_stays(house, pytester):
+    pytester.mkdir("docs")
+    text = pytester.path / "docs" / "paper.md"
+    text.write_text('It is {{ value("topic.test_it[mini-0]", "SUPPORTED") }}.\n')
+    house(claim(0.8), "--report")
+    said = (pytester.path / "REPORT.md").read_text()
+    assert said.startswith("It is [0.800](artifacts/record/topic.md#topic.it)")
+    result = house(claim(0.2), "--report")
+    result.stdout.fnmatch_lines([
+        "docs/paper.md:1: topic.test_it[[]mini-0[]] is REFUTED now, and the text relies on SUPPORTED: *",
+        "REPORT.md stays as it was, 1 to mend in its text",
+    ])  # fmt: skip
+    assert (pytester.path / "REPORT.md").read_text() == said
+
+
 def test_plain_pytest_writes_no_report(house, pytester):
     house(claim(0.8))
     assert not (pytester.path / "REPORT.md").exists()

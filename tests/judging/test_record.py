@@ -90,7 +90,8 @@ def test_the_readme_counts_what_the_record_holds(whole):
 
 
 def test_the_readme_says_how_many_published_sentences_came_out_how():
-    """As REPORT.md has it, which `mechlib verify` holds against the evidence: outcomes hang on the order of commits."""
+    """As artifacts/record has it, which `mechlib verify` holds against the evidence: outcomes hang on the order of
+    commits."""
     said = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     counted = re.search(
         r"Of (\d+) published sentences that are asked of SmolLM2 (\d+) are replicated, (\d+) is contradicted and (\d+) "
@@ -101,7 +102,7 @@ def test_the_readme_says_how_many_published_sentences_came_out_how():
     numbers = list(map(int, counted.groups()))
     outcomes = {"gemma3": numbers[5:8], "qwen2.5": numbers[9:12], "smollm2": numbers[1:4]}
     assert [sum(found) for found in outcomes.values()] == [numbers[4], numbers[8], numbers[0]]
-    report = (ROOT / "REPORT.md").read_text(encoding="utf-8")
+    report = (ROOT / "artifacts/record/published-sentences.md").read_text(encoding="utf-8")
     (heads,) = re.findall(r"^\| how far they came \|(.*)\|$", report, re.M)
     models = [next(model for model in outcomes if model in head) for head in heads.split("|")]
     for place, word in enumerate(("REPLICATED", "CONTRADICTED", "UNDECIDED")):

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from mechlib.report.content.record_book import RecordBook
-from mechlib.report.outputs.markdown import report_md
 from mechlib.verdicts.record import Record
+from tests.helpers.forge import forge
 from tests.helpers.pages import whole
 
 OUTCOMES = {
@@ -86,15 +86,15 @@ def test_trainings_of_a_recipe_differ_in_their_last_number_only(models, found):
 def test_the_pages_and_the_committed_report_say_the_same(tmp_path: Path):
     records = made()
     page = whole(RecordBook(records, tmp_path))
-    text = report_md(RecordBook(records, tmp_path))
+    text = forge(RecordBook(records, tmp_path))
     said = RecordBook(records, Path()).recipes[0].summary
     for shown in (page, text):
         assert said in shown
     order = [page.index(group) for group in ("Holds in all trainings", "Holds in some", "Holds in none")]
     assert order == sorted(order)
     assert "| topic | hold in all trainings | hold in some | hold in none |" in text and "| Sums | 2 | 2 | 1 |" in text
-    assert "| [It holds mostly.](#sums.mostly) | 2 of 5 | ✓ | ✗ | ✓ | ‖ | ? |" in text
-    assert "| [It holds on two.](#sums.on_two) |  | ✓ | ✓ |  |  |  |" in text
+    assert "| [It holds mostly.](sums.md#sums.mostly) | 2 of 5 | ✓ | ✗ | ✓ | ‖ | ? |" in text
+    assert "| [It holds on two.](sums.md#sums.on_two) |  | ✓ | ✓ |  |  |  |" in text
     assert re.search(r'href="#claim=sums.mostly">It holds mostly.</a></th><td class="nowrap">2 of 5<', page)
 
 
@@ -102,7 +102,7 @@ def test_a_record_without_a_recipe_says_nothing_of_trainings(tmp_path: Path):
     records = made(("mini-0", "mini-1"))
     for shown in (
         whole(RecordBook(records, tmp_path)),
-        report_md(RecordBook(records, tmp_path)),
+        forge(RecordBook(records, tmp_path)),
     ):
         assert "Across trainings" not in shown and "trainings</" not in shown
 

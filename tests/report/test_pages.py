@@ -27,13 +27,14 @@ from mechlib.report.content.evidence_files import EvidenceFiles
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.content.summary import SIGNS
 from mechlib.report.outputs import pytest_html
-from mechlib.report.outputs.markdown import escaped, report_md
+from mechlib.report.outputs.markdown import RECORD, escaped
 from mechlib.report.outputs.results import FormerResults, as_csv, as_latex, difference, results, tex
 from mechlib.report.outputs.terminal import verdict_table
 from mechlib.report.outputs.writing import write
 from mechlib.report.pages.page import pages, script_of
 from mechlib.statistics.circuits.nulls import above_null
 from mechlib.verdicts.record import WORDS, Record, ShownFigure
+from tests.helpers.forge import filed, forge
 from tests.helpers.pages import details, rows, whole
 from tests.helpers.pages import written as everything
 from tests.helpers.sample_record import (
@@ -141,8 +142,8 @@ def test_hostile_text_breaks_no_row_of_pytest_htmls_table(written: tuple[Path, l
 
 def test_markdown_cells_hold_what_they_were_given(written: tuple[Path, list[Record]]) -> None:
     root, records = written
-    text = (root / "REPORT.md").read_text()
-    assert text == report_md(RecordBook(records, root))
+    text = filed(root)
+    assert text == forge(RecordBook(records, root))
     assert "<script" not in text and "\\<" not in text
     tables = re.findall(r"(?m)^\|.*\|$(?:\n^\|.*\|$)+", text)
     assert len(tables) > 10
@@ -220,10 +221,17 @@ def test_every_link_leads_somewhere_and_no_id_stands_twice(written: tuple[Path, 
     for record in records:
         cell = pytest_html.row(["<td></td>"], record)[3]
         assert {link.removeprefix("report.html#") for link in Page(cell).links} <= set(parsed.ids)
-    figures = re.findall(r"\]\((artifacts/figures/[^)]+)\)", (root / "REPORT.md").read_text())
-    assert figures and all((root / figure).is_file() for figure in figures)
-    anchors = set(re.findall(r'<a id="([^"]+)">', (root / "REPORT.md").read_text()))
-    assert set(re.findall(r"\]\(#([^)]+)\)", (root / "REPORT.md").read_text())) <= anchors
+    pages = {path.name: path.read_text() for path in (root / RECORD).glob("*.md")}
+    anchors = {name: re.findall(r'<a id="([^"]+)">', text) for name, text in pages.items()}
+    everything = [anchor for found in anchors.values() for anchor in found]
+    assert len(everything) == len(set(everything)) and {row.anchor for row in claim_rows(records)} <= set(everything)
+    links = [link for text in pages.values() for link in re.findall(r"(?<!\\)\]\(([^)]+)\)", text)]
+    for link in links:
+        file, _, anchor = link.partition("#")
+        elsewhere = link == "../../" + records[0].file or link.startswith("../evidence/")
+        assert elsewhere or (root / RECORD / file).is_file(), link
+        assert not anchor or anchor in anchors[file] or (file, anchor) == ("README.md", "models")
+    assert sum(link.startswith("../figures/") for link in links) >= 7
 
 
 def test_two_writes_are_the_same_bytes_and_the_order_of_records_does_not_matter(
@@ -243,7 +251,7 @@ def test_two_writes_are_the_same_bytes_and_the_order_of_records_does_not_matter(
 
 
 def test_the_committed_report_names_no_date_no_device_and_no_folder(written: tuple[Path, list[Record]]) -> None:
-    text = (written[0] / "REPORT.md").read_text()
+    text = filed(written[0])
     assert "2026" not in text and str(written[0]) not in text
     assert "OLDER INSTRUMENTS" not in text, "which depends on the libraries of this machine"
     assert "OLDER INSTRUMENTS" in page(written)
@@ -344,7 +352,7 @@ def test_what_failed_is_as_much_in_sight_as_what_held(written: tuple[Path, list[
 
 
 def test_models_stand_beside_the_claims_with_weights_and_held_out_figures(written: tuple[Path, list[Record]]) -> None:
-    for text in (page(written), (written[0] / "REPORT.md").read_text()):
+    for text in (page(written), filed(written[0])):
         assert "859,264" in text and "abababababababab" in text and "124,439,808" in text
         assert "0.974" in text and "repeat nats" in text
 
@@ -397,13 +405,13 @@ def test_a_verdict_that_a_correction_takes_away_says_so(tmp_path: Path) -> None:
     for number in range(30):
         made.add(f"test_{number}", "s", "mini-0", estimate(rng.normal(0.03 if number == 0 else 0, 0.2, 400)) >= 0.0)
     write(RecordBook(made.records, tmp_path), tmp_path / "out")
-    assert re.search("mini-0: INCONCLUSIVE after Holm's( and BH's)? correction", (tmp_path / "REPORT.md").read_text())
+    assert re.search("mini-0: INCONCLUSIVE after Holm's( and BH's)? correction", filed(tmp_path))
     assert "Holm: INCONCLUSIVE" in everything(tmp_path / "out")
 
 
 def test_not_run_claims_name_the_command(written: tuple[Path, list[Record]]) -> None:
     assert "mechlib fetch gpt2-small" in page(written)
-    assert "mechlib fetch gpt2-small" in (written[0] / "REPORT.md").read_text()
+    assert "mechlib fetch gpt2-small" in filed(written[0])
 
 
 def test_an_unreadable_evidence_file_is_said_and_ends_nothing(tmp_path: Path) -> None:
@@ -682,5 +690,5 @@ def test_each_output_reads_one_book_that_draws_each_figure_once(
     write(book, tmp_path)
     again = sum(drawn.values())
     assert again and set(drawn.values()) == {1}
-    assert report_md(book) == (root / "REPORT.md").read_text()
+    assert forge(book) == filed(root)
     assert sum(drawn.values()) == again, "REPORT.md draws nothing again"

@@ -14,11 +14,14 @@ from mechlib.report.content.model_cards import called, quantised
 from mechlib.report.content.published_sentences import NOT_ASKABLE, Published, Sentence
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.content.replications import STAGES, outcome, stage
-from mechlib.report.outputs.markdown import report_md
+from mechlib.report.outputs.markdown import RECORD
+from mechlib.report.outputs.record_index import PUBLISHED
 from mechlib.report.outputs.results import results
+from mechlib.report.paper.committed import Committed
 from mechlib.verdicts.controls import Control
 from mechlib.verdicts.record import Member, Record
 from mechlib.verdicts.reported import REPLICATION_MEANINGS, REPLICATIONS, Reported
+from tests.helpers.forge import forge
 from tests.helpers.pages import whole
 from tests.helpers.published_sample import GEMMA, PASSED, QWEN, SEEN, SMOLLM, WANG, about, published_sample
 from tests.helpers.published_sample import Published as Made
@@ -169,7 +172,7 @@ def test_a_refuted_sentence_says_how_many_others_are_as_claimed_and_calls_nothin
     said = "2 of 20 in the place of 23.3 are as claimed (heads of its layer)"
     part = Control("heads of its layer", "23.3", 20, 2, word="void", evidence="controls/it.jsonl", message=said)
     on(made, SMOLLM, 0.5, controls=[part])
-    text = report_md(RecordBook(made.records, made.root))
+    text = forge(RecordBook(made.records, made.root))
     assert "| heads of its layer: 2 of 20 as claimed |" in text and "void, 2 of 20" not in text
     assert f"control: {said}".replace("(", "\\(") in text or f"control: {said}" in text
 
@@ -374,8 +377,8 @@ def test_a_sentence_in_the_words_of_its_claim_is_called_so_and_the_paper_s_is_no
     section = whole(book).split('<section id="published">')[1].split("</section>")[0]
     asked = sum(one.as_asked for one in published(book).sentences)
     assert section.count('<span class="muted">as asked here</span>') == asked > 0
-    text = report_md(book)
-    assert "average.](#published.it_leads) (as asked here) |" in text.replace("\\", "")
+    text = forge(book)
+    assert "average.](published.md#published.it_leads) (as asked here) |" in text.replace("\\", "")
     for said in (" ".join(Page(whole(book)).text), text.replace("\\", "")):
         assert "Rows of one sweep are not independent" in said and "skewness" in said
 
@@ -409,11 +412,14 @@ def test_a_sentence_without_a_number_of_its_own_is_drawn_without_a_triangle(book
 
 
 def test_report_md_has_the_table_and_nothing_that_hangs_on_this_machine(book: RecordBook) -> None:
-    text = report_md(book)
-    section = text[text.index("## Published sentences") : text.index("## At a glance")]
+    text = forge(book)
+    section = Committed(book).record[RECORD / PUBLISHED]
     for table in re.findall(r"(?m)^\|.*\|$(?:\n^\|.*\|$)+", section):
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
-    assert "**primary** [The indirect object leads by at least 2 logits on average.](#published.it_leads)" in section
+    assert (
+        "**primary** [The indirect object leads by at least 2 logits on average.](published.md#published.it_leads)"
+        in section
+    )
     assert "✗ CONTRADICTED 0.600" in section and "**asked** | 3 | 4 | 4 |" in section
     assert "mechlib fetch" not in section
     assert "Reported: 3.56 logits (Wang et al. 2022" in text
@@ -443,13 +449,13 @@ def test_hostile_text_is_text_in_the_table(made: Made) -> None:
     book = RecordBook(made.records, made.root)
     parsed = Page(whole(book))
     assert parsed.tags["script"] == 1 and not parsed.handlers and len(parsed.ids) == len(set(parsed.ids))
-    assert "<script" not in report_md(book)
+    assert "<script" not in forge(book)
 
 
 def test_a_record_without_published_sentences_says_nothing_of_them(tmp_path: Path) -> None:
     book = RecordBook(sample(tmp_path), tmp_path)
     assert book.published is None
-    assert "Published sentences" not in report_md(book) and 'id="published"' not in whole(book)
+    assert "Published sentences" not in forge(book) and 'id="published"' not in whole(book)
     assert {entry.replication for entry in results(book).claims} == {None}
 
 
@@ -462,7 +468,7 @@ def test_what_a_control_came_to_is_read_from_the_record_as_it_travels(made: Made
 
 
 def test_rows_name_the_quantisation_and_what_each_model_is_stands_once(book: RecordBook) -> None:
-    text, page = report_md(book), whole(book)
+    text, page = forge(book), whole(book)
     what = "SmolLM2-135M-Instruct, 4-bit values (Q4_1) in float32; nothing is said of the model before it was quantised"
     assert text.replace("\\", "").count(what) == 1 == " ".join(Page(page).text).count(what)
     rows = [line for line in text.replace("\\", "").splitlines() if line.startswith(f"| {SMOLLM}")]

@@ -12,9 +12,9 @@ from mechlib.report.content.claim_rows import claim_rows
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.content.summary import failures
 from mechlib.report.content.titles import topic_title, variant_label
-from mechlib.report.outputs.markdown import report_md
 from mechlib.report.pages.page import pages
 from mechlib.verdicts.record import Record
+from tests.helpers.forge import forge
 from tests.helpers.pages import details, whole
 from tests.helpers.sample_record import Sample, estimate, heads_measurement, sample
 
@@ -46,7 +46,7 @@ def test_pages_head_a_topic_with_its_title_and_link_it_by_its_name(tmp_path: Pat
     anchor = f"topic-{records[0].topic}"
     assert f'<a href="#{anchor}">What comes again</a>' in page and f'<section id="{anchor}" class="topic"' in page
     assert "<h2>What comes again <span" in page
-    assert "\n## What comes again\n" in report_md(RecordBook(records, tmp_path))
+    assert "\n# What comes again\n" in forge(RecordBook(records, tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -108,9 +108,9 @@ def test_models_that_were_only_not_run_have_no_column_and_are_named() -> None:
         Record(id="t.py::test_c[gpt2-small]", topic="a", function="test_c", sentence="Too.", model="gpt2-small",
                line=9, verdict="NOT RUN")
     )  # fmt: skip
-    text = report_md(RecordBook(records, Path("nowhere")))
+    text = forge(RecordBook(records, Path("nowhere")))
     assert "| A | mini-0 | – NOT RUN |" in text
-    assert "| [It is so.](#a.b) | ✓ | 3 models |" in text and "| [Too.](#a.c) |  | gpt2-small |" in text
+    assert "| [It is so.](a.md#a.b) | ✓ | 3 models |" in text and "| [Too.](a.md#a.c) |  | gpt2-small |" in text
     assert "– NOT RUN, every claim about: gpt2-small, pythia-1b, pythia-70m." in text
     (drawn,) = re.findall(r'<svg class="map".*?</svg>', pages(RecordBook(records, Path("nowhere"))).html)
     assert "mini-0" in drawn and "pythia" not in drawn and "gpt2" not in drawn, "no line of their own"
@@ -122,13 +122,13 @@ def test_a_remark_that_is_true_of_several_models_stands_once() -> None:
                verdict="REFUTED", expected="REFUTED", why="one reason" if n < 3 else "another")
         for n in range(5)
     ]  # fmt: skip
-    text = report_md(RecordBook(records, Path("nowhere")))
+    text = forge(RecordBook(records, Path("nowhere")))
     assert "- mini-0, mini-1, mini-2: marked REFUTED: one reason\n- mini-3, mini-4: marked REFUTED: another" in text
     (failure,) = failures(claim_rows(records))
     assert failure.reasons == [("mini-0, mini-1, mini-2", "one reason"), ("mini-3, mini-4", "another")]
     for record in records:
         record.why = "one reason"
-    assert "- all: marked REFUTED: one reason" in report_md(RecordBook(records, Path("nowhere")))
+    assert "- all: marked REFUTED: one reason" in forge(RecordBook(records, Path("nowhere")))
 
 
 def test_the_code_and_the_figures_of_a_claim_stand_once_whatever_row_opens(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from mechlib.evidence.sealed import sealed
 from mechlib.report.content.claim_views import varied_by
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.outputs.results import (
@@ -22,7 +23,7 @@ from mechlib.report.outputs.results import (
     schema,
     write_results,
 )
-from mechlib.verdicts.record import Record
+from mechlib.verdicts.record import ModelRead, Record
 from tests.helpers.sample_record import sample
 
 COMMITTED = Path(__file__).parents[2] / "docs/results.schema.json"
@@ -182,6 +183,26 @@ def test_what_schema_2_adds(written: tuple[Path, list[Record]]) -> None:
         assert (claims[name].holm, claims[name].benjamini_hochberg) == (words["Holm"], words["BH"])
     marked = next(entry for entry in claims.values() if entry.expected)
     assert marked.why and marked.ok == (marked.verdict == marked.expected)
+
+
+def test_what_a_verdict_rests_on_stands_with_its_hashes(tmp_path: Path) -> None:
+    folder = tmp_path / "artifacts" / "evidence" / "t"
+    folder.mkdir(parents=True)
+    (folder / "x--mini-0--1.jsonl").write_bytes(sealed({"function": "x", "quote": '"sha256": "0"'}, ["[[1]]\n"]))
+    (folder / "torn.jsonl").write_text('{"sha256": "' + "0" * 64)
+    record = Record(
+        "t.test_a[mini-0]", "t", "test_a", "S.", "mini-0", prompts=["ioi 1234567890abcdef"], registered="ab" * 8,
+        evidence=["t/x--mini-0--1.jsonl", "t/torn.jsonl", "t/gone.jsonl"],
+        models=[ModelRead("mini-0", weights="77"), ModelRead("mini-1")],
+    )  # fmt: skip
+    other = Record("t.test_b[mini-0]", "t", "test_b", "S.", "mini-0")
+    first, second = results(RecordBook([record, other], tmp_path)).claims
+    whole = json.loads((folder / "x--mini-0--1.jsonl").read_text().splitlines()[0])["sha256"]
+    assert first.evidence_sha256 == (whole, "", "") and len(whole) == 64
+    assert (first.split, first.prompts, second.split) == ("confirmation", ("ioi 1234567890abcdef",), "")
+    assert (first.weights, second.weights) == ({"mini-0": "77"}, {})
+    assert (first.registered, second.registered) == ("ab" * 8, "")
+    assert "mini-0 77" in as_csv(RecordBook([record], tmp_path))
 
 
 def test_an_earlier_results_json_of_schema_1_is_still_compared_with(

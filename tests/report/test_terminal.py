@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from mechlib.report.content.record_book import RecordBook
-from mechlib.report.outputs.terminal import MOST_CHANGES, verdict_table
+from mechlib.report.content.summary import claims_of
+from mechlib.report.outputs.terminal import MOST_CHANGES, cautions, onward, verdict_table
+from mechlib.verdicts.controlled import Controlled
 from mechlib.verdicts.record import Record
 
+COUNTED = re.compile(r"\b(\d+) claims?\b")
 GATE = "the gate stays closed, refuted: 0.097 [0.061, 0.144] n=200 >= 0.40"
 
 
@@ -74,8 +78,45 @@ def test_of_many_lines_the_first_are_shown_and_the_others_counted():
     many = [record(f"c{n:02}", "mini-0", "SUPPORTED", history=(f"bound {n}",)) for n in range(MOST_CHANGES + 3)]
     said = printed(many)
     begin = said.index("changed after evidence (*):")
-    assert said[begin + MOST_CHANGES + 1 : begin + MOST_CHANGES + 3] == ["  and 3 more", ""]
+    assert said[begin + MOST_CHANGES + 1 : begin + MOST_CHANGES + 3] == ["  and 3 more: `--report` has all", ""]
 
 
 def test_a_topics_name_is_whole_where_its_claims_have_short_ones():
     assert printed([record("c", "mini-0", "SUPPORTED")])[0].split() == ["topic", "mini-0"]
+
+
+def test_a_claim_is_counted_once_whatever_cases_and_models_it_is_asked_of():
+    records = [
+        Record(f"{topic}.test_a[{model}-{case}]", topic, "test_a", "S.", model, verdict="GATED", message=GATE)
+        for topic in ("first", "second")
+        for model in ("mini-0", "mini-1", "mini-2")
+        for case in ("zero", "mean")
+    ]
+    book = RecordBook(records, Path())
+    assert claims_of(record.id for record in records) == 2
+    assert book.headline.startswith("2 claims on 3 models, 12 verdicts: 12 GATED.")
+    assert RecordBook([record("a", "", "GATED")], Path()).headline.startswith("1 claim, 1 verdict: 1 GATED.")
+    said = verdict_table(book, width=200)
+    assert COUNTED.findall(said) == ["2"] * 4, said
+    assert not COUNTED.findall("\n".join(cautions([*records, record("b", "mini-0", "GATED")])))
+
+
+def test_what_to_type_next_is_said_once_where_nothing_failed():
+    fine = [record("a", "mini-0", "SUPPORTED"), record("b", "mini-0", "REFUTED", history=("it was SUPPORTED",))]
+    (line,) = onward(fine)
+    assert line.startswith("next: `pytest 'topic.test_b[mini-0]'` judges one claim, `mechlib history 'topic.test_b[")
+    fine[0].ok = False
+    assert list(onward(fine)) == [] and list(onward([record("a", "mini-0", "NOT RUN")])) == []
+
+
+def test_the_headline_reads_whatever_controls_what_is_supported():
+    def controlled(*by: str) -> str:
+        found = [record(f"c{n}", "mini-0", "SUPPORTED") for n, _ in enumerate(by)]
+        for one, what in zip(found, by, strict=True):
+            one.controlled = Controlled(what)
+        return RecordBook(found, Path()).headline
+
+    said = controlled("matched parts", "twins", "matched parts", "UNCONTROLLED")
+    assert "Of the supported ones 3 are controlled (1 by both twins, 2 by matched parts), 1 UNCONTROLLED." in said
+    assert "Of the supported ones 1 are controlled (1 by both twins), 0 UNCONTROLLED." in controlled("twins")
+    assert "Of the supported ones none is controlled, 1 UNCONTROLLED." in controlled("UNCONTROLLED")

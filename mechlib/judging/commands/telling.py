@@ -27,7 +27,7 @@ def told(found: Plan, root: Path, folder: Path) -> Iterator[str]:
     """The plan in lines: counts, each measurement, sums, what cannot be measured here."""
     filed, missing = len(found.of("filed")), found.of("missing", "changed")
     yield (
-        f"{_of(found.claims, 'claim')}: {found.measuring} would measure; {_of(filed, 'evidence file')} "
+        f"{_of(found.claims, 'verdict')}: {found.measuring} would measure; {_of(filed, 'evidence file')} "
         f"{'is' if filed == 1 else 'are'} filed, {len(missing)} would be measured"
     )
     runs = Runs(root / "artifacts" / LOG)
@@ -42,7 +42,7 @@ def told(found: Plan, root: Path, folder: Path) -> Iterator[str]:
         yield f"control runs: {exchanged}, each of which costs the claim's evidence again"
     if found.open_ended:
         elsewhere = f": up to {_of(found.further, 'file')} of the model, as elsewhere" if found.further else ""
-        yield f"{_of(found.open_ended, 'claim')} may ask for more, once what is missing is there{elsewhere}"
+        yield f"{_of(found.open_ended, 'verdict')} may ask for more, once what is missing is there{elsewhere}"
     for why, models in _absent(found.of("not here")).items():
         yield f"not here: {', '.join(models)}: {why}"
 
@@ -132,11 +132,11 @@ def told_of_models(found: Plan, models: Sequence[str], root: Path, folder: Path)
     runs, missing = Runs(root / "artifacts" / LOG), found.of(*MISSING)
     filed = len(found.of("filed"))
     yield (
-        f"{_of(found.claims, 'claim')} on {', '.join(models)}: {_of(filed, 'evidence file')} "
+        f"{_of(found.claims, 'verdict')} on {', '.join(models)}: {_of(filed, 'evidence file')} "
         f"{'is' if filed == 1 else 'are'} filed, {len(missing)} would be measured"
     )
     topics = [one for one in found.topics if found.topics[one]]
-    lines: list[tuple[str, ...]] = [("topic", "claims", "filed", *_KINDS, "controls", "minutes", "MB")]
+    lines: list[tuple[str, ...]] = [("topic", "verdicts", "filed", *_KINDS, "controls", "minutes", "MB")]
     lines += [_topic(topic, found, runs, folder, root) for topic in topics]
     if len(topics) > 1:
         lines.append(_topic("", found, runs, folder, root))
@@ -147,7 +147,7 @@ def told_of_models(found: Plan, models: Sequence[str], root: Path, folder: Path)
     yield from _bases([runs.forecast(one.question, root) for one in missing])
     if found.open_ended:
         elsewhere = f", up to {_of(found.further, 'file')} of the model itself, as elsewhere" if found.further else ""
-        yield f"at least: {_of(found.open_ended, 'claim')} may ask for more, once what is missing is there{elsewhere}"
+        yield f"at least: {_of(found.open_ended, 'verdict')} may ask for more, once what is missing is there{elsewhere}"
     if found.controls or found.unjudged:
         yield _controls(found)
     for why, absent in _absent(found.of("not here")).items():
@@ -216,7 +216,7 @@ def _controls(found: Plan) -> str:
     if not found.unjudged:
         return f"control runs: {known}"
     unknown = (
-        f"{_of(found.unjudged, 'claim')} may need some, known once they are judged: some {FEW} sets a part, each "
+        f"{_of(found.unjudged, 'verdict')} may need some, known once they are judged: some {FEW} sets a part, each "
         "at the cost of the claim's evidence, in no sum here"
     )
     return f"control runs: {known}; {unknown}" if found.controls else f"control runs: {unknown}"

@@ -28,7 +28,7 @@ from mechlib.verdicts.record import Record
 from mechlib.verdicts.register import REFILED, REGISTER, refiled
 
 LIMIT, ENOUGH = 80_000_000, 72_000_000  # bytes of artifacts/evidence: more is refused, more is a word of caution
-_FIGURE = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")
+_FIGURE = re.compile(r"(?<!\\)\]\(([^)\s]+\.svg)\)")  # shown, or linked
 
 
 class NotJudged(RuntimeError):
@@ -48,8 +48,10 @@ def checked(root: Path, records: Path | None = None) -> tuple[list[str], list[st
     folder = root / "artifacts" / "evidence"
     found = [*damaged(folder), *verified.register(root)]
     judged = read_records(records) if records else judge_frozen(root)
-    if not any(verified.register(root)):  # records that travelled have not asked git; outcomes of sentences hang on it
-        registrations(root, [record for record in judged if record.reported])
+    if not any(
+        verified.register(root)
+    ):  # records that travelled have not asked git; outcomes of sentences and marks hang on it
+        registrations(root, judged)
     found += [
         *over_budget(folder, judged),
         *unreadable(judged),
@@ -174,7 +176,7 @@ def outdated(judged: Sequence[Record]) -> Iterator[str]:
     shipped = (record for record in judged if not any(parent(model.name) in fetched for model in record.models))
     found = [record.id for record in shipped if OLDER in record.flags]
     if found:
-        many = f"{len(found)} claims, first {found[0]}, rest" if len(found) > 1 else f"{found[0]} rests"
+        many = f"{len(found)} verdicts, first {found[0]}, rest" if len(found) > 1 else f"{found[0]} rests"
         cure = f"run `pytest --fresh --sample .1` and commit what it stamps and artifacts/{stamp.WITNESSES}"
         yield f"{many} on {OLDER}: {cure}; where few files use an instrument, `pytest --fresh` on the rest"
 
@@ -184,8 +186,8 @@ def unfiled(judged: Sequence[Record]) -> Iterator[str]:
     found = [record.id for record in judged if UNFILED in record.flags]
     if found:
         yield (
-            f"artifacts/evidence/{prompt_files.PROMPTS} is not what the tasks make today ({len(found)} claims, first "
-            f"{found[0]}): run `pytest` and commit what it files"
+            f"artifacts/evidence/{prompt_files.PROMPTS} is not what the tasks make today (so say {len(found)} "
+            f"verdict{'s' * (len(found) > 1)}, first {found[0]}): run `pytest` and commit what it files"
         )
 
 
@@ -233,25 +235,18 @@ def _unread(folder: Path, judged: Sequence[Record]) -> Iterator[str]:
 
 
 def report(root: Path, judged: Sequence[Record]) -> Iterator[str]:
-    """One line where REPORT.md is not what the evidence says, and one for each figure that it lacks."""
+    """A line for each file of REPORT.md and artifacts/record that is not what evidence and text say, for what is wrong
+    with the text, and for each figure that they lack."""
     from mechlib.report.content.record_book import RecordBook
-    from mechlib.report.outputs.markdown import report_md
+    from mechlib.report.paper.committed import CURE, Committed
 
-    cure = "run `pytest --report`, read it, commit it"
-    try:
-        filed = (root / "REPORT.md").read_text(encoding="utf-8")
-    except FileNotFoundError:
-        yield f"REPORT.md is missing: {cure}"
-        return
-    wanted = report_md(RecordBook(judged, root))
-    if filed != wanted:
-        lines = zip(filed.split("\n"), wanted.split("\n"), strict=False)
-        first = next((number for number, (is_, should) in enumerate(lines, start=1) if is_ != should), None)
-        where = f"from line {first} on" if first else "at its end"
-        yield f"REPORT.md is not what the evidence says, {where}: {cure}"
-    for figure in dict.fromkeys(_FIGURE.findall(filed)):
-        if not (root / figure).is_file():
-            yield f"REPORT.md shows {figure}, which is missing: {cure}"
+    made = Committed(RecordBook(judged, root))
+    yield from made.differing()
+    for path in made.paths:
+        text = (root / path).read_text(encoding="utf-8") if (root / path).is_file() else ""
+        for figure in dict.fromkeys(_FIGURE.findall(text)):
+            if not (root / path.parent / figure).is_file():
+                yield f"{path.as_posix()} shows {figure}, which is missing: {CURE}"
 
 
 def judge_frozen(root: Path) -> list[Record]:

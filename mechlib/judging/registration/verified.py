@@ -108,7 +108,7 @@ def late(root: Path, judged: Sequence[Record]) -> list[str]:
     found = [record for record in own if record.registration == EXPLORATORY]
     if not found:
         return []
-    many = f"{len(found)} claims are" if len(found) > 1 else "1 claim is"
+    many = f"{len(found)} verdicts are" if len(found) > 1 else "1 verdict is"
     return [f"{many} registered and {EXPLORATORY} all the same, first {found[0].id}: {found[0].registration_why}"]
 
 

@@ -51,10 +51,16 @@ def told(records: Iterable[Record]) -> Iterator[str]:
     judged = [record for record in records if record.registration]
     counted = Counter(record.registration for record in judged)
     if set(counted) - {UNKNOWN}:
-        said = ", ".join(f"{counted[word]} {word}" for word in WORDS if counted[word])
+        said = "; ".join(f"{counted[word]} {word}" for word in WORDS if counted[word])  # some have a comma
         cure = f"; `pytest --register` before measuring, or it stays {EXPLORATORY}" if counted[EXPLORATORY] else ""
         yield f"by the order of commits: {said}{cure}"
-    yield from (f"{record.id}: {record.tried}" for record in judged if record.tried)
+    drawn: dict[tuple[str, str], list[str]] = {}
+    for record in judged:
+        if record.tried:
+            claim, _, case = record.id.removesuffix("]").partition("[")
+            drawn.setdefault((claim, record.tried), []).append(case)
+    for (claim, tried), cases in drawn.items():
+        yield claim + (f"[{', '.join(cases)}]" if any(cases) else "") + f": {tried}"
 
 
 @dataclass(frozen=True)

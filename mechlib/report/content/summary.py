@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mechlib.report.content.claim_rows import ClaimRow, models_of
@@ -47,18 +47,24 @@ def plural(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
+def claims_of(ids: Iterable[str]) -> int:
+    """How many claims these verdicts are on, by the ids of the verdicts ("topic.function[case]").
+
+    A claim is a function, whatever cases and models it is asked of; a verdict is what it came to with one of them on
+    one of these. Every output counts claims by this.
+    """
+    return len({one.partition("[")[0] for one in ids})
+
+
 def headline(rows: Sequence[ClaimRow]) -> str:
     """The honest count in two or three sentences, the same in every output."""
     records = [record for row in rows for record in row.records]
     models = [model for model in models_of(records) if model]
     words = ", ".join(f"{n} {word}" for word, n in verdict_counts(records) if n) or "nothing judged"
-    text = (
-        f"{plural(len(rows), 'claim')} on {plural(len(models), 'model')}, {plural(len(records), 'verdict')}: {words}."
-    )
-    controls = [(by, n) for by, n in control_counts(records) if n and by != "void"]
-    if controls:
-        parts = [f"{n} {BY[by]}" for by, n in controls]
-        text += f" Of the supported ones {', '.join(parts)}."
+    claims = plural(claims_of(record.id for record in records), "claim")
+    asked = f" on {plural(len(models), 'model')}" if models else ""
+    text = f"{claims}{asked}, {plural(len(records), 'verdict')}: {words}."
+    text += _controlled(records)
     text += _changed(records)
     marked = sum(1 for record in records if record.expected and record.verdict == record.expected)
     wrong = sum(1 for record in records if not record.ok)
@@ -67,6 +73,15 @@ def headline(rows: Sequence[ClaimRow]) -> str:
     if wrong:
         text += f" {wrong} came out otherwise than claimed or marked: not accounted for."
     return text
+
+
+def _controlled(records: Sequence[Record]) -> str:
+    """By what how many supported verdicts are controlled, and how many by nothing; "" where none is supported."""
+    counts = {by: n for by, n in control_counts(records) if n and by != "void"}
+    bare = counts.pop("UNCONTROLLED", 0)
+    parts = ", ".join(f"{n} {BY[by].removeprefix('controlled ')}" for by, n in counts.items())
+    said = f"{sum(counts.values())} are controlled ({parts})" if counts else "none is controlled"
+    return f" Of the supported ones {said}, {bare} {BY['UNCONTROLLED']}." if counts or bare else ""
 
 
 # How lines of a history begin (mechlib.verdicts.register), and what is counted of them.

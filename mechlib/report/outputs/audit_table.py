@@ -86,11 +86,11 @@ def _counts(model: str, rows: Sequence[AuditRow], width: int) -> list[str]:
     counted = ", ".join(f"{words[word]} {word}" for word in WORDS if words[word])
     like = sum(row.record.verdict in row.beside and "," not in row.beside for row in rows)
     alike = f"; {like} as on all of the claims' own models" if rows else ""
-    return _wrapped(f"{model}: {_claims(len(rows))} asked" + (f": {counted}{alike}" if rows else ""), width, 0, 2)
+    return _wrapped(f"{model}: {_verdicts(len(rows))} asked" + (f": {counted}{alike}" if rows else ""), width, 0, 2)
 
 
-def _claims(count: int) -> str:
-    return f"{count} claim{'' if count == 1 else 's'}"
+def _verdicts(count: int) -> str:
+    return f"{count} verdict{'' if count == 1 else 's'}"
 
 
 def _reasons(reasons: Counter[str], width: int) -> list[str]:
@@ -101,7 +101,7 @@ def _reasons(reasons: Counter[str], width: int) -> list[str]:
     for reason in reasons:
         alike.setdefault(re.sub(r"\d+", "0", _QUOTED.sub("''", _IDS.sub("", reason))), []).append(reason)
     grouped = Counter({same[0]: sum(reasons[reason] for reason in same) for same in alike.values()})
-    lines = [f"NOT ASKED: {_claims(sum(grouped.values()))}"]
+    lines = [f"NOT ASKED: {_verdicts(sum(grouped.values()))}"]
     for reason, count in grouped.most_common(MOST_REASONS):
         lines += _wrapped(f"{count:>4}  {_short(reason)}", width, 0, 6)
     if len(grouped) > MOST_REASONS:

@@ -7,7 +7,7 @@ import re
 
 def escaped(text: str) -> str:
     """Text for a cell of a Markdown table: no character of it can end the cell, start markup, or load anything."""
-    text = " ".join(str(text).split())
+    text = re.sub(r"[^\S\u00a0]+", " ", str(text)).strip(" ")
     parts = re.split(r"(`[^`|\\<>&]+`)", text)  # code that needs no escaping stays code
     return "".join(part if place % 2 else _escaped(part) for place, part in enumerate(parts))
 

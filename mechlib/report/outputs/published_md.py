@@ -1,4 +1,4 @@
-"""Published sentences for the forge: the table of REPORT.md, and how far each model's column came."""
+"""artifacts/record/published-sentences.md: published sentences for the forge, and how far each model's column came."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from mechlib.report.content.published_sentences import LOOKS, NOTE, Published, S
 from mechlib.report.content.replications import Cell
 from mechlib.report.content.summary import SIGNS
 from mechlib.report.outputs.escaping import escaped
+from mechlib.report.outputs.markdown import Pages
 from mechlib.verdicts.reported import REPLICATION_MEANINGS
 
 MISSING = (
@@ -18,24 +19,22 @@ MISSING = (
 )
 
 
-def published_md(published: Published | None) -> list[str]:
-    """The section as lines; none where no claim names a paper's number."""
-    if published is None:
-        return []
-    lines = ["## Published sentences", "", MISSING, ""]
+def published_md(published: Published, pages: Pages) -> str:
+    """The page; its links lead to the pages of topics that lie beside it."""
+    lines = ["# Published sentences", "", MISSING, ""]
     if marked := [called(model) for model in published.models if quantised(model)]:
         said = "what is asked are quantised weights, and nothing is said of the models before"
-        lines += [f"{escaped(', '.join(marked))}: {said}; [what each is](#models).", ""]
+        lines += [f"{escaped(', '.join(marked))}: {said}; [what each is](README.md#models).", ""]
     if published.problem:
         lines += [escaped(published.problem), ""]
     lines += [f"- {LOOKS[word][0]} {word}: {escaped(meaning)}" for word, meaning in REPLICATION_MEANINGS.items()]
-    lines += ["", *_table(published), "", escaped(NOTE), ""]
+    lines += ["", *_table(published, pages), "", escaped(NOTE), ""]
     if published.unrun:
         lines += [f"{SIGNS['NOT RUN']} NOT RUN, every sentence about: {escaped(', '.join(published.unrun))}.", ""]
-    return [*lines, *_flow(published), ""]
+    return "\n".join([*lines, *_flow(published)]) + "\n"
 
 
-def _table(published: Published) -> Iterator[str]:
+def _table(published: Published, pages: Pages) -> Iterator[str]:
     heads = ["sentence", "paper", "small networks", *map(called, published.models)]
     yield "| " + " | ".join(map(escaped, heads)) + " |"
     yield "|" + " --- |" * len(heads)
@@ -43,13 +42,17 @@ def _table(published: Published) -> Iterator[str]:
         held = f"held in {one.held}, {one.between}" if one.held and one.between else one.held
         cells = [f"{one.reported.number or 'no number'}, {one.reported.where}", held]
         cells += [_cell(one.cells.get(model)) for model in published.models]
-        yield f"| {_named(one)} | " + " | ".join(map(escaped, cells)) + " |"
+        yield f"| {_named(one, pages)} | " + " | ".join(map(escaped, cells)) + " |"
 
 
-def _named(one: Sentence) -> str:
+def _named(one: Sentence, pages: Pages) -> str:
     rank = "**primary** " if one.reported.primary else ""
     asked = " (as asked here)" if one.as_asked else ""
-    return rank + (f"[{escaped(one.text)}](#{one.rows[0].anchor})" if one.rows else escaped(one.text)) + asked
+    text = escaped(one.text)
+    if one.rows:
+        anchor = one.rows[0].anchor
+        text = f"[{text}]({pages.file(anchor)}#{anchor})"
+    return rank + text + asked
 
 
 def _cell(found: Cell | None) -> str:
@@ -61,7 +64,7 @@ def _cell(found: Cell | None) -> str:
         said += f" {shown.value} {shown.interval}"
     noisy = [f"{WITH_NOISE} {text}" for record in found.records if (text := dithered_text(record))]
     said = "; ".join([said, *noisy])
-    # A command that would bring a model depends on the machine; it stands at the end of the report.
+    # A command that would bring a model depends on the machine; it stands at the end of the index.
     return f"{said}: {found.why}" if found.why and found.word != "NOT RUN" else said
 
 

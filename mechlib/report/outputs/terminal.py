@@ -10,14 +10,14 @@ from collections.abc import Iterator, Sequence
 
 from mechlib.report.content.claim_views import far_beside
 from mechlib.report.content.record_book import RecordBook
-from mechlib.report.content.summary import plural
+from mechlib.report.content.summary import claims_of, plural
 from mechlib.report.outputs.results import FormerResults, difference
 from mechlib.statistics.deciding import NEAR
 from mechlib.verdicts.record import WORDS, Record
 from mechlib.verdicts.register import ANSWERS
 from mechlib.verdicts.words import AFTER_LOOKING, BY_HAND
 
-MOST_CHANGES = 20
+MOST_CHANGES = 8  # lines below one title: all of them stand on the page
 CHANGED = "*"  # behind the word, or the model, of a claim with a history
 NO_CONTROL = "~"  # behind the word, or the model, of a supported claim that nothing controls
 _FETCH = re.compile(r"`mechlib fetch [^`]+`")
@@ -56,7 +56,7 @@ def _titled(title: str, said: Sequence[str], width: int) -> list[str]:
     """Lines below a title, the first of many; nothing where there are none."""
     if not said:
         return []
-    more = [f"and {len(said) - MOST_CHANGES} more"] if len(said) > MOST_CHANGES else []
+    more = [f"and {len(said) - MOST_CHANGES} more: `--report` has all"] if len(said) > MOST_CHANGES else []
     wrapper = textwrap.TextWrapper(width, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
     return ["", title, *(part for line in [*said[:MOST_CHANGES], *more] for part in wrapper.wrap(line))]
 
@@ -106,12 +106,15 @@ def _unasked(book: RecordBook) -> Iterator[str]:
     """One line a model and reason: what to fetch, or the numbers of the gate."""
     for word in ("NOT RUN", "GATED"):
         for model in book.models:
-            told = Counter(record.message for record in book.records if (record.verdict, record.model) == (word, model))
+            asked = [record for record in book.records if (record.verdict, record.model) == (word, model)]
+            told: dict[str, list[str]] = {}
+            for record in asked:
+                told.setdefault(record.message, []).append(record.id)
             fetch = {found[0] if (found := _FETCH.search(message)) else "" for message in told}
             if word == "NOT RUN" and len(told) > 1 and len(fetch) == 1 and "" not in fetch:
-                told = Counter({f"no evidence: run {fetch.pop()}, then `pytest -k {model}`": told.total()})
-            for message, count in told.items():
-                yield f"{word} {model or 'no one model'}, {plural(count, 'claim')}: {message}"
+                told = {f"no evidence: run {fetch.pop()}, then `pytest -k {model}`": [record.id for record in asked]}
+            for message, ids in told.items():
+                yield f"{word} {model or 'no one model'}, {plural(claims_of(ids), 'claim')}: {message}"
 
 
 def _as_table(book: RecordBook, cells: dict[str, int], room: int) -> list[str]:
@@ -188,16 +191,27 @@ def cautions(
     }
     counted = Counter(flag for record in records for flag in record.flags if flag.isupper())
     for flag, count in sorted(counted.items()):
-        yield f"{flag}: {count} of {len(records)} claims {cures.get(flag, '')}".rstrip()
+        yield f"{flag}: {count} of {plural(len(records), 'verdict')} {cures.get(flag, '')}".rstrip()
     by_hand = [record for record in records if any(line.startswith(BY_HAND) for line in record.named)]
     if by_hand:
         late = sum(AFTER_LOOKING in line for record in by_hand for line in record.named)
-        yield f"{BY_HAND}: {len(by_hand)} of {len(records)} claims name parts that no paper's table gives" + (
-            f", {late} of them {AFTER_LOOKING}" if late else ""
-        )
+        said = f", {late} of them {AFTER_LOOKING}" if late else ""
+        of = plural(len(records), "verdict")
+        yield f"{BY_HAND}: {len(by_hand)} of {of} name parts that no paper's table gives{said}"
     if not audit and not any(record.verdict in ANSWERS for record in records):
         words = Counter(record.verdict for record in records)
         yield "no claim was judged: " + ", ".join(f"{words[word]} {word}" for word in WORDS if words[word])
+
+
+def onward(records: Sequence[Record]) -> Iterator[str]:
+    """What to type next, in one line, where everything came out as claimed or marked: what failed says so itself."""
+    judged = [record for record in records if record.verdict in ANSWERS]
+    if judged and all(record.ok for record in records):
+        first = (next((record for record in judged if record.history), judged[0])).id
+        yield (
+            f"next: `pytest '{first}'` judges one claim, `mechlib history '{first}'` says what it came to before, "
+            "`pytest --frozen --report` writes the page"
+        )
 
 
 def reproduction(records: Sequence[Record], sample: float = 1) -> str:

@@ -1,4 +1,4 @@
-"""What is written when a run ends: pages for readers, results for machines, REPORT.md for the forge.
+"""What is written when a run ends: pages for readers, results for machines, the paper and the record for the forge.
 
 All of it is read from one record book. Nothing is judged here.
 """
@@ -10,21 +10,23 @@ from pathlib import Path
 from typing import Any
 
 from mechlib.report.content.record_book import RecordBook
+from mechlib.report.data.writing import write_data
 from mechlib.report.features.page import write_pages
 from mechlib.report.outputs.figure_files import write_figures
-from mechlib.report.outputs.markdown import report_md
 from mechlib.report.outputs.results import as_csv, as_latex, difference, read_results, save, write_results
 from mechlib.report.pages.files import write_page
+from mechlib.report.paper.committed import Committed
+from mechlib.report.paper.files import write_paper
 
 
-def write(book: RecordBook, out_dir: Path, partial: bool = False, meta: Mapping[str, Any] | None = None) -> None:
-    """Writes report.html with what lies beside it, results.json, results.csv, table.tex and the pages of features to
-    `out_dir`, and REPORT.md with its figures.
+def write(book: RecordBook, out_dir: Path, partial: bool = False, meta: Mapping[str, Any] | None = None) -> list[str]:
+    """Writes report.html with what lies beside it, results.json, results.csv, table.tex, the pages of features, what
+    mechlib.report.data makes and the paper to `out_dir`, and REPORT.md, artifacts/record and the committed figures.
+    Returns lines to say.
 
-    A `partial` run leaves REPORT.md and the committed figures alone. `meta` holds what is true of this run
+    A `partial` run leaves the paper and what is committed alone. `meta` holds what is true of this run
     only (date, device, command): it goes on the page and never into a committed file. What changed since the
-    results that still lie in `out_dir` is said on the page, which is written last and
-    links what lies beside it. run.html there is the plugin's.
+    results that still lie in `out_dir` is said on the page. run.html is the plugin's.
     """
     former = read_results(out_dir / "results.json")
     changes = difference(former, book, whole=not partial) if former is not None else []
@@ -32,7 +34,16 @@ def write(book: RecordBook, out_dir: Path, partial: bool = False, meta: Mapping[
     save(out_dir / "results.csv", as_csv(book))
     save(out_dir / "table.tex", as_latex(book))
     write_pages(book.root, out_dir)
-    if not partial:
-        write_figures(book)
-        save(book.root / "REPORT.md", report_md(book))
-    write_page(book, out_dir, partial, meta, changes)
+    said = [] if partial else _write_committed(book, out_dir)
+    write_page(book, out_dir, partial, meta, changes)  # links what lies there by now
+    write_data(book, out_dir)  # lists what lies there, the paper and the page too
+    return said
+
+
+def _write_committed(book: RecordBook, out_dir: Path) -> list[str]:
+    """What stands in git, and the paper that is made of it; lines to say."""
+    write_figures(book)
+    committed = Committed(book)
+    problems = committed.write()
+    stays = [f"REPORT.md stays as it was, {len(problems)} to mend in its text"] if problems else []
+    return [*problems, *stays, *write_paper(committed, out_dir)]

@@ -17,7 +17,6 @@ DOWNLOADS = {
     "paper.pdf": "the paper as PDF",
     "references.bib": "references.bib",
     "numbers.tex": "numbers.tex",
-    "ro-crate-metadata.json": "RO-Crate",
 }
 
 

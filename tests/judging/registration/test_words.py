@@ -49,7 +49,7 @@ def test_a_line_that_is_committed_with_its_evidence_proves_nothing_and_neither_d
     assert word(committed) == "EXPLORATORY"
     (said,) = checked(committed.root, committed.root / "records.jsonl")[1]
     assert said.startswith(
-        f"1 claim is registered and EXPLORATORY all the same, first {ID}: its line came in with, or "
+        f"1 verdict is registered and EXPLORATORY all the same, first {ID}: its line came in with, or "
     )
 
 

@@ -1,0 +1,1 @@
+"""Commands that read and measure nothing: `audit`, `compare` and `history` the record, `export` the prompts."""

@@ -1,0 +1,24 @@
+"""Everything that a report writes for machines and for papers, in one folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mechlib.report.content.record_book import RecordBook
+from mechlib.report.data.citation import bibtex, citation
+from mechlib.report.data.crate import CRATE, crate
+from mechlib.report.data.entries import pretty
+from mechlib.report.data.latex import write_tables
+from mechlib.report.data.saving import save
+
+
+def write_data(book: RecordBook, folder: Path) -> None:
+    """Writes the tables for LaTeX, citation.bib where CITATION.cff says how to cite, and what lies in the folder.
+
+    The last of what a report writes: the metadata list the files that are there.
+    """
+    write_tables(book, folder / "tables")
+    cited = citation(book.root)
+    if cited is not None:
+        save(folder / "citation.bib", bibtex(cited))
+    save(folder / CRATE, pretty(crate(folder, cited, book.headline)))
