@@ -145,7 +145,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if given:
             config.pluginmanager.register(Audit(config, run.register.latest), "mechlib-audit")
         if config.getoption("report"):
-            config.option.htmlpath = str(run.folder / "report.html")
+            config.option.htmlpath = str(run.folder / "run.html")
             config.option.self_contained_html = True
             config.pluginmanager.register(run.page(), "mechlib-page")
 

@@ -221,11 +221,11 @@ class Run:
         return RecordBook(self.records, self.config.rootpath, self.evidence)
 
     def page(self) -> Any:
-        """The hooks that make pytest-html's page report.html."""
+        """The hooks that make pytest-html's page, run.html."""
         from mechlib.report.outputs.pytest_html import Page
 
         folder, partial = report_folder(self.config), is_partial(self.config)
-        self._page = Page(self.records, record_of, self.evidence, folder, partial, lambda: self.book, self._meta)
+        self._page = Page(self.records, record_of, folder, partial, lambda: self.book, self._meta)
         return self._page
 
     def _move_page(self) -> None:
@@ -236,7 +236,7 @@ class Run:
             page.folder.mkdir(parents=True, exist_ok=True)
             for plugin in self.config.pluginmanager.get_plugins():
                 if type(plugin).__module__.startswith("pytest_html"):
-                    plugin._report_path = page.folder / "report.html"
+                    plugin._report_path = page.folder / "run.html"
 
     def _write(self) -> list[str]:
         lines: list[str] = []
@@ -245,7 +245,7 @@ class Run:
 
             folder = self.folder
             lines += write(self.book, folder, self.partial, self._meta())
-            lines.append(f"report: {_shortest(folder / 'report.html')}, with appendix.html beside it")
+            lines.append(f"report: {_shortest(folder / 'report.html')}, what broke in this run: run.html beside it")
         results = self._results_path()
         if results is not None:
             from mechlib.report.outputs.results import write_results

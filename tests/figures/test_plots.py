@@ -15,8 +15,8 @@ from mechlib.figures import plots
 from mechlib.figures.data import extent, grid_of, head_grid, histogram, short
 from mechlib.figures.points import column_points, column_spans, columns_left_out, strata_means, stratum_points
 from mechlib.figures.svg import charts
-from mechlib.figures.svg.elements import Scale, number, scale_for
-from mechlib.figures.svg.intervals import Mark, interval_row
+from mechlib.figures.svg.elements import Scale, drawing, number, scale_for
+from mechlib.figures.svg.intervals import Mark, bound_parts, mark_parts
 from mechlib.measurement import Measurement
 from mechlib.statistics import mean
 
@@ -157,6 +157,11 @@ def test_a_scale_is_linear_keeps_marks_inside_and_takes_a_single_number() -> Non
     assert scale_for([]).low < scale_for([]).high
     one = scale_for([0.3, None, float("inf")])
     assert one.low < 0.3 < one.high
+
+
+def interval_row(scale: Scale, marks: list[Mark], bounds: list[tuple[str, float]]) -> str:
+    """A row of a forest plot by itself."""
+    return drawing(scale.width, 18, [*bound_parts(scale, bounds), *mark_parts(scale, marks)], "row")
 
 
 def test_a_mark_beyond_the_axis_is_an_arrow_at_its_edge_not_a_mark_at_a_wrong_place() -> None:

@@ -428,7 +428,7 @@ def test_ctrl_c_keeps_what_was_measured_and_says_how_to_go_on(house, pytester, w
     assert len(Path("artifacts/register.jsonl").read_text().splitlines()) == 2
     assert not list(pytester.path.rglob("*.tmp"))
     folder = pytester.path / "artifacts" / "report"
-    assert (folder / "partial" / "report.html").exists() and (folder / "partial" / "appendix.html").exists()
-    assert not (folder / "report.html").exists() and not (folder / "appendix.html").exists()
+    assert (folder / "partial" / "report.html").exists() and (folder / "partial" / "run.html").exists()
+    assert not (folder / "report.html").exists() and not (folder / "run.html").exists()
     assert report.read_text() == "the whole record\n"
     assert len((folder / "records.jsonl").read_text().splitlines()) == 2

@@ -336,12 +336,12 @@ def test_the_whole_record_and_a_selection_are_reported_apart(house, pytester):
     both = claim(0.8) + claim(0.2).replace("test_it", "test_other")
     assert house(both, "--report").ret == 1
     folder = pytester.path / "artifacts" / "report"
-    assert (folder / "report.html").exists() and (folder / "appendix.html").exists()
+    assert (folder / "report.html").exists() and (folder / "run.html").exists()
     assert (pytester.path / "REPORT.md").exists()
     whole = (folder / "report.html").read_text()
     assert house(None, "--report", "-k", "test_it").ret == 0
     assert (folder / "report.html").read_text() == whole
-    assert "PARTIAL" in (folder / "partial" / "appendix.html").read_text()
+    assert "PARTIAL" in (folder / "partial" / "report.html").read_text()
 
 
 def test_a_paper_that_cites_what_is_no_longer_so_is_told_and_the_report_stays(house, pytester):

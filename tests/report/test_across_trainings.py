@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from mechlib.report.content.record_book import RecordBook
-from mechlib.report.outputs import pytest_html
-from mechlib.report.outputs.appendix import appendix
 from mechlib.verdicts.record import Record
 from tests.helpers.forge import forge
+from tests.helpers.pages import whole
 
 OUTCOMES = {
     "everywhere": ("SUPPORTED",) * 5,
@@ -86,28 +85,23 @@ def test_trainings_of_a_recipe_differ_in_their_last_number_only(models, found):
 
 def test_the_pages_and_the_committed_report_say_the_same(tmp_path: Path):
     records = made()
-    page = appendix(RecordBook(records, tmp_path))
-    summary = pytest_html.summary(RecordBook(records, Path()))
+    page = whole(RecordBook(records, tmp_path))
     text = forge(RecordBook(records, tmp_path))
     said = RecordBook(records, Path()).recipes[0].summary
-    for shown in (page, summary, text):
+    for shown in (page, text):
         assert said in shown
-    for shown in (page, summary):
-        order = [shown.index(group) for group in ("Holds in all trainings", "Holds in some", "Holds in none")]
-        assert order == sorted(order)
+    order = [page.index(group) for group in ("Holds in all trainings", "Holds in some", "Holds in none")]
+    assert order == sorted(order)
     assert "| topic | hold in all trainings | hold in some | hold in none |" in text and "| Sums | 2 | 2 | 1 |" in text
     assert "| [It holds mostly.](sums.md#sums.mostly) | 2 of 5 | ✓ | ✗ | ✓ | ‖ | ? |" in text
     assert "| [It holds on two.](sums.md#sums.on_two) |  | ✓ | ✓ |  |  |  |" in text
-    assert f'<details class="matrix"><summary>Across trainings: {said}</summary>' in summary
-    assert re.search(r'href="appendix.html#sums.mostly">It holds mostly.</a></th><td class="nowrap">2 of 5<', summary)
-    assert page.index('id="trainings"') < page.index('id="glance"')
+    assert re.search(r'href="#claim=sums.mostly">It holds mostly.</a></th><td class="nowrap">2 of 5<', page)
 
 
 def test_a_record_without_a_recipe_says_nothing_of_trainings(tmp_path: Path):
     records = made(("mini-0", "mini-1"))
     for shown in (
-        appendix(RecordBook(records, tmp_path)),
-        pytest_html.summary(RecordBook(records, Path())),
+        whole(RecordBook(records, tmp_path)),
         forge(RecordBook(records, tmp_path)),
     ):
         assert "Across trainings" not in shown and "trainings</" not in shown
@@ -120,7 +114,5 @@ def test_words_that_no_claim_came_out_with_have_no_column():
         [record for record in made() if record.function in ("test_everywhere", "test_where_asked")], Path()
     ).recipes
     assert recipe.words == ["GATED"]
-    summary = pytest_html.summary(
-        RecordBook([r for r in made() if r.function in ("test_everywhere", "test_where_asked")], Path())
-    )
-    assert 'title="GATED">‖ GATED</th>' in summary and 'title="REFUTED">✗ REFUTED</th>' not in summary
+    page = whole(RecordBook([r for r in made() if r.function in ("test_everywhere", "test_where_asked")], Path()))
+    assert 'title="GATED">‖ GATED</th>' in page and 'title="REFUTED">✗ REFUTED</th>' not in page

@@ -11,8 +11,8 @@ import pytest
 from mechlib.measurement import Measurement
 from mechlib.report.content.calibration import FILE, calibration, statistics_version
 from mechlib.report.content.record_book import RecordBook
-from mechlib.report.outputs.appendix import appendix
 from mechlib.statistics import TooFew, mean
+from tests.helpers.pages import whole
 from tests.helpers.sample_record import sample
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +52,7 @@ def filed(root: Path, **changed: object) -> Path:
 
 
 def page(root: Path) -> str:
-    return appendix(RecordBook(sample(root), root))
+    return whole(RecordBook(sample(root), root))
 
 
 def test_the_page_shows_each_cell_with_its_limits_and_what_was_refused(tmp_path: Path) -> None:

@@ -8,11 +8,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from mechlib.report.content.claim_rows import record_anchor
 from mechlib.report.content.claim_views import far_beside
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.content.summary import BY
-from mechlib.report.outputs.appendix import appendix
-from mechlib.report.outputs.pytest_html import row, summary
 from mechlib.report.outputs.results import results
 from mechlib.report.outputs.terminal import cautions, verdict_table
 from mechlib.statistics import exact
@@ -20,6 +19,7 @@ from mechlib.verdicts.controlled import CONTROLLED_BY, UNCONTROLLED, controlled,
 from mechlib.verdicts.controls import Control
 from mechlib.verdicts.record import Comparison, Record
 from tests.helpers.forge import forge
+from tests.helpers.pages import rows, whole
 
 MATCHED = Control("heads of the nearest layers", "2.3", 39, 0, word="passed", message="0 of 39 are as claimed")
 WEAK = msgspec.structs.replace(MATCHED, on_the_side=3, word="weak", message="3 of 39 are as claimed")
@@ -85,10 +85,10 @@ def test_every_output_counts_by_what_claims_are_controlled(book):
     counts = Counter(by for *_, by, _ in TABLE)
     assert book.controls == [(BY[by], counts[by]) for by in CONTROLLED_BY]
     assert f"{counts[UNCONTROLLED]} UNCONTROLLED." in book.headline
-    page, parts = forge(book), (summary(book), appendix(book))
+    page, shown = forge(book), whole(book)
     for by in CONTROLLED_BY:
         assert f"| {BY[by]} | {counts[by]} |" in page
-        assert all(f"<b>{counts[by]}</b>{BY[by]}</li>" in part for part in parts)
+        assert f"<b>{counts[by]}</b>{BY[by]}</li>" in shown
 
 
 def test_uncontrolled_is_a_word_beside_the_verdict_in_every_output(book):
@@ -97,9 +97,9 @@ def test_uncontrolled_is_a_word_beside_the_verdict_in_every_output(book):
     page = forge(book)
     assert page.count("| UNCONTROLLED") == many + 1 and page.count(f"({'✓'})") == many
     assert "UNCONTROLLED: no set exists: 3 others of its kind" in page
+    cells = rows(whole(book))
     for record in book.records:
-        cells = "".join(row(["<td></td>"], record))
-        assert (f"<span class=flag>{UNCONTROLLED}" in cells) is record.uncontrolled
+        assert (f"<span class=flag>{UNCONTROLLED}" in cells[record_anchor(record)]) is record.uncontrolled
     table = verdict_table(book, width=120)
     assert table.count("SUPPORTED~") == many and "supported, UNCONTROLLED (~):" in table
     assert any(line.startswith(f"{UNCONTROLLED}: {many} of {len(TABLE)} verdicts") for line in cautions(book.records))
@@ -153,7 +153,7 @@ def test_an_effect_beside_an_absence_is_far_from_three_bounds_on(values, seen, b
 def test_how_many_bounds_away_is_said_on_the_pages_and_in_the_terminal_and_only_where_it_is_far():
     near, far = beside(0.12, seen=1), [beside(0.9, seen=1), beside(0.5, seen=1, model="mini-1")]
     said, silent = (RecordBook(records, Path("/nonexistent")) for records in (far, [near]))
-    assert "| beside= is 18 bounds away |" in forge(said) and "beside= is 18 bounds away" in appendix(said)
+    assert "| beside= is 18 bounds away |" in forge(said) and "beside= is 18 bounds away" in whole(said)
     table = verdict_table(said, width=120).splitlines()
     begin = table.index("supported, beside= is more than 3 bounds away:")
     assert table[begin + 1] == "  far (mini-0, mini-1): beside= is 10 to 18 bounds away"

@@ -10,14 +10,12 @@ import msgspec
 import pytest
 
 from mechlib.report.content.claim_views import WITH_NOISE, dithered_text
-from mechlib.report.content.evidence_files import EvidenceFiles
 from mechlib.report.content.record_book import RecordBook
-from mechlib.report.outputs import pytest_html
-from mechlib.report.outputs.appendix import appendix
 from mechlib.report.outputs.results import as_csv, results
 from mechlib.verdicts.record import NOT_MEASURED, Comparison, Record, TwinOutcome
 from mechlib.verdicts.reported import Reported
 from tests.helpers.forge import forge
+from tests.helpers.pages import whole
 from tests.helpers.published_sample import GEMMA, PASSED, QWEN, SMOLLM, WANG, about
 from tests.helpers.published_sample import Published as Made
 from tests.helpers.sample_record import estimate
@@ -59,7 +57,7 @@ def test_its_text_has_the_number_and_says_whether_the_sentence_holds(book: Recor
 
 
 def test_the_published_page_and_the_report_have_it_in_each_cell_and_outcomes_are_as_without(book: RecordBook) -> None:
-    page, text = plain(appendix(book)), forge(book).replace("\\", "")
+    page, text = plain(whole(book)), forge(book).replace("\\", "")
     for said in (HOLDS, DOES_NOT, NOT_MEASURED):
         assert f"{WITH_NOISE}: {said}" in page and f"{WITH_NOISE} {said}" in text
     assert page.count("was moved by uniform noise of half its own step either way. It decides nothing") == 1
@@ -68,7 +66,7 @@ def test_the_published_page_and_the_report_have_it_in_each_cell_and_outcomes_are
 
 
 def test_the_claims_own_lines_have_it(book: RecordBook) -> None:
-    opened = plain("".join(pytest_html.details(record, EvidenceFiles(book.root)) for record in book.records))
+    opened = plain(whole(book))
     assert f"{WITH_NOISE} ({SMOLLM}@dithered): {HOLDS}" in opened
     assert f"{WITH_NOISE} ({QWEN}@dithered): {NOT_MEASURED} nothing is filed" in opened
 
@@ -76,7 +74,7 @@ def test_the_claims_own_lines_have_it(book: RecordBook) -> None:
 def test_a_record_without_it_says_nothing_of_it(book: RecordBook) -> None:
     without = [msgspec.structs.replace(record, dithered=None) for record in book.records]
     bare = RecordBook(without, book.root)
-    assert WITH_NOISE not in appendix(bare).lower() and WITH_NOISE not in forge(bare)
+    assert WITH_NOISE not in whole(bare).lower() and WITH_NOISE not in forge(bare)
     assert [entry.dithered for entry in results(bare).claims] == [None] * 3
 
 

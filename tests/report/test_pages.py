@@ -1,6 +1,7 @@
 """The report says all that the record holds, to everyone, and nothing in a record can break a page."""
 
 import csv
+import html
 import io
 import json
 import re
@@ -26,14 +27,16 @@ from mechlib.report.content.evidence_files import EvidenceFiles
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.content.summary import SIGNS
 from mechlib.report.outputs import pytest_html
-from mechlib.report.outputs.appendix import appendix
 from mechlib.report.outputs.markdown import RECORD, escaped
 from mechlib.report.outputs.results import FormerResults, as_csv, as_latex, difference, results, tex
 from mechlib.report.outputs.terminal import verdict_table
 from mechlib.report.outputs.writing import write
+from mechlib.report.pages.page import pages, script_of
 from mechlib.statistics.circuits.nulls import above_null
 from mechlib.verdicts.record import WORDS, Record, ShownFigure
 from tests.helpers.forge import filed, forge
+from tests.helpers.pages import details, rows, whole
+from tests.helpers.pages import written as everything
 from tests.helpers.sample_record import (
     HEADS,
     HOSTILE,
@@ -47,8 +50,8 @@ from tests.helpers.sample_record import (
 )
 
 ROOT = Path(__file__).parents[2]
-FILES = ("appendix.html", "results.json", "results.csv", "table.tex")
-VOID_ELEMENTS = {"meta", "source", "br", "img", "link", "input", "hr"}
+FILES = ("report.html", "topics/induction.js", "topics/hostile.js", "results.json", "results.csv", "table.tex")
+VOID_ELEMENTS = {"meta", "source", "br", "img", "link", "input", "hr", "col"}
 
 
 class Page(HTMLParser):
@@ -106,34 +109,35 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Record
 
 
 def page(written: tuple[Path, list[Record]]) -> str:
-    return (written[0] / "artifacts/report/appendix.html").read_text()
+    return everything(written[0] / "artifacts/report")
+
+
+def alone(written: tuple[Path, list[Record]]) -> str:
+    return (written[0] / "artifacts/report/report.html").read_text()
 
 
 # Nothing breaks a page
 
 
 def test_hostile_text_is_text_on_the_page(written: tuple[Path, list[Record]]) -> None:
-    parsed = Page(page(written))
+    parsed = Page(alone(written))
     assert parsed.tags["script"] == 1, "only the page's own"
+    parsed = Page(page(written))
+    assert parsed.tags["script"] == 1, "and none in what opens"
     assert not parsed.handlers
     assert "".join(parsed.text).count("<script>alert('no')</script>") > 10, "and it is there to be read"
 
 
 def test_hostile_text_breaks_no_row_of_pytest_htmls_table(written: tuple[Path, list[Record]]) -> None:
-    root, records = written
-    evidence = EvidenceFiles(root / "artifacts/evidence")
-    for record in records:
+    for record in written[1]:
         cells = pytest_html.row(['<td class="col-result">Failed</td>'], record)
         assert len(cells) == len(pytest_html.header(["<th>Result</th>"])), "one cell a heading"
-        opened = pytest_html.details(record, evidence)
-        parsed = Page("<table><tr>" + "".join(cells) + "</tr></table>" + opened)
+        parsed = Page("<table><tr>" + "".join(cells) + "</tr></table>")
         assert not parsed.tags["script"] and not parsed.handlers
-        assert "\n" not in opened and not any("\n" in cell for cell in cells)
+        assert not any("\n" in cell for cell in cells)
         for cell in cells:  # pytest-html takes a cell apart with this expression
             assert cell.count("<td") == 1 and re.search(r"<td.*?>(.*?)</td>", cell)
-    assert not Page(
-        pytest_html.summary(RecordBook(records, Path()), partial=True, meta={HOSTILE: HOSTILE}, changes=[HOSTILE])
-    ).handlers
+    assert not Page(pytest_html.summary(RecordBook(written[1], Path()), True, {HOSTILE: HOSTILE})).handlers
 
 
 def test_markdown_cells_hold_what_they_were_given(written: tuple[Path, list[Record]]) -> None:
@@ -184,26 +188,39 @@ def test_a_cell_of_the_csv_is_no_formula(written: tuple[Path, list[Record]]) -> 
     assert row["sentence"].startswith("'=")
 
 
+def test_a_script_of_details_ends_no_line_and_no_element_before_its_end() -> None:
+    said = {"rows": {"a": "one\u2028two\u2029three</script>"}, "claims": {}}
+    text = script_of("a", said)
+    assert len(text.splitlines()) == 1 and details(text) == said
+
+
 # Self-contained, stable, small
 
 
 def test_the_page_loads_nothing(written: tuple[Path, list[Record]]) -> None:
-    parsed = Page(page(written))
-    assert parsed.loads == []
-    assert "url(" not in page(written).split("</style>")[0] and "@import" not in page(written)
-    assert {link for link in parsed.links if not link.startswith("#")} == {"report.html"}
+    parsed = Page(alone(written))
+    assert all(load.startswith(("figures/", "#g-")) for load in parsed.loads), "and parts of its own drawings"
+    assert "url(" not in alone(written).split("</style>")[0] and "@import" not in alone(written)
+    beside = {link for link in parsed.links if not link.startswith("#")}
+    assert beside and all((written[0] / "artifacts/report" / link).is_file() for link in beside)
+    opened = Page(page(written))
+    lead = {link.partition("#")[0] for link in opened.links if not link.startswith("#")}
+    assert {link for link in lead if not (written[0] / "artifacts/report" / link).is_file()} == {
+        "../../claims/test_induction.py"  # which the sample does not have
+    }
+    assert all((written[0] / "artifacts/report" / load).is_file() for load in opened.loads if load[0] != "#")
+    assert {load[1:] for load in opened.loads if load[0] == "#"} <= set(opened.ids)
 
 
 def test_every_link_leads_somewhere_and_no_id_stands_twice(written: tuple[Path, list[Record]]) -> None:
     parsed = Page(page(written))
     assert len(parsed.ids) == len(set(parsed.ids))
-    assert {link[1:] for link in parsed.links if link.startswith("#")} <= set(parsed.ids)
+    filters = {f"verdict={word.replace(' ', '%20')}" for word in WORDS}
+    assert {link[1:] for link in parsed.links if link.startswith("#")} <= set(parsed.ids) | filters
     root, records = written
-    shown = "".join(
-        pytest_html.details(r, EvidenceFiles(root / "artifacts/evidence")) for r in records
-    ) + pytest_html.summary(RecordBook(records, root))
-    wanted = {link.partition("#")[2] for link in Page(shown).links if "#" in link}
-    assert wanted and wanted <= set(parsed.ids), "the two pages agree on their links"
+    for record in records:
+        cell = pytest_html.row(["<td></td>"], record)[3]
+        assert {link.removeprefix("report.html#") for link in Page(cell).links} <= set(parsed.ids)
     pages = {path.name: path.read_text() for path in (root / RECORD).glob("*.md")}
     anchors = {name: re.findall(r'<a id="([^"]+)">', text) for name, text in pages.items()}
     everything = [anchor for found in anchors.values() for anchor in found]
@@ -265,19 +282,12 @@ def hundred(root: Path) -> list[Record]:
     return made.records
 
 
-def test_a_hundred_claims_take_at_most_two_megabytes_a_page(tmp_path: Path) -> None:
+def test_a_hundred_verdicts_with_long_sentences_take_at_most_two_hundred_kilobytes_of_page(tmp_path: Path) -> None:
     records = hundred(tmp_path)
     assert len(records) == 100
-    evidence = EvidenceFiles(tmp_path / "artifacts/evidence")
-    assert len(appendix(RecordBook(records, tmp_path)).encode()) <= 2_000_000
-    rows = [[*pytest_html.row(["<td></td>"], record), pytest_html.details(record, evidence)] for record in records]
-    as_pytest_html_keeps_it = (
-        json.dumps(rows).replace("&", "&amp;").replace('"', "&#34;").replace("<", "&lt;").replace(">", "&gt;")
-    )
-    assert (
-        len(as_pytest_html_keeps_it.encode()) + len(pytest_html.summary(RecordBook(records, Path())).encode())
-        <= 1_900_000
-    )
+    made = pages(RecordBook(records, tmp_path))
+    assert len(made.html.encode()) - len(pages(RecordBook([], tmp_path)).html.encode()) <= 200_000
+    assert sum(len(text.encode()) for text in (*made.topics.values(), *made.figures.values())) <= 2_000_000
 
 
 # For machines
@@ -319,7 +329,7 @@ def test_every_claim_stands_on_the_page_with_its_word_its_numbers_and_its_link(
         record.history, record.flags = (
             [line.replace("`", "") for line in lines] for lines in (record.history, record.flags)
         )
-        assert record_anchor(record) in parsed.ids
+        assert f"claim={record_anchor(record)}" in parsed.ids
         assert record.sentence in text and record.source in text
         if record.verdict != "SUPPORTED":
             assert record.message in text
@@ -329,16 +339,16 @@ def test_every_claim_stands_on_the_page_with_its_word_its_numbers_and_its_link(
             assert twin.word == "ERROR" or record.twin in text
     counts = Counter(record.verdict for record in records)
     for word in WORDS:
-        assert re.search(rf"<b>{counts[word]}</b>.{{0,120}}{word}", page(written), re.DOTALL)
+        assert re.search(rf"<b>{counts[word]}</b>.{{0,120}}{word}", alone(written), re.DOTALL)
 
 
-def test_what_failed_is_listed_as_what_held(written: tuple[Path, list[Record]]) -> None:
-    failed = page(written).split('<section id="failed">')[1].split("</section>")[0]
-    for record in written[1]:
-        listed = f'href="#{record_anchor(record)}"' in failed
-        row = next(row for row in claim_rows(written[1]) if record in row.records)
-        asked = record.verdict not in ("GATED", "NOT RUN")
-        assert listed == (record.verdict != "SUPPORTED") or (not asked and f'href="#{row.anchor}"' in failed)
+def test_what_failed_is_as_much_in_sight_as_what_held(written: tuple[Path, list[Record]]) -> None:
+    shown = rows(alone(written)).values()
+    assert len(shown) == len(written[1])
+    words = re.findall(r'data-v=(?:"([^"]+)"|([^ >]+))', "".join(shown))
+    assert Counter(one or other for one, other in words) == Counter(record.verdict for record in written[1])
+    without = sum(record.comparison is None for record in written[1])
+    assert sum("class=why" in row for row in shown) == without > 0, "what has no number says why"
 
 
 def test_models_stand_beside_the_claims_with_weights_and_held_out_figures(written: tuple[Path, list[Record]]) -> None:
@@ -357,7 +367,7 @@ def test_the_null_histogram_marks_the_effect_of_the_selection_itself(tmp_path: P
     effect = Measurement(rng.normal(1.25, 0.2, 300), tuple(f"s{i}" for i in range(300)), "sequence")
     verdict = above_null(effect, replace(null, source=path)) >= 0
     record = made.add("test_more_than_others", "s", "mini-0", verdict, evidence=[path])
-    text = appendix(RecordBook(made.records, tmp_path))
+    text = whole(RecordBook(made.records, tmp_path))
     marked = re.search(r"the selection: ([\d.]+)", text)
     assert marked is not None and float(marked.group(1)) == pytest.approx(effect.array.mean(), abs=5e-4)
     assert (
@@ -368,7 +378,7 @@ def test_the_null_histogram_marks_the_effect_of_the_selection_itself(tmp_path: P
     assert (
         f"mini-0: 95th percentile {percentile:.3f}; the selection {effect.array.mean():.3f}, above 200 of 200" in text
     )
-    histogram = text[text.index("Null distribution") - 9000 : text.index("Null distribution")]
+    (histogram,) = pages(RecordBook(made.records, tmp_path)).figures.values()
     (line,) = re.findall(r'class="b" d="M([\d.]+) 0V64"><title>95th percentile', histogram)
     zero = re.findall(r'class="z" d="M([\d.]+) 0V64"', histogram)[-1]
     at_effect = re.findall(r'class="s" d="M([\d.]+) 4V64"', histogram)[-1]
@@ -377,7 +387,8 @@ def test_the_null_histogram_marks_the_effect_of_the_selection_itself(tmp_path: P
     record.shown = [ShownFigure("distribution", "Others", path, None)]
     (asked,) = asked_figures([record], EvidenceFiles(tmp_path / "artifacts/evidence"))
     assert asked.caption.startswith("Others (Null distribution over 200 sets of heads")
-    assert str(asked.panels[0][1]) in text and asked.panels[0][0] in text, "the same where a claim asks for it"
+    drawn = str(asked.panels[0][1]).removeprefix("<svg ")
+    assert drawn in histogram and asked.panels[0][0] in text, "the same where a claim asks for it"
 
 
 def test_one_mean_over_a_set_of_prompts_is_no_null_distribution(tmp_path: Path) -> None:
@@ -385,7 +396,7 @@ def test_one_mean_over_a_set_of_prompts_is_no_null_distribution(tmp_path: Path) 
     means = Measurement(np.array([[0.5, 0.1]]), ("all",), "set of prompts", columns=("0.0", "0.1"), of="restored")
     path = made.file("restored_on_average", "mini-0", means)
     made.add("test_heads", "s", "mini-0", estimate(np.linspace(0, 1, 50)) >= 0.1, evidence=[path])
-    assert "Null distribution" not in appendix(RecordBook(made.records, tmp_path))
+    assert "Null distribution" not in whole(RecordBook(made.records, tmp_path))
 
 
 def test_a_verdict_that_a_correction_takes_away_says_so(tmp_path: Path) -> None:
@@ -395,7 +406,7 @@ def test_a_verdict_that_a_correction_takes_away_says_so(tmp_path: Path) -> None:
         made.add(f"test_{number}", "s", "mini-0", estimate(rng.normal(0.03 if number == 0 else 0, 0.2, 400)) >= 0.0)
     write(RecordBook(made.records, tmp_path), tmp_path / "out")
     assert re.search("mini-0: INCONCLUSIVE after Holm's( and BH's)? correction", filed(tmp_path))
-    assert "Holm: INCONCLUSIVE" in (tmp_path / "out/appendix.html").read_text()
+    assert "Holm: INCONCLUSIVE" in everything(tmp_path / "out")
 
 
 def test_not_run_claims_name_the_command(written: tuple[Path, list[Record]]) -> None:
@@ -408,7 +419,7 @@ def test_an_unreadable_evidence_file_is_said_and_ends_nothing(tmp_path: Path) ->
     broken = tmp_path / "artifacts/evidence" / records[0].evidence[0]
     broken.write_bytes(broken.read_bytes().replace(b"0.9", b"0.1", 1))
     (tmp_path / "artifacts/evidence" / records[1].evidence[0]).write_bytes(b"\x00 no json\n")
-    text = appendix(RecordBook(records, tmp_path))
+    text = whole(RecordBook(records, tmp_path))
     assert "does not match" in text or "do not match" in text
     assert text.count("unreadable") >= 3
 
@@ -416,7 +427,7 @@ def test_an_unreadable_evidence_file_is_said_and_ends_nothing(tmp_path: Path) ->
 def test_a_selection_is_marked_and_leaves_the_committed_report_alone(tmp_path: Path) -> None:
     records = sample(tmp_path)
     write(RecordBook(records[:3], tmp_path), tmp_path / "partial", partial=True)
-    assert "PARTIAL" in (tmp_path / "partial/appendix.html").read_text()
+    assert "PARTIAL" in (tmp_path / "partial/report.html").read_text()
     assert not (tmp_path / "REPORT.md").exists() and not (tmp_path / "artifacts/figures").exists()
 
 
@@ -449,7 +460,7 @@ def test_nothing_judged_is_a_report_too(tmp_path: Path) -> None:
     record = Record("claims/test_a.py::test_b", "a", "test_b", "", verdict="ERROR", message="collection failed")
     for records in ([], [record]):
         write(RecordBook(records, tmp_path), tmp_path / "out")
-        Page((tmp_path / "out/appendix.html").read_text())
+        Page(everything(tmp_path / "out"))
         assert verdict_table(RecordBook(records, tmp_path), width=80)
 
 
@@ -545,10 +556,10 @@ def test_a_difference_names_each_verdict_bound_and_number_that_moved(written: tu
 def test_changes_since_the_last_run_stand_on_the_page(tmp_path: Path) -> None:
     records = sample(tmp_path)
     write(RecordBook(records, tmp_path), tmp_path / "out")
-    assert 'id="changes"' not in (tmp_path / "out/appendix.html").read_text()
+    assert 'id="changes"' not in everything(tmp_path / "out")
     records[0].verdict = "REFUTED"
     write(RecordBook(records, tmp_path), tmp_path / "out")
-    assert "verdict SUPPORTED -&gt; REFUTED" in (tmp_path / "out/appendix.html").read_text()
+    assert "verdict SUPPORTED -&gt; REFUTED" in everything(tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -592,7 +603,7 @@ def record_of(report):
 def pytest_configure(config):
     evidence = EvidenceFiles(HOUSE / "artifacts/evidence")
     book = RecordBook(RECORDS.values(), HOUSE, evidence)
-    page = Page(list(RECORDS.values()), record_of, evidence, HOUSE, False, lambda: book, lambda: {{"device": "cpu"}})
+    page = Page(list(RECORDS.values()), record_of, HOUSE, False, lambda: book, lambda: {{"device": "cpu"}})
     config.pluginmanager.register(page)
 """
 CLAIMS = """
@@ -608,37 +619,25 @@ def test_claim(number, record_property):
 """
 
 
-def test_rows_sort_as_claims_are_read_whatever_order_workers_finish_in() -> None:
-    made = Sample(Path("unused"))
-    for line, function in ((9, "test_z"), (10, "test_a")):
-        made.line = line
-        for model in ("mini-2", "mini-10", "gpt2-small"):
-            made.add(function, "s", model, None)
-    ordered = sorted([*reversed(made.records)], key=lambda record: pytest_html.row(["<td></td>"], record)[2])
-    assert [record.id for record in ordered] == [record.id for record in made.records]
-
-
-def test_pytest_html_keeps_every_row_and_each_opens_by_its_own_link(tmp_path: Path) -> None:
+def test_pytest_html_keeps_a_row_of_what_broke_and_of_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(CONFTEST.format(root=str(ROOT), house=str(tmp_path / "house")))
     (tmp_path / "test_claims.py").write_text(CLAIMS)
     (tmp_path / "test_broken.py").write_text("def test(:")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--continue-on-collection-errors"]
-    command += ["--rootdir", str(tmp_path), "-c", "/dev/null", "--html", "report.html", "--self-contained-html"]
+    command += ["--rootdir", str(tmp_path), "-c", "/dev/null", "--html", "run.html", "--self-contained-html"]
     subprocess.run(command, cwd=tmp_path, capture_output=True)
-    parsed = Page((tmp_path / "report.html").read_text())
+    text = (tmp_path / "run.html").read_text()
+    parsed = Page(text)
     assert set(parsed.loads) == {""}, "the empty pictures of pytest-html's own template"
-    blob = re.search(r'data-jsonblob="([^"]*)"', (tmp_path / "report.html").read_text())
+    assert "report.html" in parsed.links and len(text.encode()) <= 300_000
+    blob = re.search(r'data-jsonblob="([^"]*)"', text)
     assert blob is not None
-    import html
-
     data = json.loads(html.unescape(blob.group(1)))
     tests = [test for entries in data["tests"].values() for test in entries]
-    records = sample(tmp_path / "house")
-    assert {record_anchor(record) for record in records} < {test["testId"] for test in tests}
-    assert len({test["testId"] for test in tests}) == len(records) + 1, "and the file that could not be collected"
-    words = {test["result"].lower() for test in tests}
-    assert words <= {"passed", "failed", "skipped", "error"}, "pytest-html drops rows with any other word"
-    assert data["initialSort"] == "order" and data["renderCollapsed"] == ["all"]
+    broken = [record for record in sample(tmp_path / "house") if not record.ok]
+    assert broken and len(tests) == len(broken) + 1, "and the file that could not be collected"
+    kept = " ".join(" ".join(test["resultsTableRow"]) for test in tests)
+    assert all(f'href="report.html#claim={record_anchor(record)}"' in kept for record in broken)
 
 
 class Phase:
@@ -650,8 +649,7 @@ class Phase:
 
 
 def test_a_row_is_made_once_for_a_test_and_not_for_each_of_its_phases(tmp_path: Path) -> None:
-    evidence = EvidenceFiles(tmp_path)
-    hooks = pytest_html.Page([], lambda _: None, evidence, tmp_path, False, lambda: RecordBook([], tmp_path), dict)
+    hooks = pytest_html.Page([], lambda _: None, tmp_path, False, lambda: RecordBook([], tmp_path), dict)
     made = {}
     for phase in (
         Phase("setup"),
@@ -666,7 +664,7 @@ def test_a_row_is_made_once_for_a_test_and_not_for_each_of_its_phases(tmp_path: 
         made[phase.when, phase.passed, *(header for header, _ in phase.sections)] = bool(cells)
     assert made == {
         ("setup", True): False,
-        ("call", True): True,
+        ("call", True): False,  # nothing broke
         ("teardown", True): False,
         ("setup", False): True,
         ("teardown", True, "Captured stdout call"): False,

@@ -9,16 +9,14 @@ import pytest
 
 from mechlib.evidence import files, sealed
 from mechlib.report.content.claim_rows import claim_rows
-from mechlib.report.content.evidence_files import EvidenceFiles
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.content.summary import failures
 from mechlib.report.content.titles import topic_title, variant_label
-from mechlib.report.outputs import pytest_html
-from mechlib.report.outputs.appendix import appendix
+from mechlib.report.pages.page import pages
 from mechlib.verdicts.record import Record
 from tests.helpers.forge import forge
+from tests.helpers.pages import details, whole
 from tests.helpers.sample_record import Sample, estimate, heads_measurement, sample
-from tests.report.test_pages import Page
 
 # Names for readers
 
@@ -44,10 +42,10 @@ def test_pages_head_a_topic_with_its_title_and_link_it_by_its_name(tmp_path: Pat
     file = tmp_path / records[0].file
     file.parent.mkdir(exist_ok=True)
     file.write_text('"""What comes again: a claim file."""\n')
-    whole, above = appendix(RecordBook(records, tmp_path)), pytest_html.summary(RecordBook(records, tmp_path))
+    page = whole(RecordBook(records, tmp_path))
     anchor = f"topic-{records[0].topic}"
-    assert f'<a href="#{anchor}">What comes again</a>' in whole and f'<section id="{anchor}">' in whole
-    assert "<summary>What comes again" in above
+    assert f'<a href="#{anchor}">What comes again</a>' in page and f'<section id="{anchor}" class="topic"' in page
+    assert "<h2>What comes again <span" in page
     assert "\n# What comes again\n" in forge(RecordBook(records, tmp_path))
 
 
@@ -94,10 +92,9 @@ def test_many_changes_are_folded_and_a_few_are_not() -> None:
     records = [
         Record(id="claims/test_a.py::test_b[mini-0]", topic="a", function="test_b", sentence="s", model="mini-0")
     ]
-    few = pytest_html.summary(RecordBook(records, Path()), changes=[f"line {n}" for n in range(12)])
-    many = pytest_html.summary(RecordBook(records, Path()), changes=[f"line {n}" for n in range(13)])
-    assert "<h3>Changed since the last run</h3>" in few
-    assert "<details><summary>Changed since the last run: 13 lines</summary>" in many
+    few = whole(RecordBook(records, Path()), changes=[f"line {n}" for n in range(12)])
+    many = whole(RecordBook(records, Path()), changes=[f"line {n}" for n in range(13)])
+    assert "<details><summary>13 lines</summary>" in many and "12 lines</summary>" not in few
     assert all(f"<li>line {n}</li>" in many for n in range(13))
 
 
@@ -115,9 +112,8 @@ def test_models_that_were_only_not_run_have_no_column_and_are_named() -> None:
     assert "| A | mini-0 | – NOT RUN |" in text
     assert "| [It is so.](a.md#a.b) | ✓ | 3 models |" in text and "| [Too.](a.md#a.c) |  | gpt2-small |" in text
     assert "– NOT RUN, every claim about: gpt2-small, pythia-1b, pythia-70m." in text
-    parsed = Page(pytest_html.summary(RecordBook(records, Path("nowhere"))))
-    assert "every claim about: gpt2-small, pythia-1b, pythia-70m." in "".join(parsed.text)
-    assert parsed.text.count("pythia-70m") == 0, "no column of its own"
+    (drawn,) = re.findall(r'<svg class="map".*?</svg>', pages(RecordBook(records, Path("nowhere"))).html)
+    assert "mini-0" in drawn and "pythia" not in drawn and "gpt2" not in drawn, "no line of their own"
 
 
 def test_a_remark_that_is_true_of_several_models_stands_once() -> None:
@@ -135,21 +131,20 @@ def test_a_remark_that_is_true_of_several_models_stands_once() -> None:
     assert "- all: marked REFUTED: one reason" in forge(RecordBook(records, Path("nowhere")))
 
 
-def test_the_code_of_a_claim_stands_once_on_the_page_and_each_row_finds_it(
-    tmp_path: Path,
-) -> None:
-    root, records = tmp_path, sample(tmp_path)
-    above = pytest_html.summary(RecordBook(records, Path()))
-    kept = re.findall(r'<pre id="code-([^"]+)">', above)
-    assert len(kept) == len(set(kept)) and kept
-    for record in records:
-        found = re.search(
-            r"data-code=[\"']?code-([^\"'> ]+)", pytest_html.details(record, EvidenceFiles(root / "artifacts/evidence"))
-        )
-        assert bool(found) == bool(record.code) and (not found or found[1] in kept)
+def test_the_code_and_the_figures_of_a_claim_stand_once_whatever_row_opens(tmp_path: Path) -> None:
+    book = RecordBook(sample(tmp_path), tmp_path)
+    made = pages(book)
+    assert "def test_claim(model)" not in made.html, "it comes when somebody asks"
+    for text in made.topics.values():
+        found = details(text)
+        assert not any("def test_claim(model)" in html for html in found["rows"].values())
+        assert all(html.count("def test_claim(model)") <= 1 for html in found["claims"].values())
+    assert whole(made).count("<summary>Code of the claim</summary>") == len(
+        {(r.topic, r.function) for r in book.records if r.code}
+    )
 
 
-def test_a_row_repeats_no_head_map_of_what_only_chose_its_heads(tmp_path: Path) -> None:
+def test_what_only_chose_the_heads_of_a_claim_is_drawn_besides(tmp_path: Path) -> None:
     made = Sample(tmp_path)
     data = heads_measurement(0, {"1.4": 0.8}, spread=0.2)
     paths = [made.file("patched", "mini-0", data), made.file("chosen", "mini-0", data)]
@@ -158,29 +153,4 @@ def test_a_row_repeats_no_head_map_of_what_only_chose_its_heads(tmp_path: Path) 
     first["question"] = first["question"].replace("confirmation", "discovery")
     sealed.write(file, files.encode({k: v for k, v in first.items() if k not in ("sha256", "schema")}, measurement))
     made.add("test_a", "s", "mini-0", estimate(data["1.4"].array) >= 0.4, evidence=paths)
-    evidence = EvidenceFiles(tmp_path / "artifacts/evidence")
-    assert appendix(RecordBook(made.records, tmp_path)).count("head map of") == 2
-    assert pytest_html.details(made.records[0], evidence).count("head map of") == 1
-
-
-def cases(*known: tuple[str, str, str]) -> str:
-    """The page of a claim that was marked REFUTED on some models in some cases: (case, model, reason)."""
-    records = [
-        Record(id=f"a.test_b[{model}-{case}]", topic="a", function="test_b", sentence="It is so.", model=model,
-               verdict="REFUTED", expected="REFUTED", why=why, source="a paper.", evidence=["a/seen--m-0--01ab.jsonl"])
-        for case, model, why in known
-    ]  # fmt: skip
-    return forge(RecordBook(records, Path("nowhere")))
-
-
-def test_a_remark_that_is_true_of_a_model_in_each_case_names_no_case() -> None:
-    text = cases(
-        ("one", "m-0", "w"), ("two", "m-0", "w"), ("one", "m-1", "w"), ("two", "m-1", "v"), ("two", "m-2", "v")
-    )
-    assert "- one m-0, m-1; two m-0: marked REFUTED: w\n" in text and "- two m-1, m-2: marked REFUTED: v\n" in text
-    assert "- m-0: marked REFUTED: w\n" in cases(("one", "m-0", "w"), ("two", "m-0", "w"), ("one", "m-1", "v"))
-
-
-def test_a_claim_names_its_file_its_source_and_where_its_evidence_lies() -> None:
-    text = cases(("one", "m-0", "w"))
-    assert "Source: a paper. Evidence: [`a/seen`](../evidence/a)\n" in text
+    assert whole(RecordBook(made.records, tmp_path)).count("head map of") == 2

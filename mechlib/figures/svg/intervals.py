@@ -42,18 +42,14 @@ class Mark:
     members: tuple[float, ...] = ()
 
 
-def interval_row(scale: Scale, marks: Sequence[Mark], bounds: Sequence[tuple[str, float]], height: int = ROW) -> Markup:
-    """One row of a forest plot: the claimed side tinted, bounds as lines, the model's interval over its twins'."""
-    return drawing(scale.width, height, interval_parts(scale, marks, bounds, height), "row")
+def bound_parts(scale: Scale, bounds: Sequence[tuple[str, float]], height: int = ROW) -> list[str]:
+    """The claimed side and the bounds, which rows of one claim have in common."""
+    return [_claimed(scale, bounds, height), *(path("b", f"M{digits(scale(b))} 0V{height}") for _, b in bounds)]
 
 
-def interval_parts(
-    scale: Scale, marks: Sequence[Mark], bounds: Sequence[tuple[str, float]], height: int = ROW
-) -> list[str]:
-    """The parts of `interval_row`, for a larger drawing."""
-    parts = [_claimed(scale, bounds, height)]
-    parts += [path("b", f"M{digits(scale(bound))} 0V{height}") for _, bound in bounds]
-    return parts + [_mark(scale, mark, height / 2) for mark in sorted(marks, key=lambda mark: not mark.twin)]
+def mark_parts(scale: Scale, marks: Sequence[Mark], height: int = ROW) -> list[str]:
+    """The intervals of a row, the model's over its twins'."""
+    return [_mark(scale, mark, height / 2) for mark in sorted(marks, key=lambda mark: not mark.twin)]
 
 
 def interval_panel(
@@ -62,7 +58,7 @@ def interval_panel(
     """A small forest plot: labelled rows on one axis."""
     left, height, parts = 104, 15, []
     for place, (label, marks) in enumerate(rows):
-        inside = "".join(interval_parts(scale, marks, bounds, height))
+        inside = "".join([*bound_parts(scale, bounds, height), *mark_parts(scale, marks, height)])
         parts.append(f'<g transform="translate({left} {height * place})">{inside}</g>')
         parts.append(text(left - 4, height * place + 11, label, "r"))
     known = bool(bounds)
@@ -110,7 +106,8 @@ def _mark(scale: Scale, mark: Mark, y: float) -> str:
         return f'<g class="m {kind}">{title_of(mark.title)}{shape}</g>'
     low = scale(scale.low if mark.low is None else mark.low)
     high = scale(scale.high if mark.high is None else mark.high)
-    ticks = "".join(path("e", f"M{digits(scale(value))} {digits(y - 3)}v6") for value in mark.members)
+    members = "".join(f"M{digits(scale(value))} {digits(y - 3)}v6" for value in mark.members)
+    ticks = path("e", members) if members else ""
     line = path("i", f"M{digits(low)} {digits(y)}H{digits(high)}")
     return f'<g class="m {kind}">{title_of(mark.title)}{ticks}{line}{_shape(mark, scale(mark.value), y)}</g>'
 

@@ -58,21 +58,16 @@ class Shown:
     computed: bool = False
 
 
-def asked_figures(
-    records: Sequence[Record], evidence: EvidenceFiles, twins: bool = True, most: int | None = None
-) -> list[Figure]:
-    """The figures that a claim asked for, the same one of several models side by side, the first `most` of them.
-
-    Their scale holds the twins, which are not drawn where there is little room (`twins` false).
-    """
+def asked_figures(records: Sequence[Record], evidence: EvidenceFiles) -> list[Figure]:
+    """The figures that a claim asked for, the same one of several models side by side, on a scale that holds twins."""
     asked: dict[tuple[int, str], list[tuple[Record, ShownFigure]]] = {}
     for record in records:
         for place, shown in enumerate(record.shown):
             asked.setdefault((place, shown.plot), []).append((record, shown))
-    return [_asked(plot, members, evidence, twins) for (_, plot), members in list(asked.items())[:most]]
+    return [_asked(plot, members, evidence) for (_, plot), members in asked.items()]
 
 
-def _asked(plot: str, members: list[tuple[Record, ShownFigure]], evidence: EvidenceFiles, twins: bool) -> Figure:
+def _asked(plot: str, members: list[tuple[Record, ShownFigure]], evidence: EvidenceFiles) -> Figure:
     found, problems = [], []
     captions = list(dict.fromkeys(shown.caption for _, shown in members))
     for record, shown in members:
@@ -97,7 +92,7 @@ def _asked(plot: str, members: list[tuple[Record, ShownFigure]], evidence: Evide
         problems.append(f"mechlib.figures.plots has no {plot}: a figure is drawn by one of {', '.join(plots.FIGURES)}")
     elif found:
         try:
-            return _row_of(plot, caption, found, twins, "; ".join(problems))
+            return _row_of(plot, caption, found, "; ".join(problems))
         except ValueError as error:
             problems.append(f"{plot} cannot draw this: {error}")
     return Figure("; ".join(captions), (), problem="; ".join(problems))
@@ -120,7 +115,7 @@ def _twins_of(
     return twins
 
 
-def _row_of(plot: str, caption: str, members: Sequence[Shown], twins: bool = True, problem: str = "") -> Figure:
+def _row_of(plot: str, caption: str, members: Sequence[Shown], problem: str = "") -> Figure:
     nulls = [null for one in members if (null := _null(one.title, one.record, one.filed, one.own)) is not None]
     if plot == "distribution" and len(nulls) == len(members):
         return _null_row(nulls, caption, problem)
@@ -134,7 +129,7 @@ def _row_of(plot: str, caption: str, members: Sequence[Shown], twins: bool = Tru
         (
             one.title,
             draw(one.own, ends),
-            tuple((kind, draw(twin, ends, small=True)) for kind, twin in one.twins) if maps and twins else (),
+            tuple((kind, draw(twin, ends, small=True)) for kind, twin in one.twins) if maps else (),
         )
         for one in members
     )
@@ -160,7 +155,7 @@ def _about(plot: str, members: Sequence[Shown]) -> str:
 
 
 def head_maps(
-    row: ClaimRow, evidence: EvidenceFiles, drawn: dict[str, str], twins: bool = True
+    row: ClaimRow, evidence: EvidenceFiles, drawn: dict[str, str]
 ) -> tuple[list[Figure], list[tuple[str, str]]]:
     """Head maps of all evidence of a claim whose columns are heads, and links to those drawn before.
 
@@ -189,19 +184,8 @@ def head_maps(
             Shown(model_name(record), record, filed, own, _twins_of(record, filed, evidence, own))
             for record, filed, own in heads
         ]
-        figures.append(_row_of("heads_by_layer", f"`{question}`", panels, twins))
+        figures.append(_row_of("heads_by_layer", f"`{question}`", panels))
     return figures, links
-
-
-def judged_maps(row: ClaimRow, evidence: EvidenceFiles) -> list[Figure]:
-    """Head maps of what a claim judged, for a place where maps of what only chose its heads would be repeats."""
-    chosen = {
-        filed.question: row.anchor
-        for record in row.records
-        for filed in evidence.of(record)
-        if "discovery" in filed.question
-    }
-    return head_maps(row, evidence, chosen, twins=False)[0]
 
 
 @dataclass(frozen=True)

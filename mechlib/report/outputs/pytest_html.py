@@ -1,63 +1,31 @@
-"""pytest-html's page made fit to read: what its hooks put into title, table, rows and summary.
+"""pytest-html's page made small: run.html says what broke in this run, and leads to report.html for all else.
 
-pytest-html keeps the rows as JSON, and a script of its own builds the table when the page is opened. It escapes
-nothing that hooks return, has its own words for outcomes (Passed, Failed), and knows neither dark mode nor narrow
-screens nor the keyboard. So all that is given here is escaped Markup, the verdict's word has a column of its own,
-and a style sheet and a short script in the summary do the rest. The table of verdicts in the summary is plain
-HTML: the page says what it has to say where scripts do not run.
-
-Three hidden columns are there for that script alone: `col-result` (by pytest's outcome it keeps or drops rows),
-`col-testId` (which becomes the row's id, and so the link to it) and `col-order` (by which rows are sorted at first).
+pytest-html keeps its rows as JSON in an attribute and builds the table when the page is opened, so that a record of
+1,600 verdicts takes megabytes there. Here it has a row for what is not as it should be: a verdict that is neither as
+claimed nor as marked, an error, a file that could not be collected. It escapes nothing that hooks return: all that is
+given is escaped Markup. The column `col-testId` is hidden: its text becomes the row's id, and so the link to it.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from markupsafe import Markup, escape
 
-from mechlib.report.content.claim_figures import asked_figures, judged_maps
-from mechlib.report.content.claim_rows import ClaimRow, record_anchor, slug, variant
-from mechlib.report.content.claim_views import (
-    bounds_of,
-    distribution_table,
-    numbers,
-    own_marks,
-    scale_of,
-    strip_table,
-    twin_marks,
-)
-from mechlib.report.content.evidence_files import EvidenceFiles
+from mechlib.report.content.claim_rows import record_anchor, slug
+from mechlib.report.content.claim_views import prose
 from mechlib.report.content.record_book import RecordBook
-from mechlib.report.features.page import links
 from mechlib.report.outputs.audit_table import NOT_ASKED
-from mechlib.report.outputs.html import TEMPLATES, environment, stylesheet
-from mechlib.report.outputs.results import difference, read_results
-from mechlib.verdicts.record import WORDS, Record
+from mechlib.report.outputs.html import environment
+from mechlib.verdicts.record import Record
 
 _Hook = pytest.hookimpl(optionalhook=True)  # nothing happens where pytest-html is switched off
 
-_QUOTED = re.compile(r'(\s[a-z-]+)="([A-Za-z0-9_.#-]+)"(?=[\s>])')
-MOST_FIGURES = 2  # in the part that opens
-TITLE = "The record: every claim, its interval and its bound"
-COLUMNS = (  # what the cell's class ends with, the heading, whether the column sorts
-    ("verdict", "Verdict", True),
-    ("claim", "Claim", True),
-    ("model", "Model", True),
-    ("plot", "Against the bound", False),
-    ("estimate", "Estimate", True),
-    ("interval", "95 % interval", False),
-    ("bound", "Bound", False),
-    ("n", "n", False),
-    ("twins", "Twins", True),
-    ("control", "Controlled by", True),
-    ("flags", "Notes", False),
-)
+TITLE = "What broke in this run"
+COLUMNS = (("verdict", "Verdict"), ("claim", "Claim"), ("model", "Model"), ("said", "What came out"))
 
 
 class Page:
@@ -65,7 +33,7 @@ class Page:
 
     records    the run's list of records, growing while it runs
     record_of  the record of a test report, or None
-    evidence   the evidence files; `folder` is the page's own, in which the last results are found
+    folder     where the page will lie, `partial` whether it is a selection's
     book       the record book, asked for at the end of the run
     meta       what to say of this run, asked for at its end
     """
@@ -74,19 +42,20 @@ class Page:
         self,
         records: list[Record],
         record_of: Callable[[Any], Record | None],
-        evidence: EvidenceFiles,
         folder: Path,
         partial: bool,
         book: Callable[[], RecordBook],
         meta: Callable[[], dict[str, Any]],
     ) -> None:
-        self.records, self.record_of, self.evidence = records, record_of, evidence
+        self.records, self.record_of = records, record_of
         self.folder, self.partial, self.book, self.meta = folder, partial, book, meta
 
     @_Hook
     def pytest_html_report_title(self, report: Any) -> None:
-        """Sets what holds for the whole page."""
-        prepare(report)
+        """Sets the title; rows start closed; no table of the environment."""
+        report.title = TITLE
+        report.set_data("renderCollapsed", ["all"])
+        report.set_data("environment", {})
 
     @_Hook
     def pytest_html_results_table_header(self, cells: list[str]) -> None:
@@ -95,25 +64,17 @@ class Page:
 
     @_Hook
     def pytest_html_results_table_row(self, report: Any, cells: list[str]) -> None:
-        """Puts a verdict's row in the place of an outcome's."""
-        if _adds_nothing(report):
-            cells.clear()  # pytest-html asks for a row of every phase, and keeps that of the call
-        else:
-            cells[:] = row(cells, self._found(report), report.nodeid)
-
-    @_Hook
-    def pytest_html_results_table_html(self, report: Any, data: list[str]) -> None:
-        """Puts what opens in the place of the log."""
+        """Puts what came out in the place of an outcome's row; none where nothing broke."""
         record = self._found(report)
-        if record is not None:
-            data[:] = [details(record, self.evidence)]
+        if _adds_nothing(report) or (record.ok if record is not None else not _broke(report)):
+            cells.clear()  # pytest-html asks for a row of every phase
+        else:
+            cells[:] = row(cells, record, report.nodeid)
 
     @_Hook
     def pytest_html_results_summary(self, prefix: list[str]) -> None:
-        """Puts counts and tables above the rows, when the run has ended."""
-        book, former = self.book(), read_results(self.folder / "results.json")
-        changes = difference(former, book, whole=not self.partial) if former is not None else []
-        prefix[:] = [summary(book, self.partial, self.meta(), changes)]
+        """Puts the counts and the way to the record above the rows, when the run has ended."""
+        prefix[:] = [summary(self.book(), self.partial, self.meta())]
 
     def _found(self, report: Any) -> Record | None:
         """The run's own record, which knows the history of its bound, rather than the one that travelled."""
@@ -132,115 +93,41 @@ def _adds_nothing(report: Any) -> bool:
     return phase in ("setup", "teardown") and report.passed and not said
 
 
-def prepare(report: Any) -> None:
-    """Sets the title; rows start closed and in the order of the claim files; no table of the environment."""
-    report.title = TITLE
-    report.set_data("renderCollapsed", ["all"])
-    report.set_data("initialSort", "order")
-    report.set_data("environment", {})
+def _broke(report: Any) -> bool:
+    """Whether a test without a record is worth a row: it failed, or said something when it was taken down."""
+    return not report.passed or getattr(report, "when", "") == "teardown"
 
 
 def header(cells: Sequence[str]) -> list[str]:
-    """The cells of the table's head: pytest-html's result (hidden), the row's id (hidden), and ours."""
-    ours = []
-    for name, heading, sorts in COLUMNS:
-        sortable = f' class="sortable col-{name}" data-column-type="{name}"' if sorts else f' class="col-{name}"'
-        ours.append(f'<th scope="col"{sortable}>{heading}</th>')
-    hidden = [f'<th class="sortable" data-column-type="{name}">{name}</th>' for name in ("testId", "order")]
-    return [cells[0], *hidden, *ours]
+    """The cells of the table's head: pytest-html's result, the row's id (hidden by style), and ours."""
+    ours = [f'<th scope="col" class="col-{name}">{heading}</th>' for name, heading in COLUMNS]
+    return [cells[0], '<th class="sortable" data-column-type="testId">testId</th>', *ours]
 
 
 def row(cells: Sequence[str], record: Record | None, name: str = "") -> list[str]:
-    """The cells of one claim; of a test without a record (collection failed, say) its `name` and the word ERROR."""
-    if record is None:
-        empty = [f'<td class="col-{column}"></td>' for column, *_ in COLUMNS[2:]]
-        word = environment().get_template("parts.html").module.word("ERROR")  # type: ignore[attr-defined]
-        filled = [f'<td class="col-verdict">{word}</td>', f'<td class="col-claim">{escape(name)}</td>']
-        return [cells[0], f'<td class="col-testId">{slug(name)}</td>', '<td class="col-order"></td>', *filled, *empty]
-    shown, alone = numbers(record.comparison), ClaimRow.alone(record)
-    estimate = record.comparison.estimate if record.comparison else None
-    text = environment().get_template("row.html").render(
-        record=record,
-        shown=shown,
-        order=WORDS.index(record.verdict),
-        sorted_by="" if estimate is None else f"{estimate.value + 1e9:020.9f}",
-        variant_label=alone.variant_label,
-        scale=scale_of(alone, 160),
-        # without titles: rows take no hover
-        marks=[replace(mark, title="") for mark in (*own_marks(record), *twin_marks(record))],
-        bounds=bounds_of([record]),
-    )  # fmt: skip
-    ours = [f"<td{cell.rstrip()}" for cell in lean(one_line(text)).split("<td")[1:]]
-    hidden = [f'<td class="col-testId">{record_anchor(record)}</td>', f'<td class="col-order">{_order(record)}</td>']
-    return [cells[0], *hidden, *ours]
+    """The cells of one claim, in a line each; of a test without a record its `name` and the word ERROR."""
+    parts = environment().get_template("parts.html").module
+    word = parts.word(record.verdict if record else "ERROR")  # type: ignore[attr-defined]
+    anchor = record_anchor(record) if record else slug(name)
+    claim = escape(name)
+    if record is not None:  # an anchor has letters, digits, dots, hyphens and underscores only
+        way = Markup(f' <a href="report.html#claim={anchor}">in the record</a>')
+        claim = prose(record.sentence or record.function) + way
+    shown = (word, claim, escape(record.model if record else ""), prose(record.message if record else ""))
+    ours = [
+        f'<td class="col-{column}">{" ".join(str(said).split())}</td>'
+        for (column, _), said in zip(COLUMNS, shown, strict=True)
+    ]
+    return [cells[0], f'<td class="col-testId">{anchor}</td>', *ours]
 
 
-def _order(record: Record) -> str:
-    """Text that sorts as claims are read: numbers in it have the same length. Workers finish in any order."""
-    shipped = record.model.startswith("mini-")
-    key = f"{record.topic}.{record.place or record.line:07}.{variant(record)}.{'a' if shipped else 'z'}.{record.model}"
-    return re.sub(r"\d+", lambda found: found.group().zfill(6), slug(key))
-
-
-def details(record: Record, evidence: EvidenceFiles) -> str:
-    """The part that opens: message, numbers of single units, figures, controls, code, and the way to the appendix.
-
-    In one line, for the page's script takes lines that begin with an E for errors.
-    """
-    alone = ClaimRow.alone(record)
-    figures = asked_figures([record], evidence, twins=False, most=MOST_FIGURES) or judged_maps(alone, evidence)
-    text = environment().get_template("details.html").render(
-        record=record,
-        figures=figures[:MOST_FIGURES],
-        distributions=distribution_table(alone),
-        strips=strip_table(alone),
-        anchor=record_anchor(record),
-        claim=alone.anchor,
-        sources=list(evidence.of(record)),
-    )  # fmt: skip
-    return lean(one_line(text))
-
-
-def summary(
-    book: RecordBook, partial: bool = False, meta: dict[str, Any] | None = None, changes: Sequence[str] = ()
-) -> str:
-    """What stands above the table: counts, verdicts by claim and model, what changed; and the page's style."""
-    return environment().get_template("summary.html").render(
-        css=css(),
-        script=Markup((TEMPLATES / "report.js").read_text(encoding="utf-8")),
+def summary(book: RecordBook, partial: bool = False, meta: dict[str, Any] | None = None) -> str:
+    """What stands above the table: the counts and where everything else is; and the page's style."""
+    broken = sum(not record.ok for record in book.records)
+    return environment().get_template("run.html").render(
         headline=book.headline,
         counts=book.counts,
-        controls=book.controls,
-        recipes=book.recipes,
-        rows=book.rows,
-        published=book.published,
-        titles=book.titles,
-        glances=book.glances,
-        features=links(book.root),
+        broken=broken,
         partial=partial,
         meta=sorted((str(key), str(value)) for key, value in (meta or {}).items()),
-        changes=list(changes),
     )  # fmt: skip
-
-
-def css() -> Markup:
-    """The appendix's style sheet, with what makes pytest-html's own elements look like it."""
-    return Markup(stylesheet() + (TEMPLATES / "report.css").read_text(encoding="utf-8"))
-
-
-def one_line(text: str) -> str:
-    """HTML without line breaks; those inside <pre> become character references."""
-    parts = text.split("<pre>")
-    for place in range(1, len(parts)):
-        inside, end, rest = parts[place].partition("</pre>")
-        parts[place] = inside.replace("\n", "&#10;") + end + rest.replace("\n", " ")
-    return "<pre>".join([parts[0].replace("\n", " "), *parts[1:]])
-
-
-def lean(text: str) -> str:
-    """HTML without quotes that it can do without: pytest-html keeps rows in an attribute, where each costs six bytes.
-
-    Only attributes are touched: in text, Markup has no quotes.
-    """
-    # A function in place of a template, for Python 3.11 expands one in half a microsecond, 200,000 times.
-    return _QUOTED.sub(lambda found: f"{found[1]}={found[2]}", text.replace('"/>', '" />'))

@@ -12,30 +12,31 @@ from typing import Any
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.data.writing import write_data
 from mechlib.report.features.page import write_pages
-from mechlib.report.outputs.appendix import appendix
 from mechlib.report.outputs.figure_files import write_figures
 from mechlib.report.outputs.results import as_csv, as_latex, difference, read_results, save, write_results
+from mechlib.report.pages.files import write_page
 from mechlib.report.paper.committed import Committed
 from mechlib.report.paper.files import write_paper
 
 
 def write(book: RecordBook, out_dir: Path, partial: bool = False, meta: Mapping[str, Any] | None = None) -> list[str]:
-    """Writes appendix.html, results.json, results.csv, table.tex, the pages of features, what mechlib.report.data makes
-    and the paper to `out_dir`, and REPORT.md, artifacts/record and the committed figures. Returns lines to say.
+    """Writes report.html with what lies beside it, results.json, results.csv, table.tex, the pages of features, what
+    mechlib.report.data makes and the paper to `out_dir`, and REPORT.md, artifacts/record and the committed figures.
+    Returns lines to say.
 
     A `partial` run leaves the paper and what is committed alone. `meta` holds what is true of this run
     only (date, device, command): it goes on the page and never into a committed file. What changed since the
-    results that still lie in `out_dir` is said on the page. report.html beside it is the plugin's.
+    results that still lie in `out_dir` is said on the page. run.html is the plugin's.
     """
     former = read_results(out_dir / "results.json")
     changes = difference(former, book, whole=not partial) if former is not None else []
-    save(out_dir / "appendix.html", appendix(book, partial, meta or {}, changes))
     write_results(book, out_dir / "results.json")
     save(out_dir / "results.csv", as_csv(book))
     save(out_dir / "table.tex", as_latex(book))
     write_pages(book.root, out_dir)
     said = [] if partial else _write_committed(book, out_dir)
-    write_data(book, out_dir)  # lists what lies there, the paper too
+    write_page(book, out_dir, partial, meta, changes)  # links what lies there by now
+    write_data(book, out_dir)  # lists what lies there, the paper and the page too
     return said
 
 

@@ -1,0 +1,179 @@
+// Search, filters, order, the address, the keyboard. Rows are in the page; what opens below them is opened.js's.
+(() => {
+  const one = (selector, at = document) => at.querySelector(selector);
+  const all = (selector, at = document) => [...at.querySelectorAll(selector)];
+  document.documentElement.classList.add("js");
+  const tools = one("#tools"), form = one("form", tools), shown = one(".shown", tools);
+  const WORST = ["ERROR", "VOID", "REFUTED", "INCONCLUSIVE", "GATED", "NOT RUN", "SUPPORTED"];
+  const FIELDS = ["q", "verdict", "topic", "model", "control", "history", "sort"];
+  for (const part of all(".script")) part.hidden = false;
+  one(".map-of-all").classList.add("leads");
+
+  // One entry a claim and a row, read once: filtering touches no text of the page.
+  const sections = all(".topic").map((section) => ({
+    section,
+    topic: section.dataset.topic,
+    claims: all(".claim", section).map((article, place) => {
+      const said = `${article.dataset.id} ${one("h3", article).textContent} ${one(".meta", article).textContent}`;
+      const rows = all("tr.row", article).map((row) => {
+        const { m, v, c, h, i, n } = row.dataset;
+        const id = article.dataset.id + (i ? `[${i}]` : "");
+        return { row, m, v, c, h: h.split(" "), n: Number(n || NaN), text: `${id} ${v}`.toLowerCase() };
+      });
+      return { article, place, rows, said: said.toLowerCase(), bodies: all("tbody", article) };
+    }),
+  }));
+  const rows = sections.flatMap((s) => s.claims.flatMap((claim) => claim.rows));
+  const claimCount = sections.reduce((sum, s) => sum + s.claims.length, 0);
+  const none = document.createElement("p");
+  none.className = "none-left";
+  none.textContent = "Nothing has all of this: clear a filter, or search for less.";
+  none.hidden = true;
+  one("#claims").append(none);
+
+  const state = () => Object.fromEntries(FIELDS.map((name) => [name, form.elements[name].value.trim()]));
+  const set = (element, hidden) => { if (element.hidden !== hidden) element.hidden = hidden; };
+
+  const fits = (wanted, words, claim, row) =>
+    (!wanted.verdict || (wanted.verdict === "!SUPPORTED" ? row.v !== "SUPPORTED" : row.v === wanted.verdict))
+    && (!wanted.model || row.m === wanted.model)
+    && (!wanted.control || row.c === wanted.control)
+    && (!wanted.history || row.h.includes(wanted.history))
+    && words.every((word) => claim.said.includes(word) || row.text.includes(word));
+
+  function filter() {
+    const wanted = state(), words = wanted.q.toLowerCase().split(/\s+/).filter(Boolean);
+    let many = 0, claims = 0;
+    for (const { section, topic, claims: members } of sections) {
+      const here = !wanted.topic || wanted.topic === topic;
+      let inside = 0;
+      for (const claim of members) {
+        let left = 0;
+        for (const row of claim.rows) {
+          const keep = here && fits(wanted, words, claim, row);
+          row.shown = keep;
+          left += keep;
+          set(row.row, !keep);
+          const below = row.row.nextElementSibling;
+          if (below && below.classList.contains("opened")) set(below, !keep);
+        }
+        set(claim.article, !left);
+        if (left) for (const body of claim.bodies) set(body, !all("tr.row:not([hidden])", body).length);
+        inside += left;
+        claims += left > 0;
+      }
+      set(section, !inside);
+      many += inside;
+    }
+    for (const name of FIELDS) form.elements[name].classList.toggle("set", Boolean(wanted[name]));
+    const narrowed = FIELDS.some((name) => name !== "sort" && wanted[name]);
+    for (const part of all(".introduction")) set(part, narrowed);
+    set(none, many > 0);
+    shown.value = `${many} of ${rows.length} verdicts, ${claims} of ${claimCount} claims`;
+    sort(wanted.sort);
+  }
+
+  const KEYS = {
+    worst: (row) => WORST.indexOf(row.v),
+    close: (row) => (Number.isNaN(row.n) ? Infinity : row.n),
+  };
+  const less = (a, b) => (a < b ? -1 : a > b ? 1 : 0);  // Infinity less itself is no number
+  function sort(order) {  // claims change places within their topic; the rows of a claim stay as its models are read
+    const key = KEYS[order] || (() => 0);
+    const first = (claim) => claim.rows.reduce((least, row) => (row.shown ? Math.min(least, key(row)) : least), Infinity);
+    for (const group of sections) {
+      const value = new Map(group.claims.map((claim) => [claim, order ? first(claim) : 0]));
+      const ordered = [...group.claims].sort((a, b) => less(value.get(a), value.get(b)) || a.place - b.place);
+      const now = group.now || group.claims;
+      if (now.some((claim, place) => claim !== ordered[place])) move(group.section, ordered.map((claim) => claim.article));
+      group.now = ordered;
+    }
+  }
+  function move(into, parts) {
+    if (into.moveBefore) for (const part of parts) into.moveBefore(part, null);
+    else into.append(...parts);
+  }
+
+  // The address: what is filtered, and the claim that is open.
+  let claimed = "";
+  function write() {
+    const kept = new URLSearchParams(Object.entries(state()).filter(([, value]) => value));
+    if (claimed) kept.set("claim", claimed);
+    const text = kept.toString();
+    history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
+  }
+  function read() {
+    const text = location.hash.slice(1);
+    const given = new URLSearchParams(text);
+    const known = [...given.keys()].some((name) => FIELDS.includes(name) || name === "claim");
+    if (text && !known && !document.getElementById(`claim=${decodeURIComponent(text)}`)) return;  // a section of the page
+    for (const name of FIELDS) form.elements[name].value = given.get(name) || "";
+    claimed = known ? given.get("claim") || "" : decodeURIComponent(text);
+    filter();
+    if (claimed) lead(claimed);
+    else if (known) tools.scrollIntoView();
+  }
+
+  function lead(anchor) {
+    const target = document.getElementById(`claim=${anchor}`);
+    for (const former of all(".found")) former.classList.remove("found");
+    if (!target) return;
+    if (target.closest("[hidden]")) { form.reset(); filter(); }
+    target.classList.add("found");
+    if (target.matches("tr.row")) window.openRow(target, true);
+    target.scrollIntoView({ block: target.matches("tr.row") ? "center" : "start" });
+    requestAnimationFrame(() => target.scrollIntoView({ block: target.matches("tr.row") ? "center" : "start" }));
+  }
+
+  let waits = 0;
+  form.addEventListener("now", filter);
+  form.addEventListener("input", () => { clearTimeout(waits); waits = setTimeout(() => { filter(); write(); }, 60); });
+  form.addEventListener("reset", () => setTimeout(() => { claimed = ""; filter(); write(); }));
+  form.addEventListener("submit", (event) => { event.preventDefault(); filter(); write(); step(1); });
+  window.addEventListener("hashchange", read);
+  window.claimOpened = (anchor) => { claimed = anchor; write(); };
+
+  // The keyboard: / searches, j and k walk through rows, Enter opens (a row's name is a button), Esc closes.
+  const within = () => document.activeElement && document.activeElement.closest("tr.row, tr.opened");
+  function step(by) {
+    const seen = all("tr.row:not([hidden])").filter((row) => !row.closest("article[hidden], section[hidden]"));
+    const here = within();
+    const at = here ? seen.indexOf(here.matches(".opened") ? here.previousElementSibling : here) : by > 0 ? -1 : seen.length;
+    const next = seen[Math.min(Math.max(at + by, 0), seen.length - 1)];
+    if (!next) return;
+    next.closest("article").style.contentVisibility = "visible";  // what is not laid out takes no focus
+    one("button", next).focus({ preventScroll: true });
+    next.scrollIntoView({ block: "center" });
+  }
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const typing = event.target.matches("input, select, textarea");
+    if (event.key === "Escape") {
+      const here = within();
+      const row = here && (here.matches(".opened") ? here.previousElementSibling : here);
+      if (row && one("button", row).ariaExpanded === "true") { window.openRow(row, false); one("button", row).focus(); }
+      else if (typing) { if (event.target.value) { event.target.value = ""; filter(); write(); } else event.target.blur(); }
+    } else if (typing) {
+      return;
+    } else if (event.key === "/") {
+      event.preventDefault();
+      form.elements.q.focus();
+    } else if (event.key === "j" || event.key === "k") {
+      step(event.key === "j" ? 1 : -1);
+    }
+  });
+
+  one(".map-of-all svg").addEventListener("click", (event) => {  // columns stand as claims do, lines as their models
+    const drawing = event.currentTarget, box = drawing.getBoundingClientRect();
+    const x = ((event.clientX - box.left) / box.width) * drawing.viewBox.baseVal.width;
+    const starts = drawing.parentNode.dataset.starts.split(" ").map(Number), step_ = Number(drawing.parentNode.dataset.step);
+    const groups = sections.map((s) => s.claims.flatMap((claim) => claim.bodies));
+    groups.forEach((bodies, place) => {
+      const column = Math.floor((x - starts[place]) / step_);
+      if (column >= 0 && column < bodies.length) { const body = bodies[column]; claimed = body.closest("article").id.slice(6); write(); lead(claimed); }
+    });
+  });
+
+  filter();
+  read();
+})();
