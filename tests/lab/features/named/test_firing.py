@@ -1,5 +1,7 @@
 """Firing: counts against loops over single tokens, the chosen threshold against all of them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -47,6 +49,10 @@ def tokens_of(model, pool):
     return np.array(rows), np.array(marks)
 
 
+def own_pool(model):
+    return firing.pool_of(model, f"{STREAM}ours")
+
+
 def f1(fires, marks) -> float:
     return 2 * (fires & marks).sum() / (fires.sum() + marks.sum())
 
@@ -69,6 +75,34 @@ def test_the_best_detectors_are_those_that_a_loop_over_numbers_and_thresholds_fi
         assert f1(fires, marks) == pytest.approx(value, abs=1e-6)
 
 
+def test_what_stands_at_its_threshold_does_not_fire(model, own, monkeypatch):
+    at = torch.tensor([0.4, 0.5, 0.6])
+    assert Detector("ours", 0, True, 0.5).fires(at).tolist() == [False, False, True]
+    assert Detector("ours", 0, False, 0.5).fires(at).tolist() == [True, False, False]
+    whole = replace(own, encode=lambda x: own.encode(x).round())  # 1, 2 and 4 are thresholds too
+    monkeypatch.setattr(firing, "dictionary_of", lambda model, sae: whole)
+    found = best_detectors(model, PROMPTS, CONCEPT, ["ours"], keep=40)
+    rows, marks = tokens_of(model, whole)
+    best = [max(f1(rows[:, number] > size, marks) for size in (0.0, *SIZES)) for number in range(rows.shape[1])]
+    assert found.values[0] == pytest.approx(sorted(best, reverse=True), abs=1e-6)
+    for name, value in zip(found.columns, found.values[0], strict=True):
+        one = Detector.parse(name)
+        assert f1(rows[:, one.number] > one.threshold, marks) == pytest.approx(value, abs=1e-6)
+
+
+def test_tokens_that_are_not_asked_count_nowhere(model):
+    found, (_, marks) = fired(model, PROMPTS, CONCEPT, f"{STREAM}ours: 3 > -1000"), tokens_of(model, own_pool(model))
+    assert found["fired"].array.sum() == len(marks)
+    assert found["wrong"].array.sum() == (~marks).sum()
+
+
+def test_coordinates_of_the_stream_are_about_their_means(model, own):
+    kept = run(model, batches(model, PROMPTS, alone=True)[0].tokens, keep=(HOOK,))[1][HOOK]
+    mean = own.offset if own.mean is None else own.mean
+    assert mean.abs().max() > 0
+    assert torch.allclose(firing.pool_of(model, f"{STREAM}ours").active(kept), kept - mean)
+
+
 def test_what_a_detector_fires_on_is_counted_token_by_token(model):
     detector = "ours: 7 > 0.5"
     found = fired(model, PROMPTS, CONCEPT, detector)
@@ -83,10 +117,11 @@ def test_what_a_detector_fires_on_is_counted_token_by_token(model):
 
 
 def test_activity_is_the_mean_over_prompts_at_the_position(model, own):
-    last = []
-    for batch in batches(model, PROMPTS, alone=True):
+    last, many = [], repeats(40, split="discovery")
+    for batch in batches(model, many, alone=True):
         last += [own.active(run(model, batch.tokens, keep=(HOOK,))[1][HOOK][:, -1])]
-    assert activity(model, PROMPTS, own).values[0] == pytest.approx(torch.cat(last).mean(0).numpy(), abs=1e-5)
+    assert any(len(one) > 1 for one in last)
+    assert activity(model, many, own).values[0] == pytest.approx(torch.cat(last).mean(0).numpy(), abs=1e-5)
 
 
 def test_a_detector_is_its_text_and_other_text_is_none():

@@ -44,6 +44,14 @@ def test_the_mean_is_half_the_difference_of_log_odds_between_women_and_men(plant
     assert found.mean() > 1
 
 
+def test_each_text_leans_from_the_mean_that_the_classifier_was_fitted_on(planted):
+    classifier = fitted(planted.biased)
+    odds, trained = (classifier.log_odds(one.pooled()).numpy() for one in (planted.test, planted.biased))
+    sign = np.where(np.array(planted.test.label("gender")) == "woman", 1, -1)
+    assert abs(trained.mean()) > 1e-3
+    assert leaning(planted)["total"].array == pytest.approx(sign * (odds - trained.mean()), abs=1e-4)
+
+
 def test_a_dictionary_that_loses_nothing_has_all_of_it_and_one_without_gender_has_none(planted):
     found = leaning(planted, whole=signed(), neurons=spanning(torch.eye(WIDTH)), others=spanning(basis()[1:]))
     assert np.allclose(found["whole"].array, found["total"].array, atol=1e-4)
