@@ -8,7 +8,7 @@ and its truth is the bound: then each SUPPORTED is false. A cell is one way in w
 are held against a bound as far off as they are planned for. Then 144 heads without any effect are chosen from and
 judged on the same, overlapping and other prompts.
 
-Writes artifacts/calibration.json, with the version of the statistics that it is about; the appendix shows it.
+Writes artifacts/calibration.json, with the version of the statistics that it is about; the page shows it.
 Source: docs/STATISTICS.md, R19.
 """
 

@@ -96,7 +96,7 @@ def controls(book: RecordBook, place: Place, note: Note) -> Made:
 
 
 def models(book: RecordBook, place: Place, note: Note) -> Made:
-    """The models that were run, their sizes and verdicts; in one row what is of none, in one those that were not run."""
+    """The models that were run, their sizes and verdicts; a row for what is of none, one for those not run."""
     counts = Counter(record.model for record in book.records)
     run = {record.model for record in book.records if record.verdict != "NOT RUN"}
     rows = [
