@@ -12,6 +12,7 @@ import pytest
 
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.outputs.writing import write
+from mechlib.verdicts.reported import Reported
 from tests.helpers.sample_record import MINIS, Sample, card, estimate, sample, twin_entries
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -63,6 +64,9 @@ def odd_sentences(made: Sample) -> None:
         made.line = 200 + number
         verdict = estimate(made_values(number)) >= 0.4
         made.add(f"test_odd_{number}", sentence, "mini-0", verdict, topic="odd", twins=twin_entries())
+    said = Reported(3.56, "Wang et al. 2022, arXiv:2211.00593", "logits")
+    verdict = estimate(made_values(9)) >= 0.4
+    made.add("test_of_a_paper", "Of a paper.", "qwen2.5-coder-0.5b", verdict, topic="odd", reported=said)
 
 
 def made_values(seed: int) -> Any:

@@ -91,10 +91,18 @@ def test_print_stays_below_120_pages(tab: Any, large: Path) -> None:
 # Looks
 
 
+# The sample has one outcome of published sentences; the record has four.
+FOUR_OUTCOMES = (
+    "rows => rows.forEach(row => { for (const n of [1, 2, 3]) row.append(row.lastElementChild.cloneNode(true)) })"
+)
+
+
 @pytest.mark.parametrize("width", [400, 768, 1180])
 def test_nothing_is_wider_than_the_window(tab: Any, folder: Path, width: int) -> None:
     tab.set_viewport_size({"width": width, "height": 850})
     tab.goto((folder / "report.html").as_uri())
+    assert tab.locator("table.sentences tbody a").count()
+    tab.locator("table.sentences tr").evaluate_all(FOUR_OUTCOMES)
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
     tab.locator("tr.row").first.click()
     tab.locator("tr.opened dl").wait_for()
