@@ -24,6 +24,7 @@ from mechlib.report.content.claim_figures import asked_figures
 from mechlib.report.content.claim_rows import claim_rows, models_of, record_anchor, variant
 from mechlib.report.content.claim_views import prose
 from mechlib.report.content.evidence_files import EvidenceFiles
+from mechlib.report.content.history import GONE, Point
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.content.summary import SIGNS
 from mechlib.report.outputs import pytest_html
@@ -409,6 +410,23 @@ def test_a_verdict_that_a_correction_takes_away_says_so(tmp_path: Path) -> None:
     assert "Holm: INCONCLUSIVE" in everything(tmp_path / "out")
 
 
+def test_what_a_claim_came_to_from_commit_to_commit_opens_with_it(tmp_path: Path) -> None:
+    book = RecordBook(sample(tmp_path), tmp_path)
+    moved, other = book.records[0].id, book.records[1].id
+    first = Point("0a1b2c3d", "2026-11-20", "One.", "REFUTED", 0.1, 0.05, 0.15, "≥ 0.40")
+    gone, last = (
+        Point("1a1b2c3d", "2026-11-21", "Two.", GONE),
+        Point("2a1b2c3d", "2026-11-22", "3.", "VOID", 0.6, 0.5, 0.7),
+    )
+    book.past = {record.id: [] for record in book.records} | {moved: [first, gone, last], other: [last]}
+    assert book.records[0].id == moved
+    opened = {link: html for text in pages(book).topics.values() for link, html in details(text)["rows"].items()}
+    (shown,) = (html for html in opened.values() if "<dt>History" in html)
+    assert f'pytest --frozen "{moved}"' in shown
+    assert re.findall(r"2026-11-2\d [012]a1b2c3d", shown) == [f"{one.date} {one.commit}" for one in (first, gone, last)]
+    assert shown.count("<circle") == 2 and "not there" in shown and "0.600" in shown
+
+
 def test_not_run_claims_name_the_command(written: tuple[Path, list[Record]]) -> None:
     assert "mechlib fetch gpt2-small" in page(written)
     assert "mechlib fetch gpt2-small" in filed(written[0])
@@ -592,6 +610,7 @@ from pathlib import Path
 from tests.helpers.sample_record import sample
 from mechlib.report.outputs.pytest_html import Page
 from mechlib.report.content.evidence_files import EvidenceFiles
+from mechlib.report.content.history import GONE, Point
 from mechlib.report.content.record_book import RecordBook
 
 HOUSE = Path({house!r})

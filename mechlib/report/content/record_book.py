@@ -18,6 +18,7 @@ from mechlib.report.content.claim_figures import Figure, asked_figures
 from mechlib.report.content.claim_rows import ClaimRow, by_topic, claim_rows, models_of
 from mechlib.report.content.claim_views import forest_panel
 from mechlib.report.content.evidence_files import EvidenceFiles
+from mechlib.report.content.history import Point, history
 from mechlib.report.content.model_cards import ModelCard, model_cards
 from mechlib.report.content.published_sentences import Published, published_sentences
 from mechlib.report.content.summary import (
@@ -127,6 +128,11 @@ class RecordBook:
             left = multiplicity.adjusted([msgspec.structs.asdict(r.comparison) for r in family if r.comparison])
             words |= {r.id: {"Holm": row["holm"], "BH": row["bh"]} for r, row in zip(family, left, strict=True)}
         return words
+
+    @cached_property
+    def past(self) -> dict[str, list[Point]]:
+        """What the committed pages said of each verdict from commit to commit, by id; [] without git."""
+        return history(self.root, [record.id for record in self.records])
 
     # In words
 

@@ -7,10 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from markupsafe import Markup
+
 from mechlib.figures.svg.sheet import sheet
+from mechlib.figures.svg.sparkline import sparkline
 from mechlib.report.content.claim_figures import Figure, head_maps, null_figures, questions_shown
 from mechlib.report.content.claim_rows import ClaimRow, record_anchor
 from mechlib.report.content.claim_views import distribution_table, member_table, strip_table
+from mechlib.report.content.history import Point
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.outputs.html import environment
 from mechlib.report.pages.claims import Claim
@@ -90,7 +94,18 @@ def _opened(book: RecordBook, record: Record, root: str) -> str:
         strips=strip_table(alone),
         sources=list(book.evidence.of(record)),
         unreadable=sorted(path for path in record.evidence if path in book.evidence.problems),
+        past=book.past[record.id],
+        moved=_moved(book.past[record.id]),
     )  # fmt: skip
+
+
+def _moved(past: list[Point]) -> Markup:
+    """The numbers of the past as a sparkline."""
+    points = [
+        (one.value, (one.low, one.high), one.verdict.lower().replace(" ", "-"), f"{one.date} {one.verdict}")
+        for one in past
+    ]
+    return sparkline(points, f"its number in {len(past)} commits")
 
 
 def _about(book: RecordBook, claim: Claim, gallery: Gallery, drawn: dict[str, str], root: str) -> str:
