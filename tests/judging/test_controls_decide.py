@@ -141,7 +141,7 @@ def test_uncontrolled_is_a_word_in_the_terminal_and_counted_apart(run):
     assert "supported, UNCONTROLLED (~):" in said and "SUPPORTED~" in said
     assert "absence (mini-0): an absence, and no beside= says what the instrument sees" in said
     many = sum(case[1][2] == "UNCONTROLLED" for case in CASES.values())
-    assert f"{many} UNCONTROLLED." in said and f"UNCONTROLLED: {many} of {len(CASES)} claims" in said
+    assert f"{many} UNCONTROLLED." in said and f"UNCONTROLLED: {many} of {len(CASES)} verdicts" in said
 
 
 def test_the_register_files_the_final_word_of_a_control(run):
