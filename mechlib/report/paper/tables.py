@@ -105,7 +105,8 @@ def order(book: RecordBook, place: Place, note: Note) -> Made:
     for word, n in counts.most_common():
         sign, _ = MARKS.get(word, ("", ""))
         note(sign)
-        rows.append([f"{escaped(word or 'nothing measured: GATED or NOT RUN')}{sign}", f"{n:,}", f"{supported[word]:,}"])
+        said = escaped(word or "nothing measured: GATED or NOT RUN")
+        rows.append([f"{said}{sign}", f"{n:,}", f"{supported[word]:,}"])
     return "Verdicts by what the order of commits says of them.", table(["order", "verdicts", "SUPPORTED"], rows, 2)
 
 
