@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,16 @@ def test_points_that_rest_on_claims_from_before_the_register_are_counted(readme,
     old = [point for point in points if "CLAIM FIRST" in (words[name] for name in RESTS.findall(point)[0].split())]
     (said,) = re.findall(r"(\w+) of the points\s+above rest on claims that are older than the register", readme)
     assert said.lower() == NUMBER_WORDS[len(old)]
+
+
+def test_the_picture_of_the_report_shows_todays_verdicts(readme, whole_record):
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    assert "](docs/report.png)" in readme
+    with image.open(ROOT / "docs" / "report.png") as picture:
+        shown = picture.text["shows"].replace(",", "")
+    counts = Counter(record["verdict"] for record in whole_record.records)
+    stale = [f"{n} {word}" for word, n in counts.items() if f"{n} {word}" not in shown]
+    assert stale == [], "run `make record`, then `python tools/picture.py`"
 
 
 def test_the_version_is_that_of_the_newest_changes():
