@@ -463,6 +463,13 @@ def test_committed_figures_are_drawings_by_themselves_and_load_nothing(written: 
         for panel in panels:
             x, y, wide, tall = (float(panel.get(name, 0)) for name in ("x", "y", "width", "height"))
             assert x + wide <= width and y + tall <= height, "no panel leaves the sheet"
+        below = [text for text in tree.iter("{http://www.w3.org/2000/svg}text") if text.get("class") == "axis"]
+        if "forest" not in figure.name:
+            assert below[0].text.split(": ")[0] in ("across", "upwards", "colour", "width"), "its values are named"
+        ends = [float(panel.get("y", 0)) + float(panel.get("height", 0)) for panel in panels]
+        for place, line in enumerate(below):
+            assert max(ends) < float(line.get("y", 0)) - 6 < height - 6, "below all panels, on the sheet"
+            assert len(line.text) * 6.2 <= width, f"line {place} fits"
 
 
 def test_figures_that_no_claim_shows_any_more_are_removed(tmp_path: Path) -> None:
