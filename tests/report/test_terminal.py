@@ -120,6 +120,15 @@ def test_cautions_keep_the_width_and_an_id_is_whole_to_be_copied(width: int):
     assert fitted("", width) == [""]
 
 
+def test_a_line_is_broken_where_the_terminal_says_how_wide_it_is_and_stays_whole_in_a_log(monkeypatch):
+    line = "by the order of commits: " + "; ".join(f"{n} REGISTERED" for n in range(20))
+    monkeypatch.setenv("COLUMNS", "40")
+    assert max(map(len, fitted(line))) <= 40
+    monkeypatch.delenv("COLUMNS")
+    monkeypatch.setattr("os.get_terminal_size", lambda _: (_ for _ in ()).throw(OSError("no terminal")))
+    assert fitted(line) == [line] and fitted("") == [""]
+
+
 def test_what_to_type_next_is_said_once_where_nothing_failed():
     fine = [record("a", "mini-0", "SUPPORTED"), record("b", "mini-0", "REFUTED", history=("it was SUPPORTED",))]
     (line,) = onward(fine)

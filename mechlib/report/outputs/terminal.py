@@ -155,8 +155,11 @@ def _folded(name: str, width: int) -> list[str]:
 
 
 def fitted(line: str, width: int | None = None) -> list[str]:
-    """A line in lines no wider than the terminal; a word that is wider, as an id may be, stays whole, to be copied."""
-    room = width or shutil.get_terminal_size((100, 24)).columns
+    """A line in lines no wider than the terminal; a word that is wider, as an id may be, stays whole, to be copied.
+
+    Where nothing says how wide that is, in a file or a log, a line stays one line.
+    """
+    room = width or shutil.get_terminal_size((0, 24)).columns or len(line) or 1
     whole = textwrap.wrap(line, room, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
     return whole or [""]
 
