@@ -75,10 +75,12 @@ def with_bounds(points: Sequence[Any], judgements: Sequence[Judgement]) -> list[
     before a page named it, it is known of the first point alone.
     """
     bounds = [one.bound.replace(">=", "≥").replace("<=", "≤").replace("-", "−") for one in judgements]
-    known = [bounds[:1] if place == 0 or len(set(bounds)) == 1 else [] for place in range(len(points))]
+    always = len(set(bounds)) == 1
     return [
-        replace(point, bound=bound[0]) if bound and not point.bound and point.value is not None else point
-        for point, bound in zip(points, known, strict=True)
+        replace(point, bound=bounds[0])
+        if bounds and (always or place == 0) and not point.bound and point.value is not None
+        else point
+        for place, point in enumerate(points)
     ]
 
 
