@@ -49,7 +49,7 @@
     && (!wanted.history || row.h.includes(wanted.history))
     && words.every((word) => claim.said.includes(word) || row.text.includes(word));
 
-  function filter() {
+  function filter(atOnce = false) {
     const wanted = state(), words = wanted.q.toLowerCase().split(/\s+/).filter(Boolean);
     let left_over = 0, claims = 0;
     for (const { section, topic, claims: members } of sections) {
@@ -78,7 +78,7 @@
     for (const part of all(".introduction")) set(part, narrowed);
     set(none, left_over > 0);
     shown.value = `${many(left_over)} of ${many(rows.length)} verdicts, ${many(claims)} of ${many(claimCount)} claims`;
-    sort(wanted.sort);
+    sort(wanted.sort, atOnce);
   }
 
   const KEYS = {
@@ -86,16 +86,31 @@
     close: (row) => (Number.isNaN(row.n) ? Infinity : row.n),
   };
   const less = (a, b) => (a < b ? -1 : a > b ? 1 : 0);  // Infinity less itself is no number
-  function sort(order) {  // claims change places within their topic; the rows of a claim stay as its models are read
+  let later = 0;
+  function sort(order, atOnce) {  // claims change places within their topic; a claim's rows stay as its models are read
     const key = KEYS[order] || (() => 0);
     const first = (claim) => claim.rows.reduce((least, row) => (row.shown ? Math.min(least, key(row)) : least), Infinity);
+    cancelAnimationFrame(later);
+    const waiting = [];
     for (const group of sections) {
       const value = new Map(group.claims.map((claim) => [claim, order ? first(claim) : 0]));
       const ordered = [...group.claims].sort((a, b) => less(value.get(a), value.get(b)) || a.place - b.place);
       const now = group.now || group.claims;
-      if (now.some((claim, place) => claim !== ordered[place])) move(group.section, ordered.map((claim) => claim.article));
-      group.now = ordered;
+      if (now.some((claim, place) => claim !== ordered[place])) waiting.push({ group, ordered });
     }
+    const inSight = ({ group }) => {
+      const { top, bottom } = group.section.getBoundingClientRect();
+      return top < innerHeight && bottom > 0;
+    };
+    const seen = new Set(atOnce ? waiting : waiting.filter(inSight));
+    const rest = waiting.filter((one) => !seen.has(one));
+    for (const one of seen) settle(one);
+    const next = () => { later = requestAnimationFrame(() => { if (rest.length) { settle(rest.shift()); next(); } }); };
+    later = requestAnimationFrame(next);  // topics out of sight, one a frame, once what is in sight was painted
+  }
+  function settle({ group, ordered }) {
+    move(group.section, ordered.map((claim) => claim.article));
+    group.now = ordered;
   }
   function move(into, parts) {
     if (into.moveBefore) for (const part of parts) into.moveBefore(part, null);
@@ -118,7 +133,7 @@
     for (const name of FIELDS) form.elements[name].value = given.get(name) || "";
     claimed = known ? given.get("claim") || "" : decodeURIComponent(text);
     gone.replaceChildren();
-    filter();
+    filter(true);
     if (claimed) lead(claimed);
     else if (known) tools.scrollIntoView();
   }
@@ -127,7 +142,7 @@
     const target = document.getElementById(`claim=${anchor}`);
     for (const former of all(".found")) former.classList.remove("found");
     if (!target) { missed(anchor); return; }
-    if (target.closest("[hidden]")) { form.reset(); filter(); }
+    if (target.closest("[hidden]")) { form.reset(); filter(true); }
     target.classList.add("found");
     if (target.matches("tr.row")) window.openRow(target, true);
     target.scrollIntoView({ block: target.matches("tr.row") ? "center" : "start" });
@@ -154,10 +169,10 @@
   }
 
   let waits = 0;
-  form.addEventListener("now", filter);
+  form.addEventListener("now", () => filter());
   form.addEventListener("input", () => { clearTimeout(waits); waits = setTimeout(() => { filter(); write(); }, 60); });
   form.addEventListener("reset", () => setTimeout(() => { claimed = ""; gone.replaceChildren(); filter(); write(); }));
-  form.addEventListener("submit", (event) => { event.preventDefault(); filter(); write(); step(1); });
+  form.addEventListener("submit", (event) => { event.preventDefault(); filter(true); write(); step(1); });
   window.addEventListener("hashchange", read);
   window.claimOpened = (anchor) => { claimed = anchor; write(); };
 
@@ -202,6 +217,6 @@
     });
   });
 
-  filter();
+  filter(true);
   read();
 })();
