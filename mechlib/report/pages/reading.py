@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mechlib.evidence.lookup import OLDER, UNCHECKED, UNFILED
+from mechlib.verdicts.words import AFTER_LOOKING, BY_HAND
 
 # What the order of commits shows; the words are those of mechlib.judging.registration.
 REGISTRATIONS = {
@@ -37,7 +38,26 @@ FLAGS = {
     UNFILED: "which prompts it was measured on is not filed, so that they cannot be read again",
     "NOT REGISTERED": "its judgement could not be written to the register",
 }
+NAMES = {
+    BY_HAND: "below a row: a part that the claim names, and no table, figure or section of a paper does",
+    AFTER_LOOKING: "below a row: such a part, where evidence of this model and task is older than the claim",
+}
 DRAWS = {"other draws": "the same claim was judged on prompts of another seed too; how often, and what came of it"}
+# What the column "controlled by" says: by what, and where that says nothing, why.
+CONTROLS = {
+    "twins": "it holds neither of the model as training starts nor of its weights, permuted",
+    "matched parts": "other parts of the same size, kind and layers in the place of its own; how many sets do as well",
+    "control=": "a control that the claim names",
+    "beside=": "an absence beside an effect that the same instrument sees, one to three bounds large",
+    "its own null": "its number is held against that of random sets already",
+    "planted": "its models have weights that were set by hand",
+    "void": "it holds of a control as well, or on a twin",
+    "UNCONTROLLED": "supported, and nothing that could have failed was passed: counted apart, in no headline",
+    "weak": "more sets do as well than one in twenty: nothing is shown either way",
+    "no set": "the model has too few other parts of this kind",
+    "not measured": "the control is not filed",
+    "error": "the exchange of parts failed; below the row it says where",
+}
 MARKS = {
     "●": "a number on the claimed side with all of its interval; of a box or a strip, the mean",
     "✗": "a number on the other side",
@@ -60,6 +80,7 @@ def definitions() -> dict[str, dict[str, str]]:
     return {
         "The order of commits": {word.lower(): said for word, said in REGISTRATIONS.items()},
         "Changed after evidence was seen": {f"changed: {word}": said for word, said in CHANGES.items()},
-        "Cautions": {(word.lower() if word == OLDER else word): said for word, said in FLAGS.items()} | DRAWS,
+        "Cautions": {(word.lower() if word == OLDER else word): said for word, said in FLAGS.items()} | DRAWS | NAMES,
+        "Controlled by": CONTROLS,
         "Marks": MARKS,
     }

@@ -17,10 +17,13 @@ from mechlib.report.content.summary import SIGNS
 from mechlib.report.pages.claims import HISTORIES, claims_of
 from mechlib.report.pages.page import pages
 from mechlib.report.pages.reading import change, definitions
+from mechlib.verdicts.controlled import CONTROLLED_BY
+from mechlib.verdicts.controls import CONTROL_WORDS
 from mechlib.verdicts.lines import Judgement
 from mechlib.verdicts.register import Register, tried
 from mechlib.verdicts.registration import PARTS, Identity, Registration, differences
 from mechlib.verdicts.reported import Reported
+from mechlib.verdicts.words import AFTER_LOOKING, BY_HAND
 from tests.helpers.sample_record import Sample, estimate, sample
 from tests.report.pages.conftest import made_values
 
@@ -87,6 +90,12 @@ def test_every_filter_of_histories_finds_what_it_names(tmp_path: Path) -> None:
     assert all(len(one) == 1 and one[0] in HISTORIES for one in found.values())
     others = {word for word, one in found.items() if one == ["other-order"]}
     assert others == {words.TOGETHER, words.EVIDENCE_FIRST, words.UNKNOWN}
+
+
+def test_whatever_controls_a_claim_or_fails_to_is_defined() -> None:
+    unsaid = {"passed", "none", "by kind"}  # which the column leaves out
+    assert {*CONTROLLED_BY, *CONTROL_WORDS} - unsaid == set(definitions()["Controlled by"])
+    assert {BY_HAND, AFTER_LOOKING} < set(definitions()["Cautions"])
 
 
 def test_every_sign_of_a_row_is_defined(tmp_path: Path) -> None:
