@@ -188,7 +188,7 @@ class Run:
             return
         from mechlib.judging.registration.words import told
         from mechlib.report.outputs.results import read_results
-        from mechlib.report.outputs.terminal import cautions, onward, verdict_table
+        from mechlib.report.outputs.terminal import cautions, fitted, onward, verdict_table
 
         audit = bool(self.config.getoption("model"))
         if not audit:
@@ -200,7 +200,8 @@ class Run:
         said = cautions(self.records, fresh, shifted, self.register.unwritten, audit, sample)
         further = onward(self.records) if not (audit or self.config.getoption("report")) else ()
         for line in (*said, *told(self.records), *further, *self._write()):
-            terminalreporter.write_line(line)
+            for part in fitted(line):
+                terminalreporter.write_line(part)
 
     @cached_property
     def evidence(self) -> EvidenceFiles:
@@ -216,9 +217,10 @@ class Run:
         from mechlib.judging.registration.words import registrations
         from mechlib.report.content.record_book import RecordBook
 
-        if not self.config.getoption("model"):
+        audit = bool(self.config.getoption("model"))
+        if not audit:
             registrations(self.config.rootpath, self.records, self.register)
-        return RecordBook(self.records, self.config.rootpath, self.evidence)
+        return RecordBook(self.records, self.config.rootpath, self.evidence, audit)
 
     def page(self) -> Any:
         """The hooks that make pytest-html's page, run.html."""

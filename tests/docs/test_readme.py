@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mechlib.report.paper.citing import NUMBER_WORDS
 from tests.docs.pages import ROOT
 
 pytestmark = pytest.mark.xdist_group("record")  # which judges the record once
@@ -72,8 +74,26 @@ def test_a_decimal_that_no_claim_came_to_is_found():
 
 def test_claims_are_functions_wherever_they_are_counted(readme, whole_record):
     claims = {record["id"].partition("[")[0] for record in whole_record.records}
-    said = re.findall(r"(\d+) verdicts on (\d+) claims", readme)
-    assert said == [(str(len(whole_record.records)), str(len(claims)))]
+    said = re.findall(r"([\d,]+) verdicts on (\d+) claims", readme)
+    assert said == [(f"{len(whole_record.records):,}", str(len(claims)))]
+
+
+def test_points_that_rest_on_claims_from_before_the_register_are_counted(readme, whole_record):
+    words = {record["id"].partition("[")[0]: record["registration"] for record in whole_record.records}
+    _, points = today(readme)
+    old = [point for point in points if "CLAIM FIRST" in (words[name] for name in RESTS.findall(point)[0].split())]
+    (said,) = re.findall(r"(\w+) of the points\s+above rest on claims that are older than the register", readme)
+    assert said.lower() == NUMBER_WORDS[len(old)]
+
+
+def test_the_picture_of_the_report_shows_todays_verdicts(readme, whole_record):
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    assert "](docs/report.png)" in readme
+    with image.open(ROOT / "docs" / "report.png") as picture:
+        shown = picture.text["shows"].replace(",", "")
+    counts = Counter(record["verdict"] for record in whole_record.records)
+    stale = [f"{n} {word}" for word, n in counts.items() if f"{n} {word}" not in shown]
+    assert stale == [], "run `make record`, then `python tools/picture.py`"
 
 
 def test_the_version_is_that_of_the_newest_changes():

@@ -44,7 +44,7 @@ class Published(Sample):
 
     def say(self, name: str, sentence: str, model: str, verdict: Verdict | None, word: str = "", **more: Any) -> Record:
         """One claim on one model, controlled by its twins unless told otherwise."""
-        said: dict[str, Any] = {"twin": "controlled", "registered": "0123abcd", **more}
+        said: dict[str, Any] = {"twin": "controlled", "registered": "0123abcd", "registration": "REGISTERED", **more}
         return self.add(f"test_{name}", sentence, model, verdict, word, **{"topic": "published", **said})
 
 

@@ -513,6 +513,16 @@ def test_an_unreadable_register_is_found(sound):
     assert "register.jsonl is damaged: line 2" in found
 
 
+def test_below_an_unreadable_register_nothing_is_said_of_a_report_that_hangs_on_it(sound):
+    sound.records[0].verdict, sound.records[0].registered = "SUPPORTED", "line"
+    (sound.root / "REPORT.md").unlink()
+    assert any("REPORT.md is missing" in line for line in sound.verify())
+    with (sound.root / REGISTER).open("a") as file:
+        file.write("{half a line\n")
+    found = sound.verify()
+    assert "register.jsonl is damaged: line 2" in found[0] and not [line for line in found if "REPORT.md" in line]
+
+
 def older(data: bytes) -> bytes:
     """A file of evidence as it was before the record was re-keyed, whole by its own hash."""
     first, _, body = data.replace(b'"schema": 2', b'"schema": 1', 1).partition(b"\n")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mechlib.judging.registration.words import EVIDENCE_FIRST, EXPLORATORY, SEEN
+from mechlib.judging.registration.words import EVIDENCE_FIRST, EXPLORATORY, SEEN, TOGETHER
 from mechlib.verdicts.controlled import UNCONTROLLED
 from tests.helpers.judged import judged
 
@@ -154,7 +154,7 @@ def headlines(readme: str) -> dict[str, list[str]]:
     said = readme.partition("## What it says today")[2].partition("\n## ")[0]
     points = re.split(r"(?m)^\* ", said)[1:]
     return {
-        " ".join(point.split())[:60]: [
+        " ".join(point.split()): [
             name for found in re.findall(r"<!-- rests on:(.*?)-->", point, re.DOTALL) for name in found.split()
         ]
         for point in points
@@ -164,12 +164,15 @@ def headlines(readme: str) -> dict[str, list[str]]:
 def unsound(readme: str, records: list[dict]) -> list[str]:
     """What is wrong with the headlines of a README, given the record."""
     found = []
-    for point, names in headlines(readme).items():
+    for whole, names in headlines(readme).items():
+        point = whole[:60]
         found += [] if names else [f"{point}: rests on no claim"]
         for name in names:
             those = of_claim(name, records)
             found += [] if those else [f"{point}: {name} is no claim"]
             found += [f"{point}: {one['id']} is {UNCONTROLLED}" for one in those if UNCONTROLLED in one["flags"]]
+            late = {one["registration"] for one in those} & {EXPLORATORY, EVIDENCE_FIRST, TOGETHER}
+            found += [f"{point}: {name} is {word}, and does not say so" for word in sorted(late) if word not in whole]
     return found
 
 
@@ -200,7 +203,10 @@ def test_no_headline_of_the_readme_rests_on_a_claim_that_is_uncontrolled(whole):
 
 def test_a_headline_that_rests_on_nothing_or_on_what_is_uncontrolled_is_found():
     two = "* **Two.** So. <!-- rests on: b.test_two -->"
-    records = [{"id": "a.test_one[mini-0]", "flags": []}, {"id": "b.test_two", "flags": [UNCONTROLLED]}]
+    records = [
+        {"id": "a.test_one[mini-0]", "flags": [], "registration": "REGISTERED"},
+        {"id": "b.test_two", "flags": [UNCONTROLLED], "registration": "CLAIM FIRST"},
+    ]
     for rests, fault in (
         ("", "**One.**: rests on no claim"),
         ("<!-- rests on: a.test_one -->", None),
@@ -209,6 +215,15 @@ def test_a_headline_that_rests_on_nothing_or_on_what_is_uncontrolled_is_found():
         found = unsound(f"## What it says today\n\n* **One.**\n{rests}\n{two}\n\n## A claim\n\n* none", records)
         assert found.pop().endswith(f"b.test_two is {UNCONTROLLED}")
         assert len(found) == bool(fault) and all(one.endswith(str(fault)) for one in found)
+
+
+@pytest.mark.parametrize("word", [EXPLORATORY, EVIDENCE_FIRST, TOGETHER])
+def test_a_headline_that_keeps_silent_about_its_order_is_found(word):
+    records = [{"id": f"a.test_one[mini-{n}]", "flags": [], "registration": ("REGISTERED", word)[n]} for n in (0, 1)]
+    readme = "## What it says today\n\n* One{}. <!-- rests on: a.test_one -->\n"
+    (said,) = unsound(readme.format(""), records)
+    assert said.endswith(f"a.test_one is {word}, and does not say so")
+    assert unsound(readme.format(f" ({word}: restated)"), records) == []
 
 
 def test_what_the_readme_calls_predicted_was_registered_or_claimed_before_anybody_could_know(whole):

@@ -4,6 +4,7 @@ import random
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from mechlib.report.content.record_book import RecordBook
@@ -41,7 +42,7 @@ def made(models: tuple[str, ...] = FIVE, topic: str = "sums") -> list[Record]:
 
 
 def names(records: list[Record]) -> dict[str, list[tuple[str, str]]]:
-    (recipe,) = RecordBook(records, Path()).recipes
+    (recipe,) = RecordBook(records, Path("nowhere")).recipes
     return {
         group: [(claim.row.function.removeprefix("test_"), claim.held) for claim in claims]
         for group, claims in recipe.topics["sums"].items()
@@ -57,14 +58,31 @@ def test_claims_are_grouped_by_the_trainings_in_which_they_hold():
     shuffled = made()
     random.Random(1).shuffle(shuffled)
     assert names(shuffled) == names(made())
-    assert RecordBook(made(), Path()).recipes[0].summary == (
+    assert RecordBook(made(), Path("nowhere")).recipes[0].summary == (
         "5 claims judged on at least 3 of the 5 trainings mini-0 to mini-4: 2 hold in all trainings, 2 hold in some, "
         "1 hold in none."
     )
 
 
+def test_cases_of_one_claim_are_counted_as_cases_and_the_claim_once():
+    both = [
+        msgspec.structs.replace(one, id=f"{one.id[:-1]}-{case}]")
+        for one in made()
+        if one.function == "test_everywhere"
+        for case in ("zero", "mean")
+    ]
+    for one in both:
+        if one.id.endswith("-mean]"):
+            one.verdict = "REFUTED"
+    (recipe,) = RecordBook([*made(), *both], Path("nowhere")).recipes
+    assert recipe.summary == (
+        "7 cases of 5 claims, each judged on at least 3 of the 5 trainings mini-0 to mini-4: 3 hold in all trainings, "
+        "2 hold in some, 2 hold in none."
+    )
+
+
 def test_other_words_are_counted_apart():
-    (recipe,) = RecordBook(made(), Path()).recipes
+    (recipe,) = RecordBook(made(), Path("nowhere")).recipes
     (claim,) = recipe.topics["sums"]["in none"]
     assert (claim.words["REFUTED"], claim.words["VOID"], claim.words["GATED"], claim.words["SUPPORTED"]) == (2, 1, 2, 0)
 
@@ -80,14 +98,14 @@ def test_other_words_are_counted_apart():
     ],
 )
 def test_trainings_of_a_recipe_differ_in_their_last_number_only(models, found):
-    assert [recipe.models for recipe in RecordBook(made(models), Path()).recipes] == found
+    assert [recipe.models for recipe in RecordBook(made(models), Path("nowhere")).recipes] == found
 
 
 def test_the_pages_and_the_committed_report_say_the_same(tmp_path: Path):
     records = made()
     page = whole(RecordBook(records, tmp_path))
     text = forge(RecordBook(records, tmp_path))
-    said = RecordBook(records, Path()).recipes[0].summary
+    said = RecordBook(records, Path("nowhere")).recipes[0].summary
     for shown in (page, text):
         assert said in shown
     order = [page.index(group) for group in ("Holds in all trainings", "Holds in some", "Holds in none")]
@@ -108,11 +126,13 @@ def test_a_record_without_a_recipe_says_nothing_of_trainings(tmp_path: Path):
 
 
 def test_words_that_no_claim_came_out_with_have_no_column():
-    (recipe,) = RecordBook(made(), Path()).recipes
+    (recipe,) = RecordBook(made(), Path("nowhere")).recipes
     assert recipe.words == ["REFUTED", "INCONCLUSIVE", "VOID", "GATED"]
     (recipe,) = RecordBook(
-        [record for record in made() if record.function in ("test_everywhere", "test_where_asked")], Path()
+        [record for record in made() if record.function in ("test_everywhere", "test_where_asked")], Path("nowhere")
     ).recipes
     assert recipe.words == ["GATED"]
-    page = whole(RecordBook([r for r in made() if r.function in ("test_everywhere", "test_where_asked")], Path()))
+    page = whole(
+        RecordBook([r for r in made() if r.function in ("test_everywhere", "test_where_asked")], Path("nowhere"))
+    )
     assert 'title="GATED">‖ GATED</th>' in page and 'title="REFUTED">✗ REFUTED</th>' not in page

@@ -51,7 +51,7 @@ from tests.helpers.sample_record import (
 )
 
 ROOT = Path(__file__).parents[2]
-FILES = ("report.html", "topics/induction.js", "topics/hostile.js", "results.json", "results.csv", "table.tex")
+FILES = ("report.html", "topics/induction.js", "topics/hostile.js", "results.json", "results.csv", "tables/all.tex")
 VOID_ELEMENTS = {"meta", "source", "br", "img", "link", "input", "hr", "col"}
 
 
@@ -138,7 +138,7 @@ def test_hostile_text_breaks_no_row_of_pytest_htmls_table(written: tuple[Path, l
         assert not any("\n" in cell for cell in cells)
         for cell in cells:  # pytest-html takes a cell apart with this expression
             assert cell.count("<td") == 1 and re.search(r"<td.*?>(.*?)</td>", cell)
-    assert not Page(pytest_html.summary(RecordBook(written[1], Path()), True, {HOSTILE: HOSTILE})).handlers
+    assert not Page(pytest_html.summary(RecordBook(written[1], Path("nowhere")), True, {HOSTILE: HOSTILE})).handlers
 
 
 def test_markdown_cells_hold_what_they_were_given(written: tuple[Path, list[Record]]) -> None:
@@ -185,7 +185,7 @@ def test_latex_rows_have_as_many_cells_as_the_head(written: tuple[Path, list[Rec
 def test_a_cell_of_the_csv_is_no_formula(written: tuple[Path, list[Record]]) -> None:
     record = deepcopy(written[1][0])
     record.sentence = "=cmd|' /C calc'!A0"
-    row = next(csv.DictReader(io.StringIO(as_csv(RecordBook([record], Path())))))
+    row = next(csv.DictReader(io.StringIO(as_csv(RecordBook([record], Path("nowhere"))))))
     assert row["sentence"].startswith("'=")
 
 
@@ -463,6 +463,13 @@ def test_committed_figures_are_drawings_by_themselves_and_load_nothing(written: 
         for panel in panels:
             x, y, wide, tall = (float(panel.get(name, 0)) for name in ("x", "y", "width", "height"))
             assert x + wide <= width and y + tall <= height, "no panel leaves the sheet"
+        below = [text for text in tree.iter("{http://www.w3.org/2000/svg}text") if text.get("class") == "axis"]
+        if "forest" not in figure.name:
+            assert below[0].text.split(": ")[0] in ("across", "upwards", "colour", "width"), "its values are named"
+        ends = [float(panel.get("y", 0)) + float(panel.get("height", 0)) for panel in panels]
+        for place, line in enumerate(below):
+            assert max(ends) < float(line.get("y", 0)) - 6 < height - 6, "below all panels, on the sheet"
+            assert len(line.text) * 6.2 <= width, f"line {place} fits"
 
 
 def test_figures_that_no_claim_shows_any_more_are_removed(tmp_path: Path) -> None:
@@ -490,7 +497,7 @@ def test_corrections_are_made_over_all_comparisons_of_one_model() -> None:
         made.add(f"test_{number}", "s", "mini-0", weak if number == 0 else estimate(rng.normal(0, 0.2, 400)) >= 0.0)
     made.add("test_alone", "s", "mini-1", weak)
     assert weak.word == "SUPPORTED"
-    words = RecordBook(made.records, Path()).corrected
+    words = RecordBook(made.records, Path("nowhere")).corrected
     assert words[made.records[0].id] == {"Holm": "INCONCLUSIVE", "BH": "INCONCLUSIVE"}
     assert words[made.records[-1].id] == {"Holm": "SUPPORTED", "BH": "SUPPORTED"}, "a family of one is not corrected"
 
@@ -552,15 +559,15 @@ def former(book: RecordBook) -> FormerResults:
 
 def test_a_difference_names_each_verdict_bound_and_number_that_moved(written: tuple[Path, list[Record]]) -> None:
     records = deepcopy(written[1])
-    old = former(RecordBook(records, Path()))
-    assert difference(old, RecordBook(records, Path())) == []
+    old = former(RecordBook(records, Path("nowhere")))
+    assert difference(old, RecordBook(records, Path("nowhere"))) == []
     moved = next(record for record in records if record.verdict == "SUPPORTED" and record.comparison)
     assert moved.comparison is not None
     number = msgspec.structs.replace(moved.comparison.estimate, value=moved.comparison.estimate.value + 0.01)
     moved.verdict = "REFUTED"
     moved.comparison = msgspec.structs.replace(moved.comparison, bound=">= 0.99", estimate=number)
     gone = records.pop()
-    book = RecordBook(records, Path())
+    book = RecordBook(records, Path("nowhere"))
     line, last = difference(old, book)
     assert "SUPPORTED -> REFUTED" in line and ">= 0.99" in line and " -> " in line.rsplit(";", 1)[1]
     assert last == f"gone: {gone.id.partition('.test_')[2]} was {gone.verdict}"

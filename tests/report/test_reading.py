@@ -92,8 +92,8 @@ def test_many_changes_are_folded_and_a_few_are_not() -> None:
     records = [
         Record(id="claims/test_a.py::test_b[mini-0]", topic="a", function="test_b", sentence="s", model="mini-0")
     ]
-    few = whole(RecordBook(records, Path()), changes=[f"line {n}" for n in range(12)])
-    many = whole(RecordBook(records, Path()), changes=[f"line {n}" for n in range(13)])
+    few = whole(RecordBook(records, Path("nowhere")), changes=[f"line {n}" for n in range(12)])
+    many = whole(RecordBook(records, Path("nowhere")), changes=[f"line {n}" for n in range(13)])
     assert "<details><summary>13 lines</summary>" in many and "12 lines</summary>" not in few
     assert all(f"<li>line {n}</li>" in many for n in range(13))
 

@@ -46,7 +46,7 @@ def faults(value: Any, wanted: dict[str, Any], defined: dict[str, Any], where: s
     """Where a value is not what a JSON Schema says: the words of the schema that msgspec writes, and no others."""
     unknown = set(wanted) - {
         "$ref", "$schema", "$defs", "title", "description", "type", "properties", "required", "items", "anyOf", "enum",
-        "prefixItems", "minItems", "maxItems", "default", "additionalProperties",
+        "prefixItems", "minItems", "maxItems", "default", "additionalProperties", "examples",
     }  # fmt: skip
     assert not unknown, f"this test does not know {unknown}"
     if "$ref" in wanted:
@@ -59,10 +59,11 @@ def faults(value: Any, wanted: dict[str, Any], defined: dict[str, Any], where: s
     if wanted["type"] == "object":
         if not isinstance(value, dict):
             return [f"{where} is {value!r}"]
-        if "additionalProperties" in wanted:
+        if "properties" not in wanted:
             each = [(name, one, wanted["additionalProperties"]) for name, one in value.items()]
             return [fault for name, one, of in each for fault in faults(one, of, defined, f"{where}.{name}")]
         found = [f"{where} has no {name}" for name in wanted["required"] if name not in value]
+        assert wanted["additionalProperties"] is False, "another field than these is none of results.json"
         found += [f"{where} has {name}" for name in value if name not in wanted["properties"]]
         inside = [(name, value[name], of) for name, of in wanted["properties"].items() if name in value]
         return found + [fault for name, one, of in inside for fault in faults(one, of, defined, f"{where}.{name}")]
@@ -94,6 +95,15 @@ def test_shares_of_variance_are_written_by_name(written: tuple[Path, list[Record
 def test_the_committed_schema_is_what_the_types_say() -> None:
     cure = "run `python -m mechlib.report.outputs.results > docs/results.schema.json`"
     assert COMMITTED.read_text(encoding="utf-8") == schema(), cure
+
+
+def test_the_schema_describes_every_field_and_allows_no_other() -> None:
+    defined = json.loads(COMMITTED.read_text(encoding="utf-8"))["$defs"]
+    assert set(defined) == {"Results", "ClaimResult", "ControlResult", "DitheredResult", "Reported"}
+    for name, of in defined.items():
+        assert of["additionalProperties"] is False, name
+        bare = [field for field, said in of["properties"].items() if not said.get("description")]
+        assert bare == [], name
 
 
 def test_results_are_what_the_committed_schema_says_field_by_field(written: tuple[Path, list[Record]]) -> None:

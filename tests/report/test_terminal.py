@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.content.summary import claims_of
-from mechlib.report.outputs.terminal import MOST_CHANGES, cautions, onward, verdict_table
+from mechlib.report.outputs.terminal import MOST_CHANGES, cautions, fitted, onward, verdict_table
 from mechlib.verdicts.controlled import Controlled
 from mechlib.verdicts.record import Record
 
@@ -27,7 +29,7 @@ def missing(what: str, model: str) -> str:
 
 
 def printed(records: list[Record], width: int = 200) -> list[str]:
-    return verdict_table(RecordBook(records, Path()), width=width).splitlines()
+    return verdict_table(RecordBook(records, Path("nowhere")), width=width).splitlines()
 
 
 def test_many_rows_that_did_not_run_are_one_line_a_model_with_what_to_fetch():
@@ -92,13 +94,30 @@ def test_a_claim_is_counted_once_whatever_cases_and_models_it_is_asked_of():
         for model in ("mini-0", "mini-1", "mini-2")
         for case in ("zero", "mean")
     ]
-    book = RecordBook(records, Path())
+    book = RecordBook(records, Path("nowhere"))
     assert claims_of(record.id for record in records) == 2
     assert book.headline.startswith("2 claims on 3 models, 12 verdicts: 12 GATED.")
-    assert RecordBook([record("a", "", "GATED")], Path()).headline.startswith("1 claim, 1 verdict: 1 GATED.")
+    assert RecordBook([record("a", "", "GATED")], Path("nowhere")).headline.startswith("1 claim, 1 verdict: 1 GATED.")
     said = verdict_table(book, width=200)
     assert COUNTED.findall(said) == ["2"] * 4, said
     assert not COUNTED.findall("\n".join(cautions([*records, record("b", "mini-0", "GATED")])))
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_cautions_keep_the_width_and_an_id_is_whole_to_be_copied(width: int):
+    records = [record(f"a_claim_with_a_name_that_is_longer_than_forty_{n}", "mini-0", "SUPPORTED") for n in range(3)]
+    for one in records:
+        one.flags = ["UNCONTROLLED", "OLDER INSTRUMENTS", "NOT REGISTERED", "PROMPTS NOT FILED"]
+    said = [*cautions(records, fresh=True, seed=3), *onward(records)]
+    assert len(said) == 7
+    for line in said:
+        parts = fitted(line, width)
+        assert " ".join(part.strip() for part in parts) == line, "no word is cut or lost"
+        wide = [part for part in parts if len(part) > width]
+        assert all(len(part.split()) == 1 and ".test_a_claim" in part for part in wide), wide
+        assert len(parts) == 1 or len(line) > width
+    assert any(len(fitted(line, width)) > 1 for line in said)
+    assert fitted("", width) == [""]
 
 
 def test_what_to_type_next_is_said_once_where_nothing_failed():
@@ -114,7 +133,7 @@ def test_the_headline_reads_whatever_controls_what_is_supported():
         found = [record(f"c{n}", "mini-0", "SUPPORTED") for n, _ in enumerate(by)]
         for one, what in zip(found, by, strict=True):
             one.controlled = Controlled(what)
-        return RecordBook(found, Path()).headline
+        return RecordBook(found, Path("nowhere")).headline
 
     said = controlled("matched parts", "twins", "matched parts", "UNCONTROLLED")
     assert "Of the supported ones 3 are controlled (1 by both twins, 2 by matched parts), 1 UNCONTROLLED." in said

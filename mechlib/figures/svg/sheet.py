@@ -20,8 +20,11 @@ STYLES = Path(__file__).parent  # colours.css, drawings.css, circuits.css: those
 EDGE, GAP, LINE, LETTER = 14, 26, 14, 6.2
 
 
-def sheet(panels: Sequence[tuple[str, Markup]], width: int = 700) -> str:
-    """(title, drawing) beside and below each other, as wide as `width` pixels at most (wider if one drawing is)."""
+def sheet(panels: Sequence[tuple[str, Markup]], width: int = 700, axis: str = "") -> str:
+    """(title, drawing) beside and below each other, as wide as `width` pixels at most (wider if one drawing is).
+
+    `axis` is what the values of all panels are, said once below them.
+    """
     sizes = [_size(drawing) for _, drawing in panels]
     width = max(width, *(int(wide) + 2 * EDGE for wide, _ in sizes)) if sizes else width
     parts: list[str] = []
@@ -35,7 +38,10 @@ def sheet(panels: Sequence[tuple[str, Markup]], width: int = 700) -> str:
         parts.append(str(drawing).replace("<svg ", f'<svg x="{digits(x)}" y="{digits(below)}" ', 1))
         x, tallest = x + wide + GAP, max(tallest, below + tall - y)
         rightmost = max(rightmost, x - GAP)
-    return _page(max(rightmost, 200.0) + EDGE, y + tallest + EDGE, parts)
+    whole, end = max(rightmost, 200.0) + EDGE, y + tallest
+    said = textwrap.wrap(" ".join(axis.split()), max(16, int((whole - 2 * EDGE) / LETTER)))
+    parts += [text(EDGE, end + LINE * (place + 1), line, "axis") for place, line in enumerate(said)]
+    return _page(whole, end + LINE * len(said) + EDGE, parts)
 
 
 def _size(drawing: str) -> tuple[float, float]:
@@ -49,6 +55,7 @@ def _page(width: float, height: float, parts: Sequence[str]) -> str:
     names = ("colours.css", "drawings.css", *(("circuits.css",) if circuits else ()))
     style = "".join((STYLES / name).read_text(encoding="utf-8") for name in names)
     style += "svg { color: var(--ink); }\nsvg text.title { text-anchor: start; font-size: 11px; fill: var(--ink); }\n"
+    style += "svg text.axis { text-anchor: start; }\n"
     size = f'width="{digits(width)}" height="{digits(height)}" viewBox="0 0 {digits(width)} {digits(height)}"'
     ground = f'<rect width="{digits(width)}" height="{digits(height)}" style="fill: var(--paper)"/>'
     body = "\n".join([f"<style>\n{style}</style>", ground, *parts])

@@ -33,7 +33,7 @@ class Forecast:
     @property
     def unit(self) -> str:
         """What the bar counts."""
-        return " measurements" if self.missing else " claims"
+        return " measurements" if self.missing else " verdicts"
 
 
 def forecast(root: Path, nodes: Sequence[str], short: Mapping[str, str], latest: Mapping[str, Judgement]) -> Forecast:

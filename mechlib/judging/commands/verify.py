@@ -48,9 +48,8 @@ def checked(root: Path, records: Path | None = None) -> tuple[list[str], list[st
     folder = root / "artifacts" / "evidence"
     found = [*damaged(folder), *verified.register(root)]
     judged = read_records(records) if records else judge_frozen(root)
-    if not any(
-        verified.register(root)
-    ):  # records that travelled have not asked git; outcomes of sentences and marks hang on it
+    whole = not any(verified.register(root))
+    if whole:  # records that travelled have not asked git; outcomes of sentences and marks hang on it
         registrations(root, judged)
     found += [
         *over_budget(folder, judged),
@@ -61,10 +60,10 @@ def checked(root: Path, records: Path | None = None) -> tuple[list[str], list[st
         *outdated(judged),
         *orphans(folder, judged),
         *unread_controls(folder, judged),
-        *report(root, judged),
+        *(report(root, judged) if whole else ()),
     ]
     against, unknown = verified.ordered(root)
-    late = verified.late(root, judged) if not any(verified.register(root)) else []
+    late = verified.late(root, judged) if whole else []
     return [*found, *against], [*cautions(root, judged), *unknown, *late]
 
 

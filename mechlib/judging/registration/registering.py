@@ -6,7 +6,7 @@ confirmation prompts, or on none, is neither measured nor read: its numbers are 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -73,7 +73,8 @@ class Registering:
         self.root, self.store, self.amend = config.rootpath, store, config.getoption("amend") or ""
         self.register = Register(self.root / REGISTER)
         self.said: list[str] = []
-        self.written = self.refused = self.claims = 0
+        self.written: list[str] = []  # the ids that have a new line
+        self.refused = self.asked = 0
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
@@ -82,7 +83,7 @@ class Registering:
             return None
         for item in session.items:
             if CLAIM in item.stash:
-                self.claims += 1
+                self.asked += 1
                 arguments = dict(item.callspec.params) if hasattr(item, "callspec") else {}
                 self._one(id_of(item), item.stash[CLAIM], arguments)
         return True
@@ -95,7 +96,7 @@ class Registering:
             self.refused += 1
             self.said.append(f"{name}: {error}")
             return
-        self.written += new
+        self.written += [name] * new
         how = "registered" if new else "registered already, as it stands"
         rest = f"; all that it asks is not known before: {line.versions['open']}" if line.open else ""
         self.said.append(f"{name}: {how}, {line.identity.bound}{rest}")
@@ -140,18 +141,25 @@ class Registering:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Status 0 where every claim has its line, 1 where one has none, 5 where none was selected."""
         if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
-            session.exitstatus = 5 if not self.claims else int(self.refused > 0)
+            session.exitstatus = 5 if not self.asked else int(self.refused > 0)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """What became of each claim, and what to do next."""
         for line in self.said:
             terminalreporter.write_line(line)
         if self.written:
-            what = "1 claim" if self.written == 1 else f"{self.written} claims"
             terminalreporter.write_line(
-                f"{what} registered in {REGISTER.as_posix()}: commit it with artifacts/evidence, then run `pytest`; "
-                "what is measured before that commit is EXPLORATORY for good"
+                f"{_counted(self.written)} registered in {REGISTER.as_posix()}: commit it with artifacts/evidence, "
+                "then run `pytest`; what is measured before that commit is EXPLORATORY for good"
             )
+
+
+def _counted(ids: Sequence[str]) -> str:
+    """ "1 claim", "1 claim in 5 cases": a claim is a function, a case what pytest puts in brackets behind it."""
+    from mechlib.report.content.summary import claims_of, plural
+
+    claims = claims_of(ids)
+    return plural(claims, "claim") + (f" in {len(ids)} cases" if len(ids) > claims else "")
 
 
 def ask(claim: Claim, arguments: dict[str, Any], store: Store) -> Asked:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mechlib.report.content.claim_rows import ClaimRow
-from mechlib.report.content.summary import plural
+from mechlib.report.content.summary import claims_of, plural
 from mechlib.verdicts.controlled import UNCONTROLLED
 from mechlib.verdicts.record import Record
 
@@ -21,7 +21,7 @@ GROUPS = ("in all trainings", "in some", "in none")
 
 @dataclass(frozen=True)
 class Across:
-    """One claim over the trainings on which it was judged."""
+    """One claim, in one case, over the trainings on which it was judged."""
 
     row: ClaimRow
     words: Counter[str]
@@ -40,7 +40,7 @@ class Across:
 
 @dataclass(frozen=True)
 class Recipe:
-    """The trainings of one recipe; by topic, and by group, the claims that were judged on at least three of them."""
+    """The trainings of one recipe; by topic, and by group, the cases of claims that were judged on three of them."""
 
     models: tuple[str, ...]
     topics: dict[str, dict[str, list[Across]]]
@@ -53,14 +53,26 @@ class Recipe:
 
     @property
     def summary(self) -> str:
-        """How many claims hold in all trainings, in some and in none, as one sentence."""
+        """How many cases of claims hold in all trainings, in some and in none, as one sentence.
+
+        A case may hold where another of the same claim does not, so it is cases that are counted, and of how many
+        claims they are is said beside it.
+        """
         n = Counter[str]()
         for groups in self.topics.values():
-            n.update({group: len(claims) for group, claims in groups.items()})
+            n.update({group: len(cases) for group, cases in groups.items()})
+        claims = claims_of(self.ids)
+        of = plural(claims, "claim")
+        said = of if claims == n.total() else f"{plural(n.total(), 'case')} of {of}, each"
         return (
-            f"{plural(n.total(), 'claim')} judged on at least {FEWEST} of the {len(self.models)} trainings "
+            f"{said} judged on at least {FEWEST} of the {len(self.models)} trainings "
             f"{self.models[0]} to {self.models[-1]}: " + ", ".join(f"{n[group]} hold {group}" for group in GROUPS) + "."
         )
+
+    @property
+    def ids(self) -> list[str]:
+        """An id of each case that was judged on at least three."""
+        return [one.row.first.id for groups in self.topics.values() for cases in groups.values() for one in cases]
 
 
 def recipes(topics: Mapping[str, Sequence[ClaimRow]], models: Sequence[str]) -> list[Recipe]:

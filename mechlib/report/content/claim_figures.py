@@ -33,17 +33,31 @@ LEGENDS = {
     "by_depth": "bands: 95 % intervals of each depth alone; level lines: baselines",
     "curve": "bands: 95 % intervals of each size alone; sizes on a log scale",
 }
+# Where a drawing has its values; a picture that leaves the page takes what they are along.
+AXES = {
+    "heads_by_layer": "colour",
+    "matrix": "colour",
+    "attention_pattern": "colour",
+    "circuit_graph": "width",
+    "curve": "upwards",
+    "by_depth": "upwards",
+    "depth_and_concentration": "",
+}
 ONE_PROMPT = ("attention_pattern", "rates_by_stratum")  # whose n is one, or stands beside each label
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A row of drawings on one scale: (model, drawing, its twins' drawings) each, with what they show."""
+    """A row of drawings on one scale: (model, drawing, its twins' drawings) each, with what they show.
+
+    `axis` says what the values are that all of them draw, and where: "across: attention to the first name".
+    """
 
     caption: str
     panels: tuple[tuple[str, Markup, tuple[tuple[str, Markup], ...]], ...]
     bar: Markup | None = None
     problem: str = ""
+    axis: str = ""
 
 
 @dataclass(frozen=True)
@@ -134,7 +148,16 @@ def _row_of(plot: str, caption: str, members: Sequence[Shown], problem: str = ""
         for one in members
     )
     about = _about(plot, members)
-    return Figure(f"{caption} ({about})" if caption else about, panels, bar, problem)
+    return Figure(f"{caption} ({about})" if caption else about, panels, bar, problem, _axis(plot, caption, members))
+
+
+def _axis(plot: str, caption: str, members: Sequence[Shown]) -> str:
+    """What is drawn and where, in the words of the claim, or of its evidence where it has none that all share."""
+    drawn = [m for one in members for m in ([one.own] if isinstance(one.own, Measurement) else one.own.values())]
+    of = {m.of for m in drawn}
+    said = caption if caption and not caption.startswith("`") else of.pop() if len(of) == 1 else ""
+    where = AXES.get(plot, "across")
+    return f"{where}: {said[0].lower() if said[1:2].islower() else said[0]}{said[1:]}" if said and where else ""
 
 
 def _about(plot: str, members: Sequence[Shown]) -> str:
@@ -250,7 +273,8 @@ def _null_row(nulls: Sequence[Null], caption: str = "", problem: str = "") -> Fi
     legend = "the dashed line is the 95th percentile, " + ("the triangle the selection, " if marks else "")
     of = "; ".join(dict.fromkeys(null.about for null in nulls))
     about = f"Null distribution over {of}; {legend}the line zero"
-    return Figure(f"{caption} ({about})" if caption else about, panels, problem=problem)
+    said = caption or next(iter({null.of for null in nulls}))
+    return Figure(f"{caption} ({about})" if caption else about, panels, problem=problem, axis=f"across: {said}")
 
 
 def _as_share(null: Measurement) -> Measurement:

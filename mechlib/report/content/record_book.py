@@ -6,7 +6,7 @@ nothing of their own but their form.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -36,7 +36,12 @@ from mechlib.report.content.summary import (
 from mechlib.report.content.titles import introduction, topic_title
 from mechlib.statistics import multiplicity
 from mechlib.verdicts.record import Record
+from mechlib.verdicts.register import ANSWERS, REGISTER
 from mechlib.verdicts.verdict import Outcome
+
+
+class NotOrdered(ValueError):
+    """Verdicts of which nobody asked git whether they were registered before their evidence."""
 
 
 class RecordBook:
@@ -45,10 +50,22 @@ class RecordBook:
     records   in the order of their ids, in whichever order workers finished
     root      where the claim files, the models' cards and the evidence lie
     evidence  the evidence files, shared with whoever read them while the run went on
+    audit     of models that are not the record's: nothing of them is in git, and nothing published is asked
+
+    Raises NotOrdered where records of a root with a register lack the word of git's order, as those of records.jsonl
+    do: what is EXPLORATORY would not be seen, and published sentences would have other outcomes.
     """
 
-    def __init__(self, records: Iterable[Record], root: Path, evidence: EvidenceFiles | None = None) -> None:
+    def __init__(
+        self,
+        records: Iterable[Record],
+        root: Path,
+        evidence: EvidenceFiles | None = None,
+        audit: bool = False,
+    ) -> None:
         self.records = tuple(sorted(records, key=lambda record: record.id))
+        if not audit:
+            _refuse_unordered(self.records, root)
         self.root = root
         self.evidence = evidence or EvidenceFiles(root / "artifacts" / "evidence")
         self._figures: dict[str, list[Figure]] = {}
@@ -164,3 +181,14 @@ class RecordBook:
         if row.anchor not in self._forests:
             self._forests[row.anchor] = forest_panel(row)
         return self._forests[row.anchor]
+
+
+def _refuse_unordered(records: Sequence[Record], root: Path) -> None:
+    judged = [record for record in records if record.verdict in ANSWERS]
+    kept = (root / REGISTER).is_file()
+    bare = sum(not record.registration and (kept or bool(record.registered)) for record in judged)
+    if bare:
+        raise NotOrdered(
+            f"of {bare} of {len(judged)} verdicts it is not known whether they were registered before their evidence: "
+            "call mechlib.judging.registration.words.registrations(root, records) first, which asks git"
+        )

@@ -132,8 +132,7 @@ def _seeds(book: RecordBook) -> Answer:
 
 def _repeated(book: RecordBook) -> Iterator[str]:
     for recipe in book.recipes:
-        for groups in recipe.topics.values():
-            yield from (claim.row.first.id.partition("[")[0] for claims in groups.values() for claim in claims)
+        yield from (one.partition("[")[0] for one in recipe.ids)
 
 
 class _Interventions:

@@ -13,14 +13,21 @@ from mechlib.report.data.citation import Citation
 CRATE = "ro-crate-metadata.json"
 # What may lie there: (a glob, what it is, its media type).
 FILES = (
-    ("results.json", "every verdict with what it rests on, docs/results.schema.json says how", "application/json"),
+    ("results.json", "every verdict with what it rests on", "application/json"),
+    ("results.schema.json", "the JSON Schema of results.json: what each field says", "application/schema+json"),
     ("results.csv", "the same as a table", "text/csv"),
+    ("records.jsonl", "what the run kept of each verdict, a line each, for mechlib to read again", "application/jsonl"),
     ("tables/*.tex", "the verdicts of a topic as a table for LaTeX; all.tex has them all", "application/x-tex"),
     ("report.html", "the record as a page", "text/html"),
+    ("topics/*.js", "what the page loads when a claim of the topic is opened", "text/javascript"),
+    ("figures/*.svg", "a figure that the page shows", "image/svg+xml"),
+    ("features-*.html", "the features of a dictionary as a page", "text/html"),
     ("paper.pdf", "the record as a paper", "application/pdf"),
     ("numbers.tex", "the numbers of the paper as commands for LaTeX", "application/x-tex"),
     ("*.bib", "what the paper cites, and how the record is cited", "application/x-bibtex"),
 )
+# What may lie there too and is no part of it: the plugin's page of one run, written last, and reports of a selection.
+LEFT_OUT = (CRATE, "run.html", "partial/*")
 _LICENCES = {"MIT": "https://spdx.org/licenses/MIT"}
 
 

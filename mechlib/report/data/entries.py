@@ -33,9 +33,9 @@ class ControlResult(Struct, frozen=True):
 class DitheredResult(Struct, frozen=True):
     """What a claim came to on its quantised model with noise of half a quantisation step either way."""
 
-    model: str
+    model: Annotated[str, Meta(description="the model with noise, as in smollm2-135m@dithered")]
     word: Annotated[str, Meta(description="the claim's word there, silent, or not measured; it decides nothing")]
-    estimate: float | None
+    estimate: Annotated[float | None, Meta(description="what the claim compares, there")]
     low: Annotated[float | None, Meta(description="lower end of the 95 % interval")]
     high: Annotated[float | None, Meta(description="upper end of the 95 % interval")]
 
@@ -43,14 +43,16 @@ class DitheredResult(Struct, frozen=True):
 class ClaimResult(Struct, frozen=True):
     """One claim on one model; null where there is no number. Fields up to `flags` are those of schema 1."""
 
-    id: Annotated[str, Meta(description="topic.function[case]")]
+    id: Annotated[
+        str, Meta(description="topic.function[case]", examples=["induction.test_one_head_attends_back[mini-0]"])
+    ]
     topic: Annotated[str, Meta(description="the folder of the claim's file")]
-    function: str
+    function: Annotated[str, Meta(description="the claim: a pytest function, whatever cases and models it is asked of")]
     sentence: Annotated[str, Meta(description="the proposition, as the claim's docstring begins")]
     model: Annotated[str, Meta(description="empty for claims about no one model")]
-    verdict: Outcome
+    verdict: Annotated[Outcome, Meta(description="what the comparison said; docs/GLOSSARY.md has the words")]
     twin: Annotated[TwinWord, Meta(description="what became of the untrained and the permuted twin of the model")]
-    estimate: float | None
+    estimate: Annotated[float | None, Meta(description="the number that was compared; `quantity` says of what")]
     low: Annotated[float | None, Meta(description="lower end of the 95 % interval")]
     high: Annotated[float | None, Meta(description="upper end of the 95 % interval")]
     n: Annotated[int | None, Meta(description="how many units were measured")]
@@ -59,7 +61,7 @@ class ClaimResult(Struct, frozen=True):
         Meta(description="how many clusters, or levels of what limits the interval, they have; null where independent"),
     ]
     method: Annotated[str | None, Meta(description="how the interval was made")]
-    bound: Annotated[str | None, Meta(description="the bound as text")]
+    bound: Annotated[str | None, Meta(description="the bound as text", examples=[">= 0.40", "within -0.05 and 0.05"])]
     flags: Annotated[tuple[str, ...], Meta(description="words of caution")]
     case: Annotated[str, Meta(description="the claim's arguments besides its model")]
     source: Annotated[str, Meta(description="where the claim or its bound comes from")]
@@ -86,7 +88,7 @@ class ClaimResult(Struct, frozen=True):
     tried: Annotated[str, Meta(description="what other draws of prompts came to; empty without any")]
     evidence: Annotated[tuple[str, ...], Meta(description="files below artifacts/evidence")]
     file: Annotated[str, Meta(description="the claim's file")]
-    line: int
+    line: Annotated[int, Meta(description="where in the file the claim begins")]
     control: Annotated[ControlResult | None, Meta(description="the control that decides; null where none is needed")]
     controlled_by: Annotated[By, Meta(description="of a supported claim what controls it, or UNCONTROLLED")]
     variance: Annotated[
@@ -120,13 +122,28 @@ class ClaimResult(Struct, frozen=True):
 class Results(Struct, frozen=True):
     """results.json: one entry a claim and model, in the order in which the record is read."""
 
-    schema: Literal[2]
-    claims: tuple[ClaimResult, ...]
+    schema: Annotated[Literal[2], Meta(description="fields are added under one number; one that changes makes another")]
+    claims: Annotated[tuple[ClaimResult, ...], Meta(description="the verdicts: a claim in one case on one model each")]
+
+
+# What the fields of mechlib.verdicts.reported.Reported hold.
+_REPORTED = {
+    "value": "the paper's number, in the unit of the estimate, a share as 0.993; null where it gives none",
+    "where": "the paper and the place in it",
+    "unit": "what the number is of: logits, of 144 heads; empty for a share",
+    "sentence": "the published sentence; empty where it is the claim's own",
+    "primary": "whether it was named before confirmation as one that the audit rests on",
+    "exists": "whether it says that some part does it, so that any other part that does makes it true",
+}
 
 
 def schema() -> str:
-    """The JSON Schema of results.json, from its types."""
+    """The JSON Schema of results.json, from its types: a field that it does not describe is none of results.json."""
     found = {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(Results)}
+    for name, said in _REPORTED.items():
+        found["$defs"]["Reported"]["properties"][name]["description"] = said
+    for of in found["$defs"].values():
+        of["additionalProperties"] = False
     return pretty(found)
 
 

@@ -29,11 +29,15 @@ def results(path: str | Path = "artifacts/report/results.json") -> DataFrame:
     file of schema 1 there are the columns that it had.
 
     Raises ImportError where pandas is missing, FileNotFoundError where there is no file, ValueError where it is no
-    results.json or of a newer schema.
+    results.json, of a newer schema, or has no verdict.
     """
     _refuse_claims("results()")
     pandas = _pandas("the verdicts as a frame")
     rows = [_flat(entry) for entry in entries(Path(path))]
+    if not rows:
+        raise ValueError(
+            f"{path} has no verdict, so there is nothing to show: `python -m pytest --frozen --report` judges"
+        )
     return pandas.DataFrame(rows)
 
 

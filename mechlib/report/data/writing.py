@@ -7,17 +7,19 @@ from pathlib import Path
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.data.citation import bibtex, citation
 from mechlib.report.data.crate import CRATE, crate
-from mechlib.report.data.entries import pretty
+from mechlib.report.data.entries import pretty, schema
 from mechlib.report.data.latex import write_tables
 from mechlib.report.data.saving import save
 
 
 def write_data(book: RecordBook, folder: Path) -> None:
-    """Writes the tables for LaTeX, citation.bib where CITATION.cff says how to cite, and what lies in the folder.
+    """Writes the tables for LaTeX, the schema of results.json, citation.bib where CITATION.cff says how to cite, and
+    what lies in the folder.
 
     The last of what a report writes: the metadata list the files that are there.
     """
     write_tables(book, folder / "tables")
+    save(folder / "results.schema.json", schema())
     cited = citation(book.root)
     if cited is not None:
         save(folder / "citation.bib", bibtex(cited))

@@ -70,4 +70,4 @@ def forest_panels(book: RecordBook, rows: Sequence[ClaimRow]) -> list[tuple[str,
 
 def _page(figure: Figure) -> str:
     bar = [("", figure.bar)] if figure.bar else []
-    return sheet([*((model, panel) for model, panel, _ in figure.panels), *bar], width=FORGE)
+    return sheet([*((model, panel) for model, panel, _ in figure.panels), *bar], width=FORGE, axis=figure.axis)

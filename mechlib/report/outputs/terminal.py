@@ -154,6 +154,13 @@ def _folded(name: str, width: int) -> list[str]:
     return [line.replace("_ ", "_") for line in textwrap.wrap(name.replace("_", "_ "), max(width, 8))]
 
 
+def fitted(line: str, width: int | None = None) -> list[str]:
+    """A line in lines no wider than the terminal; a word that is wider, as an id may be, stays whole, to be copied."""
+    room = width or shutil.get_terminal_size((100, 24)).columns
+    whole = textwrap.wrap(line, room, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    return whole or [""]
+
+
 # --- cautions -----------------------------------------------------------------------------------------------------
 
 

@@ -13,14 +13,14 @@ from mechlib.report.content.record_book import RecordBook
 from mechlib.report.data.writing import write_data
 from mechlib.report.features.page import write_pages
 from mechlib.report.outputs.figure_files import write_figures
-from mechlib.report.outputs.results import as_csv, as_latex, difference, read_results, save, write_results
+from mechlib.report.outputs.results import as_csv, difference, read_results, save, write_results
 from mechlib.report.pages.files import write_page
 from mechlib.report.paper.committed import Committed
 from mechlib.report.paper.files import write_paper
 
 
 def write(book: RecordBook, out_dir: Path, partial: bool = False, meta: Mapping[str, Any] | None = None) -> list[str]:
-    """Writes report.html with what lies beside it, results.json, results.csv, table.tex, the pages of features, what
+    """Writes report.html with what lies beside it, results.json, results.csv, the pages of features, what
     mechlib.report.data makes and the paper to `out_dir`, and REPORT.md, artifacts/record and the committed figures.
     Returns lines to say.
 
@@ -32,7 +32,6 @@ def write(book: RecordBook, out_dir: Path, partial: bool = False, meta: Mapping[
     changes = difference(former, book, whole=not partial) if former is not None else []
     write_results(book, out_dir / "results.json")
     save(out_dir / "results.csv", as_csv(book))
-    save(out_dir / "table.tex", as_latex(book))
     write_pages(book.root, out_dir)
     said = [] if partial else _write_committed(book, out_dir)
     write_data(book, out_dir)  # the page links these

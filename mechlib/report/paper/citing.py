@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import get_args
 
-from mechlib.report.content.calibration import Calibration, calibration
 from mechlib.report.content.claim_views import claimed_bound, numbers
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.outputs.escaping import escaped
 from mechlib.report.outputs.figure_files import FOLDER
 from mechlib.report.paper.hand_typed import hand_typed
-from mechlib.report.paper.looking_up import CannotCite, Lookup, known_word, marks, together
+from mechlib.report.paper.looking_up import CannotCite, Lookup, known_word, marks, simulated, together
 from mechlib.report.paper.references import References
 from mechlib.report.paper.tables import TABLES
 from mechlib.verdicts.record import Record
@@ -52,8 +51,8 @@ class Citing:
     def functions(self) -> dict[str, Callable[..., str]]:
         """By the name that a text calls them."""
         names = (
-            "value interval low high bound reported verdict counted least most count claims verdicts models sentences "
-            "calibration given cite table figure"
+            "value interval low high bound reported verdict answer counted least most count claims verdicts models "
+            "sentences calibration given cite table figure"
         )
         return {name: getattr(self, name) for name in names.split()}
 
@@ -80,11 +79,16 @@ class Citing:
     def bound(self, claim: str, word: str) -> str:
         """What was claimed of the number: "≥ 0.40"."""
         record, _ = self.lookup.numbers(claim, word)
-        return self._linked(record, "bound", together(claimed_bound(record.comparison)))
+        return self._linked(record, "bound", together(claimed_bound(record.comparison)), marked=False)
 
     def verdict(self, claim: str, word: str) -> str:
         """The verdict's word, with a link."""
         return self._linked(self.lookup.record(claim, word), "verdict", word)
+
+    def answer(self, claim: str, word: str) -> str:
+        """The estimate, its interval and the verdict below it, for the cell of a table."""
+        record, shown = self.lookup.numbers(claim, word)
+        return self._linked(record, "answer", f"{shown.value} {together(shown.interval)}", below=word)
 
     def reported(self, claim: str) -> str:
         """The number of the paper that a claim is marked with, in its unit."""
@@ -97,7 +101,7 @@ class Citing:
     # Of several
 
     def counted(self, function: str, word: str, models: str = "*", *, of: int, n: int) -> str:
-        """ "five of five": of a claim's verdicts on some models those that are `word`, as the text expects them."""
+        """ "four of five", "all five": of a claim's verdicts on some models those that are `word`, as expected."""
         known_word(word)
         found = self.lookup.of(function, models)
         so = [record for record in found if record.verdict == word]
@@ -105,7 +109,7 @@ class Citing:
             raise CannotCite(
                 f"{function} is {word} in {len(so)} of {len(found)} verdicts now, and the text relies on {n} of {of}"
             )
-        text = f"{in_words(n)} of {in_words(of)}"
+        text = f"all {in_words(of)}" if n == of > 2 else f"{in_words(n)} of {in_words(of)}"
         return self._linked((so or found)[0], f"counted {word} {models}", text, of=function, marked=so)
 
     def least(self, function: str, word: str, models: str = "*") -> str:
@@ -125,10 +129,18 @@ class Citing:
         model: str = "*",
         uncontrolled: bool | None = None,
         exploratory: bool | None = None,
+        register: str = "",
+        changed: bool | None = None,
     ) -> str:
-        """How many verdicts are so; zero is a number too, an unknown topic or model is refused."""
+        """How many verdicts are so; zero is a number too, an unknown topic, model or word of the register is refused.
+
+        `changed`: whether a bound, question, word or evidence was another one before.
+        """
         if verdict:
             known_word(verdict)
+        if register:
+            known = [record.registration for record in self.book.records if record.registration]
+            self._refuse_unknown("word of the register", register, known)
         self._refuse_unknown("topic", topic, [record.topic for record in self.book.records])
         self._refuse_unknown("model", model, [record.model for record in self.book.records])
         found = [
@@ -139,10 +151,13 @@ class Citing:
             and fnmatchcase(record.model, model)
             and uncontrolled in (None, record.uncontrolled)
             and exploratory in (None, record.registration == "EXPLORATORY")
+            and register in ("", record.registration)
+            and changed in (None, bool(record.history))
         ]
-        asked = {"uncontrolled": uncontrolled, "exploratory": exploratory}
+        asked = {"uncontrolled": uncontrolled, "exploratory": exploratory, "changed": changed}
         said = [
             verdict,
+            register,
             topic,
             model,
             *(name if wanted else f"not {name}" for name, wanted in asked.items() if wanted is not None),
@@ -180,22 +195,7 @@ class Citing:
     def calibration(self, what: str, name: str = "") -> str:
         """What was simulated of the record's own statistics: "worlds", "cells", "outside"; of one cell, by its name,
         "coverage", "false at least", "false at most"; of a planned sample "supported"."""
-        filed = self._calibration()
-        if what in ("worlds", "cells", "outside"):
-            n = {"worlds": filed.worlds, "cells": len(filed.cells), "outside": filed.outside}[what]
-            return self._plain(f"calibration {what}", n)
-        keys = {"coverage": "coverage", "false at least": "at_least", "false at most": "at_most"}
-        rows, key = (filed.power, what) if what == "supported" else (filed.cells, keys.get(what, ""))
-        if not key:
-            raise CannotCite(
-                f"{what!r} is nothing that is simulated: worlds, cells, outside, supported, {', '.join(keys)}"
-            )
-        found = [row for row in rows if name in (row["name"], f"{row['branch']}: {row['name']}")]
-        if len(found) != 1:
-            have = [f"{row['branch']}: {row['name']}" for row in found or rows]
-            many = f"{len(found)} cells are called" if found else "nothing was simulated of"
-            raise CannotCite(f"{many} {name!r}; there are {'; '.join(have)}")
-        return self._number(f"calibration {name}", what, found[0][key])
+        return self._number(f"calibration {name}".strip(), what, simulated(self.book.root, what, name))
 
     # Besides
 
@@ -210,7 +210,7 @@ class Citing:
         return self.references.cite(key)
 
     def table(self, name: str, caption: str = "") -> str:
-        """One of the tables of the record, numbered: "published", "verdicts", "controls", "models"."""
+        """One of the tables of the record, numbered: "published", "verdicts", "controls", "models", "order"."""
         if name not in TABLES:
             raise CannotCite(f"there is no table {name}: {', '.join(TABLES)}")
         self._refuse_digits(caption)
@@ -250,14 +250,21 @@ class Citing:
         return self._linked(found, f"{which} {word} {models}", numbers(found.comparison).value, of=function)
 
     def _linked(
-        self, record: Record, which: str, text: str, of: str = "", marked: bool | Sequence[Record] = True
+        self,
+        record: Record,
+        which: str,
+        text: str,
+        of: str = "",
+        marked: bool | Sequence[Record] = True,
+        below: str = "",
     ) -> str:
         """Text that leads to a record, with the marks of what it rests on: the record, or several."""
         about = [record] if marked is True else marked or []
         signs = "".join(dict.fromkeys("".join(map(marks, about))))
         self._note(signs)
         self.cited.append(Number(of or record.id, which, text + signs))
-        return f"[{escaped(text)}]({self.place(self.lookup.anchor(record))}){signs}"
+        shown = f"{escaped(text)}{signs}<br>{below}" if below else escaped(text)
+        return f"[{shown}]({self.place(self.lookup.anchor(record))}){'' if below else signs}"
 
     def _note(self, signs: str) -> None:
         self.marked.update(signs)
@@ -268,14 +275,6 @@ class Citing:
     def _number(self, of: str, which: str, text: str) -> str:
         self.cited.append(Number(of, which, text))
         return escaped(text)
-
-    def _calibration(self) -> Calibration:
-        filed = calibration(self.book.root)
-        if filed is None or filed.problem:
-            raise CannotCite(filed.problem if filed else "artifacts/calibration.json is missing: run `make calibrate`")
-        if filed.stale:
-            raise CannotCite("the statistics are others now than those that were simulated: run `make calibrate`")
-        return filed
 
     @staticmethod
     def _refuse_unknown(what: str, pattern: str, known: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 """Numbers that a text says without having looked them up: found by line, so that none can go stale.
 
-Any digit counts, of any script, fractions and superscripts too. Number words ("two heads") are not checked: they are
-ordinary speech, and a text that counts verdicts with them is wrong on its own account.
+Any digit counts, of any script, fractions and superscripts too. Of number words those count that say of how many cases
+or models something was found, "all three", "in none", "four of five": `counted` writes them. "Two heads" is speech.
 """
 
 from __future__ import annotations
@@ -22,10 +22,16 @@ _HIDDEN = (
     re.compile(r"(?m)^#+ +(?:\d+\.)*\d*\.?(?= )"),  # the number of a heading
     re.compile(r"(?m)^ *\d+\.(?= )"),  # and of an item
 )
+_NUMBER = "(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)"
+_COUNT = re.compile(
+    rf"\ball\s+(?!one\b){_NUMBER}\b|\b(?:{_NUMBER}|none)\s+of\s+(?:the\s+|these\s+)?{_NUMBER}\b"
+    rf"|\bin\s+(?:{_NUMBER}|none)\b(?=\s*(?:[.,;:)]|of\b|models?\b|networks?\b|cases?\b|trainings?\b))",
+    re.IGNORECASE,
+)
 
 
 def hand_typed(text: str, names: Iterable[str] = ()) -> Iterator[tuple[int, str]]:
-    """(line, word) for each word of Markdown that holds a digit where none may stand.
+    """(line, words) of each number of Markdown that stands where none may: a word with a digit, a count in words.
 
     `text` has blanks in the place of what was looked up, line by line as in its file.
     """
@@ -40,3 +46,5 @@ def hand_typed(text: str, names: Iterable[str] = ()) -> Iterator[tuple[int, str]
         for word in line.split():
             if any(sign.isnumeric() for sign in word):
                 yield number, word
+    for found in _COUNT.finditer(shown):
+        yield shown.count("\n", 0, found.start()) + 1, " ".join(found[0].split())

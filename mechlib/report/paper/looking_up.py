@@ -6,7 +6,9 @@ import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from pathlib import Path
 
+from mechlib.report.content.calibration import calibration
 from mechlib.report.content.claim_rows import claim_rows
 from mechlib.report.content.claim_views import Numbers, numbers
 from mechlib.report.content.record_book import RecordBook
@@ -63,7 +65,7 @@ class Lookup:
         return found, numbers(found.comparison)
 
     def of(self, function: str, models: str = "*") -> list[Record]:
-        """All records of one claim, `topic.test_name`, on models that a pattern names.
+        """All records of one claim, `topic.test_name`, on models that a pattern names, or several with blanks between.
 
         `topic.test_name[*-first]` takes those cases alone; * stands for any text. Raises CannotCite where none is so.
         """
@@ -78,7 +80,7 @@ class Lookup:
             names = dict.fromkeys(f"{record.topic}.{record.function}" for record in self.records.values())
             near = self._near(function.partition("[")[0], list(names))
             raise CannotCite(f"{function} is no claim of the record{near}")
-        chosen = [record for record in found if fnmatchcase(record.model, models)]
+        chosen = [r for r in found if any(fnmatchcase(r.model, one) for one in models.split())]
         if not chosen:
             asked = ", ".join(dict.fromkeys(record.model for record in found))
             raise CannotCite(f"{function} is asked of no model {models}: of {asked}")
@@ -105,3 +107,25 @@ def marks(record: Record) -> str:
     """The signs that belong behind a record's number; "" for most."""
     said = [UNCONTROLLED] * record.uncontrolled + [record.registration]
     return "".join(MARKS[word][0] for word in said if word in MARKS)
+
+
+def simulated(root: Path, what: str, name: str) -> str:
+    """A number of artifacts/calibration.json, as `Citing.calibration` names it. Raises CannotCite."""
+    filed = calibration(root)
+    if filed is None or filed.problem:
+        raise CannotCite(filed.problem if filed else "artifacts/calibration.json is missing: run `make calibrate`")
+    if filed.stale:
+        raise CannotCite("the statistics are others now than those that were simulated: run `make calibrate`")
+    if what in ("worlds", "cells", "outside"):
+        n = {"worlds": filed.worlds, "cells": len(filed.cells), "outside": filed.outside}[what]
+        return f"{n:,}"
+    keys = {"coverage": "coverage", "false at least": "at_least", "false at most": "at_most"}
+    rows, key = (filed.power, what) if what == "supported" else (filed.cells, keys.get(what, ""))
+    if not key:
+        raise CannotCite(f"{what!r} is nothing that is simulated: worlds, cells, outside, supported, {', '.join(keys)}")
+    found = [row for row in rows if name in (row["name"], f"{row['branch']}: {row['name']}")]
+    if len(found) != 1:
+        have = [f"{row['branch']}: {row['name']}" for row in found or rows]
+        many = f"{len(found)} cells are called" if found else "nothing was simulated of"
+        raise CannotCite(f"{many} {name!r}; there are {'; '.join(have)}")
+    return found[0][key]

@@ -13,7 +13,7 @@ from mechlib.report.content.record_book import RecordBook
 from mechlib.report.content.replications import Cell
 from mechlib.report.content.summary import SIGNS
 from mechlib.report.outputs.escaping import escaped
-from mechlib.report.paper.looking_up import NBSP, CannotCite, Lookup, marks, together
+from mechlib.report.paper.looking_up import MARKS, NBSP, CannotCite, Lookup, marks, together
 from mechlib.verdicts.record import WORDS
 
 Place = Callable[[str], str]
@@ -95,6 +95,21 @@ def controls(book: RecordBook, place: Place, note: Note) -> Made:
     return "What the supported verdicts are controlled by.", table(["controlled", "verdicts"], rows, 1)
 
 
+def order(book: RecordBook, place: Place, note: Note) -> Made:
+    """What the order of commits says of the verdicts: a row for each word, with its mark."""
+    counts, supported = Counter[str](), Counter[str]()
+    for record in book.records:
+        counts[record.registration] += 1
+        supported[record.registration] += record.verdict == "SUPPORTED"
+    rows = []
+    for word, n in counts.most_common():
+        sign, _ = MARKS.get(word, ("", ""))
+        note(sign)
+        said = escaped(word or "nothing measured: GATED or NOT RUN")
+        rows.append([f"{said}{sign}", f"{n:,}", f"{supported[word]:,}"])
+    return "Verdicts by what the order of commits says of them.", table(["order", "verdicts", "SUPPORTED"], rows, 2)
+
+
 def models(book: RecordBook, place: Place, note: Note) -> Made:
     """The models that were run, their sizes and verdicts; a row for what is of none, one for those not run."""
     counts = Counter(record.model for record in book.records)
@@ -118,4 +133,5 @@ TABLES: dict[str, Callable[[RecordBook, Place, Note], Made]] = {
     "verdicts": verdicts,
     "controls": controls,
     "models": models,
+    "order": order,
 }

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 STYLE = Path(__file__).with_name("paper.typ")
-LINE, TALLEST, POINT = 453, 290, 0.62  # points: width of a line, height of a figure; of a drawing's pixel
+LINE, TALLEST, POINT = 453, 400, 0.62  # points: width of a line, height of a figure; of a drawing's pixel
 BACK = "../../"  # from the PDF in artifacts/report to the root, where links of REPORT.md begin
 WIDE, FULL = 30, 100  # letters of a cell from which on its column shares the line, of a row that fills the line
+SHORT = 9  # rows, their heads included, that no page's end comes between
 _ANCHOR = re.compile(r'<a id="([^"]+)">')
 
 
@@ -199,4 +200,5 @@ def _table(tokens: Sequence[Token], picture: Pictures) -> str:
     head, *body = rows
     cells = ",\n  ".join([f"table.header({', '.join(head)})", *(", ".join(row) for row in body)])
     made = f"#table(columns: ({columns},), align: ({', '.join(aligned)},),\n  {cells},\n)"
-    return f"{made}\n\n" if "fr" in columns else f"#block(breakable: false)[{made}]\n\n"
+    whole = "fr" not in columns or len(rows) <= SHORT
+    return f"#block(breakable: false)[{made}]\n\n" if whole else f"{made}\n\n"

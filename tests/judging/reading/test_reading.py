@@ -18,14 +18,17 @@ from mechlib.evidence import files
 from mechlib.evidence.stamp import file_stamp
 from mechlib.faces import FACES, homes
 from mechlib.judging.commands.reading import judged as reading
+from mechlib.judging.commands.reading.history import with_bounds
 from mechlib.measurement import Measurement
 from mechlib.report.content.evidence_files import EvidenceFiles
+from mechlib.report.content.history import GONE, Point
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.data.checklist import INTERVENE, checklist, first_to_fail
 from mechlib.report.data.comparison import Side, behind, compared
 from mechlib.report.outputs.results import write_results
 from mechlib.statistics import difference, mean, ratio
 from mechlib.verdicts.record import Comparison, ModelRead, Record
+from mechlib.verdicts.register import Judgement
 from tests.helpers.sample_record import HOSTILE, sample
 
 ID = "ioi.test_the_heads_restore_half[mini-{}]"
@@ -157,6 +160,11 @@ def test_the_same_record_twice_differs_in_nothing(here, capsys):
         ((".", "new.json"), "new.json has schema 3, and this mechlib reads up to 2: update mechlib"),
         ((".", "none.json"), ". and none.json have no claim in common: there is nothing to compare"),
         ((".", "pytest.ini"), "pytest.ini cannot be read as results.json"),
+        (
+            (".", "mini-0"),
+            ". is a record and mini-0 is none that is there: name two records, or two models of this one",
+        ),
+        (("mini-0", "pytest.ini"), "pytest.ini is a record and mini-0 is none that is there: name two"),
     ],
 )
 def test_what_cannot_be_compared_is_one_line_and_status_2(here, capsys, arguments, says):
@@ -223,6 +231,22 @@ def test_the_audit_keeps_the_width_and_names_what_fails_first(here, capsys, monk
     assert len(more) > len(said) and "more: " not in more
 
 
+def test_an_audit_says_of_how_many_claims_it_speaks_each_counted_once(here, capsys):
+    two(here)
+    records = reading.judged(here)
+    asked_only = [
+        Record(f"ioi.test_other[mini-{n}-{case}]", "ioi", "test_other", "S.", f"mini-{n}", verdict="GATED")
+        for n in range(2)
+        for case in ("zero", "mean")
+    ]
+    report(here, [*records, *asked_only])
+    said = " ".join(asked(capsys, "audit")[1].split())
+    assert said.startswith(
+        "1 of 2 claims and 2 of 6 verdicts have an answer; the others were gated, not run or in error"
+    )
+    assert "0 of 1 claims were judged on 3 trainings or more" in said
+
+
 def test_an_audit_of_nothing_is_one_line(here, capsys):
     status, said, error = asked(capsys, "audit", "-k", "no_such_claim_at_all")
     assert (status, said) == (2, "") and error.count("\n") == 1 and "selects nothing" in error
@@ -239,9 +263,9 @@ def test_a_report_older_than_a_claim_is_not_read(here, monkeypatch, capsys):
 # --- history ------------------------------------------------------------------------------------------------------
 
 
-def commit(root: Path, said: str, subject: str) -> None:
+def commit(root: Path, said: str, subject: str, claimed: str = "Claimed: ≥ 0.50.") -> None:
     table = "| model | verdict | estimate | 95 % interval |\n|-|-|-:|-|\n"
-    page = f'<a id="ioi.the_heads_restore_half"></a>\n\nClaimed: ≥ 0.50.\n\n{table}| mini-0 | {said} |\n'
+    page = f'<a id="ioi.the_heads_restore_half"></a>\n\n{claimed}\n\n{table}| mini-0 | {said} |\n'
     (root / "REPORT.md").write_text(page, encoding="utf-8")
     for command in (("add", "REPORT.md"), ("commit", "-q", "-m", subject)):
         who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
@@ -279,6 +303,30 @@ def test_a_history_that_is_not_there_is_one_line(here, capsys):
     status, said, error = asked(capsys, "history", "heads")
     assert (status, said) == (2, "") and "not committed yet, or this is no git repository" in error
     assert asked(capsys, "history", ID.format(0).replace("half", "hlaf"))[2].endswith(f"did you mean {ID.format(0)}?\n")
+
+
+def test_a_point_without_a_bound_has_that_of_the_register_where_it_is_known():
+    bare = [Point(f"c{n}", "2026-01-01", "s", "SUPPORTED", n / 10, 0.0, 1.0) for n in range(3)]
+    gone = Point("c3", "2026-01-02", "s", GONE)
+    own = dataclasses.replace(bare[0], bound="≥ 0.10")
+    same = [Judgement(ID, ">= 0.50", "q", ("a",), word) for word in ("SUPPORTED", "REFUTED")]
+    moved = [*same, Judgement(ID, "within -0.05 and 0.05", "q", ("a",), "SUPPORTED")]
+    bounds = [one.bound for one in with_bounds([own, *bare, gone], same)]
+    assert bounds == ["≥ 0.10", "≥ 0.50", "≥ 0.50", "≥ 0.50", ""]
+    assert [one.bound for one in with_bounds(bare, moved)] == ["≥ 0.50", "", ""]
+    assert [one.bound for one in with_bounds(bare, moved[::-1])] == ["within −0.05 and 0.05", "", ""]
+    assert with_bounds(bare, []) == bare
+
+
+def test_the_first_point_has_the_bound_though_its_page_named_none(past, capsys):
+    path = past / "REPORT.md"
+    path.write_text("# The record\n", encoding="utf-8")
+    for command in (("add", "REPORT.md"), ("commit", "-q", "-m", "left out")):
+        who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+        subprocess.run(["git", *who, *command], cwd=past, check=True, capture_output=True)
+    commit(past, "✓ SUPPORTED | 0.6 | exact", "and back", claimed="")
+    said = " ".join(asked(capsys, "history", ID.format(0))[1].split())
+    assert f"{GONE} left out" in said and "SUPPORTED 0.6 exactly ≥ 0.50 and back" in said
 
 
 def test_points_are_plain_data_for_a_page(past):

@@ -51,6 +51,15 @@ def test_what_chooses_is_measured_and_filed_and_what_answers_is_not(committed):
     assert set(line["functions"]) == {"looked", "answered"} and "open" not in line
 
 
+def test_a_claim_is_counted_once_however_many_cases_of_it_are_registered(committed):
+    cases = ONE.replace('["mini-0"]', '["mini-0", "mini-1"]')
+    assert cases != ONE
+    committed.write(cases)
+    result = committed.run("--register")
+    assert result.ret == 0, result.stdout.str()
+    result.stdout.fnmatch_lines(["1 claim in 2 cases registered in artifacts/register.jsonl: commit it with *"])
+
+
 def test_a_loop_over_what_only_the_answer_says_leaves_the_line_open(committed):
     committed.write(ONE.replace("    assert", "    list(scored(model, letters(seed=5), 0.1))\n    assert"))
     committed.run("--register").stdout.fnmatch_lines(["*registered, >= 0.50; all that it asks is not known before: *"])

@@ -82,6 +82,14 @@ def test_what_is_no_results_json_is_refused_in_a_line(text: str, tmp_path: Path)
         results(tmp_path / "none.json")
 
 
+@pytest.mark.parametrize("schema", [1, 2])
+def test_results_without_a_verdict_say_so_and_are_no_empty_frame(schema: int, tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps({"schema": schema, "claims": []}))
+    with pytest.raises(ValueError, match=r"^\S+results\.json has no verdict, so there is nothing to show: `[^\n]+$"):
+        results(path)
+
+
 def test_without_pandas_one_line_says_what_brings_it(
     measured: Measurement, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

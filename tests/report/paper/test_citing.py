@@ -30,7 +30,9 @@ def said(paper):
         (f'bound("{LEADS}", "SUPPORTED")', "[≥ 2.00]"),
         (f'verdict("{LEADS}", "SUPPORTED")', "[SUPPORTED]"),
         (f'reported("{LEADS}")', "[3.56 logits]"),
-        ('counted("published.test_it_leads", "SUPPORTED", "mini-*", of=5, n=5)', "[five of five]"),
+        ('counted("published.test_it_leads", "SUPPORTED", "mini-*", of=5, n=5)', "[all five]"),
+        ('counted("published.test_it_leads", "SUPPORTED", "mini-0 mini-3", of=2, n=2)', "[two of two]"),
+        (f'answer("{LEADS}", "SUPPORTED")', "[4.970 [4.920, 5.020]<br>SUPPORTED]"),
         ('counted("published.test_it_leads[*2-135m]", "SUPPORTED", of=1, n=1)', "[one of one]"),
         ('least("published.test_it_leads", "SUPPORTED", "mini-*")', "[3.000]"),
         ('most("published.test_it_leads", "SUPPORTED", "mini-*")', "[3.800]"),
@@ -73,6 +75,12 @@ def test_an_uncontrolled_verdict_is_marked_and_so_is_what_counts_it(written):
         assert paper.numbers[0].text.endswith("†"), "in the macros too"
 
 
+def test_an_answer_in_a_cell_is_one_link_with_its_mark_behind_the_interval(written):
+    paper = written(f'| {{{{ answer("{SEEN}", "SUPPORTED") }}}} |')
+    assert re.search(r"^\| \[[^\]]*\S\]§<br>SUPPORTED\]\([^)]*\) \|$", paper.markdown.split("\n")[0])
+    assert "§ PROMPTS SEEN:" in paper.markdown and paper.numbers[0].text.endswith("§")
+
+
 def test_a_count_of_several_has_the_marks_of_all_of_them(written):
     paper = written('{{ counted("published.test_it_is_registered", "SUPPORTED", of=4, n=4) }}')
     assert set(paper.markdown.split("\n")[0][-3:]) == set("‡§¶")
@@ -104,6 +112,7 @@ def test_a_count_of_several_has_the_marks_of_all_of_them(written):
         ),
         ('least("published.test_it_leads", "VOID")', "is VOID on no model * with a number"),
         ('count("MAYBE")', "'MAYBE' is no verdict"),
+        ('count(register="SOON")', "there is no word of the register SOON: AMENDED, EXPLORATORY, REGISTERED"),
         ('count(topic="pubs")', "there is no topic pubs: published"),
         ('count(model="gpt3")', "there is no model gpt3"),
         ('sentences("mini-0")', "no published sentence is asked of mini-0: of gemma3-270m"),
@@ -143,6 +152,11 @@ def test_counts_are_those_of_the_book_and_claims_are_functions(written, made):
     assert plural(models, "model") in book.headline
     uncontrolled = sum(record.uncontrolled for record in made.records)
     assert uncontrolled and said(written("{{ count(uncontrolled=True) }}")) == str(uncontrolled)
+    assert said(written('{{ count(register="AMENDED") }} {{ count(register="REGISTERED") }}')) == "1 1"
+    made.records[0].history = ["the bound was 2 before"]
+    assert said(written("{{ count(changed=True) }} {{ count('SUPPORTED', changed=True) }}")) == (
+        f"1 {int(made.records[0].verdict == 'SUPPORTED')}"
+    )
     assert said(written("{{ count('SUPPORTED', exploratory=True) }} {{ count(exploratory=False) }}")) == (
         f"1 {len(made.records) - 1}"
     )
@@ -172,3 +186,11 @@ def test_a_figure_has_a_number_and_a_caption_without_digits(written, made):
     assert "0.94. is typed by hand in a caption" in found
     (found,) = written('{{ figure("published.it", "It.") }}').problems
     assert "there is published.it--1" in found
+
+
+def test_the_table_of_orders_has_every_word_with_its_mark_and_its_count(written, made):
+    paper = written('{{ table("order") }}')
+    rows = dict(re.findall(r"(?m)^\| ([^|]+?) \| ([\d,]+) \| [\d,]+ \|$", paper.markdown))
+    assert rows["AMENDED¶"] == rows["EXPLORATORY‡"] == rows["REGISTERED, PROMPTS SEEN§"] == "1"
+    assert sum(int(n.replace(",", "")) for n in rows.values()) == len(made.records)
+    assert all(f"{sign} " in paper.markdown for sign in "¶‡§")

@@ -19,6 +19,35 @@ def test_a_digit_in_the_prose_is_found(text):
 
 
 @pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("refuted in all five networks", "all five"), ("in two of them", "in two"), ("All\nthree add", "All three"),
+        ("four of the five", "four of the five"), ("and none of ten", "none of ten"), ("In none, then", "In none"),
+        ("in one of three models", "in one"), ("and in\ntwo models", "in two"), ("open in three.", "in three"),
+    ],
+)  # fmt: skip
+def test_a_count_in_words_is_found(text, words):
+    assert (2, words) in list(hand_typed(f"Words.\n{text}\n", ["mini-0"]))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "two heads", "in one wording", "in three splits", "of three fifths", "the three that look", "half of all names",
+        "both of them", "in the one model that adds", "all one sees", "a bound of one", "in tenths of a second",
+    ],
+)  # fmt: skip
+def test_ordinary_speech_is_no_count(text):
+    assert list(hand_typed(text)) == []
+
+
+def test_what_was_looked_up_between_two_words_makes_them_no_count():
+    text = 'It holds in {{ counted("a", "SUPPORTED", of=3, n=3) }} models, and of {{ value("x") }} five remain.'
+    assert list(by_hand(text)) == []
+    assert list(by_hand("It holds\nin all three.")) == [(2, "all three")]
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "SmolLM2-135M, GPT-2 and Gemma 3 270M.", "SmolLM2-135M-Instruct", "mini-0's heads", "`n = 200`", "two heads",

@@ -122,6 +122,13 @@ def test_hostile_sentences_come_out_inert_and_whole(made, committed):
     assert re.sub(r'#(?:raw\()?"(?:[^"\\]|\\.)*"\)?;', "", heading) == "", "nothing stands outside of a string"
 
 
+@pytest.mark.parametrize(("rows", "whole"), [(3, True), (8, True), (9, False), (30, False)])
+def test_a_short_table_stays_on_its_page(rows, whole):
+    line = f"| {'a long sentence, ' * 9} | 1 |\n"
+    source = typst_source(f"| a | b |\n| --- | --- |\n{line * rows}", lambda path: Picture("x.svg", 1, 1))
+    assert ("#block(breakable: false)[#table(" in source) == whole and source.count("#table(") == 1
+
+
 def test_a_string_of_typst_holds_what_it_was_given():
     assert quoted('a "b" \\ #c\nd') == '"a \\"b\\" \\\\ #c d"'
 

@@ -39,9 +39,10 @@ def _audited(options: argparse.Namespace, root: Path) -> Iterator[str]:
     book = RecordBook(judged(root, options.keyword), root)
     width = shutil.get_terminal_size((80, 24)).columns
     answered = [record.id for record in book.records if record.verdict in ANSWERS]
+    claims = claims_of(record.id for record in book.records)
     yield from wrapped(
-        f"{plural(claims_of(answered), 'claim')}, {plural(len(answered), 'verdict')} with an answer; "
-        f"{len(book.records) - len(answered)} were gated, not run or in error",
+        f"{claims_of(answered):,} of {plural(claims, 'claim')} and {len(answered):,} of "
+        f"{len(book.records):,} verdicts have an answer; the others were gated, not run or in error",
         width,
     )
     yield ""

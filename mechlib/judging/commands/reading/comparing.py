@@ -47,11 +47,16 @@ def _compared(options: argparse.Namespace, root: Path) -> Iterator[str]:
 
     names = options.first, options.second
     paths = [Path(name) for name in names]
-    sides = (
-        [_record(path, options.keyword) for path in paths]
-        if all(path.exists() for path in paths)
-        else _models(root, names, options.keyword)
-    )
+    there = [path.exists() for path in paths]
+    if all(there):
+        sides = [_record(path, options.keyword) for path in paths]
+    elif any(there):
+        record, model = names if there[0] else names[::-1]
+        raise NotCompared(
+            f"{record} is a record and {model} is none that is there: name two records, or two models of this one"
+        )
+    else:
+        sides = _models(root, names, options.keyword)
     found = compared(*sides)
     if not found.pairs:
         raise NotCompared(f"{names[0]} and {names[1]} have no claim in common: there is nothing to compare")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mechlib.judging.commands.saying import printed, wrapped
 from mechlib.judging.commands.suggestions import nearest
 from mechlib.verdicts.lines import lines_of, read_line
-from mechlib.verdicts.register import REGISTER, DamagedRegister
+from mechlib.verdicts.register import REGISTER, DamagedRegister, Judgement, Register
 
 MOST = 12  # claims that are shown where a name fits many
 
@@ -40,6 +41,7 @@ def _told(options: argparse.Namespace, root: Path) -> Iterator[str]:
 
     width = shutil.get_terminal_size((80, 24)).columns
     found = named(root, options.claim)
+    register = Register(root / REGISTER, writable=False)
     shown = found if options.all else found[:MOST]
     past = history(root, shown)
     if not any(past.values()):
@@ -48,7 +50,8 @@ def _told(options: argparse.Namespace, root: Path) -> Iterator[str]:
         )
     for claim in shown:
         yield from wrapped(claim, width, rest=2)
-        yield from _lines(past[claim], width) if past[claim] else ["  no committed report speaks of it"]
+        points = with_bounds(past[claim], register.judgements(claim))
+        yield from _lines(points, width) if points else ["  no committed report speaks of it"]
     if len(found) > len(shown):
         yield f"and {len(found) - len(shown)} more: --all, or name one"
 
@@ -63,6 +66,20 @@ def named(root: Path, asked: str) -> list[str]:
         cure = f"did you mean {near[0]}?" if near else "`pytest --collect-only -q` lists the claims"
         raise NoSuchClaim(f"the register knows no {asked}: {cure}")
     return found
+
+
+def with_bounds(points: Sequence[Any], judgements: Sequence[Judgement]) -> list[Any]:
+    """The points with the bound that each was held against, as far as that is known.
+
+    The first pages of a record named none; the register has had it since the first judgement. Where it changed there
+    before a page named it, it is known of the first point alone.
+    """
+    bounds = [one.bound.replace(">=", "≥").replace("<=", "≤").replace("-", "−") for one in judgements]
+    known = [bounds[:1] if place == 0 or len(set(bounds)) == 1 else [] for place in range(len(points))]
+    return [
+        replace(point, bound=bound[0]) if bound and not point.bound and point.value is not None else point
+        for point, bound in zip(points, known, strict=True)
+    ]
 
 
 def _lines(points: Sequence[Any], width: int) -> Iterator[str]:
