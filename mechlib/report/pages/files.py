@@ -15,17 +15,16 @@ from mechlib.report.pages.page import pages
 BESIDE = (
     ("results.csv", "every verdict as a table"),
     ("results.json", "the same with all that it rests on"),
+    ("results.schema.json", "what each of its fields says"),
     ("records.jsonl", "the judged claims, from which commands read"),
     ("paper.pdf", "the record as a paper"),
     ("references.bib", "what the paper cites"),
     ("citation.bib", "how to cite the record"),
     ("numbers.tex", "the paper's numbers as commands for LaTeX"),
-    ("table.tex", "all verdicts as one table for LaTeX"),
     ("tables/*.tex", "a table a topic that compiles as it is"),
     ("ro-crate-metadata.json", "what lies here, for archives"),
     ("run.html", "what broke in this run"),
 )
-SCHEMA = ("docs/results.schema.json", "the form of results.json")
 
 Download = tuple[str, list[tuple[str, str]]]  # what they are, and (link, name) of each
 
@@ -39,23 +38,18 @@ def write_page(
 ) -> None:
     """Writes report.html, topics/*.js and figures/*.svg to `out_dir`. Links what lies there by then."""
     root = Path(os.path.relpath(book.root, out_dir)).as_posix()
-    made = pages(book, partial, meta, changes, root, downloads(out_dir, book.root, root))
+    made = pages(book, partial, meta, changes, root, downloads(out_dir))
     _fill(out_dir / "topics", made.topics, "*.js")
     _fill(out_dir / "figures", made.figures, "*.svg")
     save(out_dir / "report.html", made.html)
 
 
-def downloads(folder: Path, house: Path, root: str) -> list[Download]:
-    """What can be taken along of what lies in the report's `folder`, and the schema of results below `house`.
-
-    root  the way from the folder to the house
-    """
+def downloads(folder: Path) -> list[Download]:
+    """What can be taken along of what lies in the report's `folder`."""
     found = []
     for pattern, said in BESIDE:
         files = sorted(path.relative_to(folder).as_posix() for path in folder.glob(pattern) if path.is_file())
         found.append((said, [(name, name) for name in files]))
-    name, said = SCHEMA
-    found.append((said, [(f"{root}/{name}", name)] if (house / name).is_file() else []))
     return [(said, links) for said, links in found if links]
 
 
