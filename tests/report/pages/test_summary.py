@@ -105,6 +105,14 @@ def test_claims_over_models_have_their_sentences_whole(page: Any) -> None:
     assert table.all_text_contents() == heads and max(map(len, heads)) > 400
 
 
+def test_figures_beside_the_page_name_what_their_axis_has(tmp_path: Path) -> None:
+    book = RecordBook(sample(tmp_path), tmp_path)
+    named = {" ".join(f.axis.split()) for row in book.rows for f in book.figures(row) if f.panels and f.axis}
+    lines = [re.findall(r'class="axis"[^>]*>([^<]+)', text) for text in pages(book).figures.values()]
+    said = {" ".join(unescape(" ".join(wrapped)).split()) for wrapped in lines}
+    assert len(named) >= 2 and named <= said
+
+
 # Files
 
 
