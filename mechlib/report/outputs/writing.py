@@ -34,8 +34,9 @@ def write(book: RecordBook, out_dir: Path, partial: bool = False, meta: Mapping[
     save(out_dir / "results.csv", as_csv(book))
     write_pages(book.root, out_dir)
     said = [] if partial else _write_committed(book, out_dir)
+    write_data(book, out_dir)  # the page links these
     write_page(book, out_dir, partial, meta, changes)  # links what lies there by now
-    write_data(book, out_dir)  # lists what lies there, the paper and the page too
+    write_data(book, out_dir)  # and once more, for the metadata list the page too
     return said
 
 

@@ -20,16 +20,12 @@ from mechlib.report.content.claim_views import (
     scale_of,
     twin_marks,
 )
+from mechlib.report.pages.reading import change
 from mechlib.report.pages.units import unit_of
 from mechlib.verdicts.controlled import UNCONTROLLED
 from mechlib.verdicts.record import Record
 
 WIDTH = 230  # pixels of a row's drawing
-# How the lines of a history begin (mechlib.verdicts.register), and what changed then.
-_CHANGES = {
-    "bound ": "bound", "the compared expression": "question", "measured anew": "evidence",
-    "not as registered": "text", "registered again": "text",
-}  # fmt: skip
 # What the filter of histories offers, in this order: the word in the address, and what it says.
 HISTORIES = {
     "registered": "registered before its evidence",
@@ -89,7 +85,7 @@ class Row:
     @property
     def changed(self) -> list[str]:
         """What changed after evidence was seen: "bound", "question", "evidence", "text", "word"."""
-        return list(dict.fromkeys(_change(line) for line in self.record.history))
+        return list(dict.fromkeys(change(line) for line in self.record.history))
 
     @property
     def histories(self) -> list[str]:
@@ -115,10 +111,6 @@ class Row:
         half = (estimate.high - estimate.low) / 2
         away = min(abs(estimate.value - bound) for _, bound in compared.bounds)
         return f"{min(away / half, 9e9):.3g}" if half > 0 else "1e9"
-
-
-def _change(line: str) -> str:
-    return next((what for begins, what in _CHANGES.items() if line.startswith(begins)), "word")
 
 
 @dataclass(frozen=True)

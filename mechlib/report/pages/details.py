@@ -141,4 +141,4 @@ def _sheet(figure: Figure) -> str:
     panels = []
     for model, panel, twins in figure.panels:
         panels += [(model, panel), *((kind, small) for kind, small in twins)]
-    return sheet([*panels, *([("", figure.bar)] if figure.bar else [])], width=WIDE)
+    return sheet([*panels, *([("", figure.bar)] if figure.bar else [])], width=WIDE, axis=figure.axis)

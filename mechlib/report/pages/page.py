@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,14 +13,18 @@ from markupsafe import Markup
 
 from mechlib.figures.svg.verdict_map import STEP, columns, verdict_map
 from mechlib.report.content.calibration import calibration
-from mechlib.report.content.claim_rows import slug
+from mechlib.report.content.claim_rows import record_anchor, slug
 from mechlib.report.content.model_cards import called, held_out_scores
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.content.summary import verdict_counts
+from mechlib.report.data.checklist import checklist, first_to_fail
 from mechlib.report.features.page import links
 from mechlib.report.outputs.html import TEMPLATES, environment, stylesheet
 from mechlib.report.pages.claims import HISTORIES, NO_CONTROL, Claim, claims_of
 from mechlib.report.pages.details import Gallery, topic_details
+from mechlib.report.pages.forest import MOST, forest
+from mechlib.report.pages.often_wrong import false_support
+from mechlib.report.pages.reading import definitions
 from mechlib.verdicts.controlled import CONTROLLED_BY
 
 TITLE = "The record: every claim, its interval and its bound"
@@ -39,18 +45,18 @@ def pages(
     meta: Mapping[str, Any] | None = None,
     changes: Sequence[str] = (),
     root: str = "../..",
-    downloads: Sequence[tuple[str, str]] = (),
+    downloads: Sequence[tuple[str, Sequence[tuple[str, str]]]] = (),
 ) -> Pages:
     """The page and its files: a pure function of records, evidence and `meta`.
 
     root       the way from the page's folder to the record's
-    downloads  (file, what it says) of what lies beside the page
+    downloads  what lies beside the page: (what it is, (link, name) of each file)
     """
     topics = {topic: claims_of(rows) for topic, rows in book.topics.items()}
-    gallery, files, sections = Gallery(), dict[str, str](), []
+    gallery, files, sections, run = Gallery(), dict[str, str](), [], run_of(book)
     for topic, claims in topics.items():
         made = topic_details(book, claims, gallery, root)
-        files[f"{slug(topic)}.js"] = script_of(slug(topic), made)
+        files[f"{slug(topic)}.js"] = script_of(f"{slug(topic)}@{run}", made)
         sections.append(_section(book, topic, claims))
     html = (
         environment()
@@ -59,9 +65,10 @@ def pages(
             **_summary(book),
             css=Markup(stylesheet() + _own("record.css")),
             script=Markup(_own("opened.js") + _own("record.js")),
+            run=run,
             sections=sections,
             map=_map(book, topics),
-            starts=" ".join(f"{x:g}" for x in columns([len(rows) for rows in book.topics.values()])),
+            starts=_starts(book),
             step=STEP,
             filters=_filters(book, topics),
             gallery=gallery.worth_a_look(),
@@ -78,33 +85,63 @@ def pages(
 def _summary(book: RecordBook) -> dict[str, Any]:
     """What is said of the record as a whole."""
     sentences = book.published.counts.values() if book.published else ()
+    answers = checklist(book)
     return {
         "title": TITLE,
-        "headline": book.headline,
+        "headline": _with_commas(book.headline),
         "counts": book.counts,
         "total": len(book.records),
         "controls": book.controls,
         "recipes": book.recipes,
         "titles": book.titles,
         "published": book.published,
+        "nobody_asks": _nobody_asks(book),
         "replicated": {word for by in sentences for word in by},
         "cards": book.cards,
         "scores": held_out_scores(book.cards),
         "features": links(book.root),
         "calibration": calibration(book.root),
+        "wrong": false_support(book.root),
+        "answers": answers,
+        "link_to": record_anchor,
+        "worst": first_to_fail(answers),
+        "definitions": definitions(),
+        "forest_most": MOST,
     }
+
+
+def _nobody_asks(book: RecordBook) -> dict[str, int]:
+    """How many published sentences no claim asks of each model; {} where some claim asks all of each."""
+    if book.published is None:
+        return {}
+    many = len(book.published.sentences)
+    left = {model: many - sum(words.values()) for model, words in book.published.counts.items()}
+    return left if any(left.values()) else {}
+
+
+def run_of(book: RecordBook) -> str:
+    """Twelve digits for the records of a run, by which a page knows the details that belong to it."""
+    digest = hashlib.sha256()
+    for record in book.records:
+        digest.update(record.to_json().encode())
+    return digest.hexdigest()[:12]
+
+
+def _with_commas(text: str) -> str:
+    """Whole numbers of a sentence as all others of the page are written: 1,592."""
+    return re.sub(r"(?<![\w.,])\d{4,}\b(?!\.\d)", lambda found: f"{int(found[0]):,}", text)
 
 
 def _own(name: str) -> str:
     return (TEMPLATES / "record" / name).read_text(encoding="utf-8")
 
 
-def script_of(topic: str, made: Mapping[str, Any]) -> str:
-    """A topic's details as a script that a page reads from a folder, too: one assignment."""
+def script_of(name: str, made: Mapping[str, Any]) -> str:
+    """A topic's details, named "topic@run", as a script that a page reads from a folder, too: one assignment."""
     text = json.dumps(made, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     for sign in "\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return f"(window.record = window.record || {{}})[{json.dumps(topic)}] = {text};\n"
+    return f"(window.record = window.record || {{}})[{json.dumps(name)}] = {text};\n"
 
 
 def _section(book: RecordBook, topic: str, claims: Sequence[Claim]) -> dict[str, Any]:
@@ -117,6 +154,7 @@ def _section(book: RecordBook, topic: str, claims: Sequence[Claim]) -> dict[str,
         "counts": [(word, n) for word, n in verdict_counts(records) if n],
         "total": len(records),
         "claims": claims,
+        "forest": forest(claims),
     }
 
 
@@ -143,6 +181,12 @@ def _map(book: RecordBook, topics: Mapping[str, Sequence[Claim]]) -> Markup:
     return verdict_map(
         drawn, models, "claims across, models down: every verdict of the record; the rows below say each"
     )
+
+
+def _starts(book: RecordBook) -> str:
+    """Where the columns of each topic begin in that drawing."""
+    sizes = [(book.titles[topic], len(rows)) for topic, rows in book.topics.items()]
+    return " ".join(f"{x:g}" for x in columns(sizes)[:-1])
 
 
 def _plain(value: Any) -> str:

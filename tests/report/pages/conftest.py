@@ -15,6 +15,8 @@ from mechlib.report.outputs.writing import write
 from mechlib.verdicts.reported import Reported
 from tests.helpers.sample_record import MINIS, Sample, card, estimate, sample, twin_entries
 
+ROOT = Path(__file__).parents[3]
+CALIBRATION = Path("artifacts/calibration.json")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -82,6 +84,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     records = sample(root)
     for name in MINIS:
         card(root, name)
+    shutil.copy(ROOT / CALIBRATION, root / CALIBRATION)
     made = Sample(root)
     odd_sentences(made)
     write(RecordBook([*records, *made.records], root), root / "artifacts/report", meta={"device": "cpu"})

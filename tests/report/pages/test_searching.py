@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.helpers.sample_record import SENTENCE
+from mechlib.report.content.record_book import RecordBook
+from mechlib.report.pages.page import run_of
+from tests.helpers.sample_record import SENTENCE, sample
 from tests.report.pages.conftest import ARABIC, LONG, SEPARATED
 
 HEADS = "induction.some_head_attends_after_the_previous_occurrence"
@@ -147,8 +150,34 @@ def test_a_link_to_a_verdict_opens_it_and_one_to_a_claim_leads_there(tab: Any, f
         top = tab.evaluate("id => document.getElementById(id).getBoundingClientRect().top", f"claim={HEADS}")
         assert 0 <= top < 900, "in the window"
         tab.goto("about:blank")
-    tab.goto(f"{report}#claim=induction.it_is_gone")
-    assert len(seen(tab)) == tab.locator("tr.row").count(), "a link to what is gone shows all"
+
+
+GONE = "induction.some_head_attends_after_a_former_occurrence"
+
+
+@pytest.mark.parametrize("link", [f"claim={GONE}", GONE, f"verdict=REFUTED&claim={GONE}"])
+def test_a_link_to_a_claim_that_is_gone_says_so_and_names_the_nearest(tab: Any, folder: Path, link: str) -> None:
+    tab.goto((folder / "report.html").as_uri() + f"#{link}")
+    said = tab.locator("#gone")
+    assert said.is_visible() and said.get_attribute("aria-live") == "polite"
+    assert said.inner_text().startswith(f"No claim of this name in this record: {GONE}. Nearest: {HEADS}, ")
+    assert 0 <= said.bounding_box()["y"] < 900, "in the window"
+    verdicts = set(seen(tab, "row.dataset.v"))
+    assert verdicts == {"REFUTED"} if "REFUTED" in link else len(verdicts) > 4, "a link to what is gone hides nothing"
+    said.get_by_role("link").first.click()
+    tab.wait_for_function("() => !document.querySelector('#gone').textContent")
+    assert said.is_hidden() and tab.locator("article.found").get_attribute("id") == f"claim={HEADS}"
+
+
+def test_a_name_that_is_gone_is_text_and_a_section_is_no_claim(tab: Any, folder: Path) -> None:
+    report = (folder / "report.html").as_uri()
+    tab.goto(f"{report}#claim=<img src=x onerror=alert(1)>")
+    assert "<img src=x onerror=alert(1)>" in tab.locator("#gone").inner_text() and not tab.locator("#gone img").count()
+    for link in ("#reading", "#verdict=REFUTED", ""):
+        tab.goto("about:blank")
+        tab.goto(report + link)
+        tab.wait_for_timeout(100)
+        assert tab.locator("#gone").is_hidden(), link
 
 
 def test_keys_search_walk_open_and_close(page: Any) -> None:
@@ -174,6 +203,7 @@ def test_keys_search_walk_open_and_close(page: Any) -> None:
 
 
 def test_a_cell_of_the_drawing_leads_to_its_claim(page: Any) -> None:
+    page.locator(".map-of-all svg").scroll_into_view_if_needed()
     box = page.locator(".map-of-all svg").bounding_box()
     starts = [float(x) for x in page.get_attribute(".map-of-all", "data-starts").split()]
     wide = page.evaluate("document.querySelector('.map-of-all svg').viewBox.baseVal.width")
@@ -196,6 +226,34 @@ def test_a_page_without_its_folder_says_so_in_the_row_and_nothing_else_is_lost(
     assert "in topics/ and figures/, and are not here" in said() and "\n" not in said().strip()
     tab.fill("input[name=q]", "fifths")
     assert len(seen(tab)) == 5
+
+
+def test_a_page_beside_the_details_of_another_run_says_so_and_does_not_show_them(
+    tab: Any, folder: Path, tmp_path: Path
+) -> None:
+    run = re.search(r'<html lang="en" data-run="(\w{12})"', (folder / "report.html").read_text())
+    assert run is not None
+    shutil.copy(folder / "report.html", tmp_path)
+    shutil.copytree(folder / "topics", tmp_path / "topics")
+    other = tmp_path / "topics/induction.js"
+    text = other.read_text()
+    other.write_text(text.replace(f"induction@{run[1]}", f"induction@{run[1][::-1]}", 1))
+    assert other.read_text() != text
+    tab.goto((tmp_path / "report.html").as_uri())
+    tab.locator("section[data-topic=induction] tr.row").first.click()
+    tab.wait_for_function("() => document.querySelector('tr.opened').textContent.length > 5")
+    said = tab.locator("tr.opened").inner_text().strip()
+    assert "are of another run than its rows" in said and "\n" not in said and tab.locator("tr.opened dl").count() == 0
+    tab.locator("section[data-topic=hostile] tr.row").first.click()
+    tab.locator("tr.opened dl").wait_for()  # and those of this run open
+
+
+def test_records_that_differ_are_other_runs(tmp_path: Path) -> None:
+    records = sample(tmp_path)
+    first = run_of(RecordBook(records, tmp_path))
+    assert first == run_of(RecordBook(records[::-1], tmp_path)), "in whichever order they were judged"
+    records[0].verdict = "REFUTED"
+    assert first != run_of(RecordBook(records, tmp_path))
 
 
 def test_markup_is_inert_in_the_page_and_in_what_opens(page: Any) -> None:

@@ -1,15 +1,20 @@
 // What opens below a row. Details of a topic lie in topics/<topic>.js beside the page, and come when one is asked for.
 (() => {
-  const coming = {};
+  const CURE = "keep these folders with report.html, or write them anew with `python -m pytest --frozen --report`.";
+  const MISSING = `The details of this topic lie beside the page, in topics/ and figures/, and are not here: ${CURE}`;
+  const OTHER = "The details beside the page, in topics/ and figures/, are of another run than its rows, and are not "
+    + `shown: ${CURE}`;
+  const RUN = document.documentElement.dataset.run, coming = {};
   const load = (topic) => coming[topic] ??= new Promise((come, fail) => {
     const script = document.createElement("script");
     script.src = `topics/${topic}.js`;
-    script.onload = () => (window.record && window.record[topic] ? come(window.record[topic]) : fail());
-    script.onerror = fail;
+    script.onload = () => {
+      const found = window.record && window.record[`${topic}@${RUN}`];
+      if (found) come(found); else fail(OTHER);
+    };
+    script.onerror = () => fail(MISSING);
     document.head.append(script);
   });
-  const MISSING = "The details of this topic lie beside the page, in topics/ and figures/, and are not here: "
-    + "keep these folders with report.html, or write them anew with `python -m pytest --frozen --report`.";
 
   // A row has its link, or, the only one of its case or its claim, theirs.
   const linkOf = (row) => (row.id || row.parentNode.id || row.closest("article").id).replace("claim=", "");
@@ -28,7 +33,7 @@
       about.className = "about";
       about.innerHTML = found.claims[claim] ?? "";
       cell.append(about);
-    }).catch(() => { cell.textContent = MISSING; });
+    }).catch((why) => { cell.textContent = why; });
     return below;
   }
 
@@ -70,7 +75,7 @@
         const link = name.appendChild(document.createElement("a"));
         name.dir = "auto";
         link.href = `#${group.id || article.id}`;
-        link.textContent = (said.length > 130 ? `${said.slice(0, 129)}…` : said) + (of ? ` (${of.textContent.trim()})` : "");
+        link.textContent = said + (of ? ` (${of.textContent.trim()})` : "");
         for (const [model] of models) {
           const row = [...group.querySelectorAll("tr.row")].find((one) => one.dataset.m === model);
           const found = cell(made, "td", ""), word = row && row.querySelector(".said");

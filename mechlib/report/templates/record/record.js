@@ -3,11 +3,19 @@
   const one = (selector, at = document) => at.querySelector(selector);
   const all = (selector, at = document) => [...at.querySelectorAll(selector)];
   document.documentElement.classList.add("js");
-  const tools = one("#tools"), form = one("form", tools), shown = one(".shown", tools);
+  const tools = one("#tools"), form = one("form", tools), shown = one(".shown", tools), gone = one("#gone");
   const WORST = ["ERROR", "VOID", "REFUTED", "INCONCLUSIVE", "GATED", "NOT RUN", "SUPPORTED"];
   const FIELDS = ["q", "verdict", "topic", "model", "control", "history", "sort"];
   for (const part of all(".script")) part.hidden = false;
   one(".map-of-all").classList.add("leads");
+  const many = (n) => n.toLocaleString("en-US");
+  new ResizeObserver(() => {  // what is jumped to stands below the filters, however many lines they take
+    document.documentElement.style.scrollPaddingTop = `${tools.offsetHeight + 8}px`;
+  }).observe(tools);
+  const more = one(".more", tools);
+  more.addEventListener("click", () => {
+    more.setAttribute("aria-expanded", String(tools.classList.toggle("open")));
+  });
 
   // One entry a claim and a row, read once: filtering touches no text of the page.
   const sections = all(".topic").map((section) => ({
@@ -41,9 +49,9 @@
     && (!wanted.history || row.h.includes(wanted.history))
     && words.every((word) => claim.said.includes(word) || row.text.includes(word));
 
-  function filter() {
+  function filter(atOnce = false) {
     const wanted = state(), words = wanted.q.toLowerCase().split(/\s+/).filter(Boolean);
-    let many = 0, claims = 0;
+    let left_over = 0, claims = 0;
     for (const { section, topic, claims: members } of sections) {
       const here = !wanted.topic || wanted.topic === topic;
       let inside = 0;
@@ -63,14 +71,14 @@
         claims += left > 0;
       }
       set(section, !inside);
-      many += inside;
+      left_over += inside;
     }
     for (const name of FIELDS) form.elements[name].classList.toggle("set", Boolean(wanted[name]));
     const narrowed = FIELDS.some((name) => name !== "sort" && wanted[name]);
     for (const part of all(".introduction")) set(part, narrowed);
-    set(none, many > 0);
-    shown.value = `${many} of ${rows.length} verdicts, ${claims} of ${claimCount} claims`;
-    sort(wanted.sort);
+    set(none, left_over > 0);
+    shown.value = `${many(left_over)} of ${many(rows.length)} verdicts, ${many(claims)} of ${many(claimCount)} claims`;
+    sort(wanted.sort, atOnce);
   }
 
   const KEYS = {
@@ -78,16 +86,31 @@
     close: (row) => (Number.isNaN(row.n) ? Infinity : row.n),
   };
   const less = (a, b) => (a < b ? -1 : a > b ? 1 : 0);  // Infinity less itself is no number
-  function sort(order) {  // claims change places within their topic; the rows of a claim stay as its models are read
+  let later = 0;
+  function sort(order, atOnce) {  // claims change places within their topic; a claim's rows stay as its models are read
     const key = KEYS[order] || (() => 0);
     const first = (claim) => claim.rows.reduce((least, row) => (row.shown ? Math.min(least, key(row)) : least), Infinity);
+    cancelAnimationFrame(later);
+    const waiting = [];
     for (const group of sections) {
       const value = new Map(group.claims.map((claim) => [claim, order ? first(claim) : 0]));
       const ordered = [...group.claims].sort((a, b) => less(value.get(a), value.get(b)) || a.place - b.place);
       const now = group.now || group.claims;
-      if (now.some((claim, place) => claim !== ordered[place])) move(group.section, ordered.map((claim) => claim.article));
-      group.now = ordered;
+      if (now.some((claim, place) => claim !== ordered[place])) waiting.push({ group, ordered });
     }
+    const inSight = ({ group }) => {
+      const { top, bottom } = group.section.getBoundingClientRect();
+      return top < innerHeight && bottom > 0;
+    };
+    const seen = new Set(atOnce ? waiting : waiting.filter(inSight));
+    const rest = waiting.filter((one) => !seen.has(one));
+    for (const one of seen) settle(one);
+    const next = () => { later = requestAnimationFrame(() => { if (rest.length) { settle(rest.shift()); next(); } }); };
+    later = requestAnimationFrame(next);  // topics out of sight, one a frame, once what is in sight was painted
+  }
+  function settle({ group, ordered }) {
+    move(group.section, ordered.map((claim) => claim.article));
+    group.now = ordered;
   }
   function move(into, parts) {
     if (into.moveBefore) for (const part of parts) into.moveBefore(part, null);
@@ -106,10 +129,11 @@
     const text = location.hash.slice(1);
     const given = new URLSearchParams(text);
     const known = [...given.keys()].some((name) => FIELDS.includes(name) || name === "claim");
-    if (text && !known && !document.getElementById(`claim=${decodeURIComponent(text)}`)) return;  // a section of the page
+    if (text && !known && document.getElementById(decodeURIComponent(text))) return;  // a section of the page
     for (const name of FIELDS) form.elements[name].value = given.get(name) || "";
     claimed = known ? given.get("claim") || "" : decodeURIComponent(text);
-    filter();
+    gone.replaceChildren();
+    filter(true);
     if (claimed) lead(claimed);
     else if (known) tools.scrollIntoView();
   }
@@ -117,19 +141,38 @@
   function lead(anchor) {
     const target = document.getElementById(`claim=${anchor}`);
     for (const former of all(".found")) former.classList.remove("found");
-    if (!target) return;
-    if (target.closest("[hidden]")) { form.reset(); filter(); }
+    if (!target) { missed(anchor); return; }
+    if (target.closest("[hidden]")) { form.reset(); filter(true); }
     target.classList.add("found");
     if (target.matches("tr.row")) window.openRow(target, true);
     target.scrollIntoView({ block: target.matches("tr.row") ? "center" : "start" });
     requestAnimationFrame(() => target.scrollIntoView({ block: target.matches("tr.row") ? "center" : "start" }));
   }
 
+  // A link to a claim that is gone: the names that share most groups of three letters with it.
+  const groups = (name) => new Set([...name.toLowerCase()].map((_, at, letters) => letters.slice(at, at + 3).join("")));
+  function missed(anchor) {
+    const sought = groups(anchor);
+    const alike = (name) => {
+      const found = groups(name);
+      return [...found].filter((three) => sought.has(three)).length / (found.size + sought.size);
+    };
+    const names = all("article.claim").map((article) => article.id.slice(6)).map((name) => [alike(name), name]);
+    const nearest = names.sort((a, b) => b[0] - a[0]).slice(0, 3).flatMap(([, name], place) => {
+      const link = document.createElement("a");
+      link.href = `#claim=${encodeURIComponent(name)}`;
+      link.textContent = name;
+      return [place ? ", " : " Nearest: ", link];
+    });
+    gone.replaceChildren(`No claim of this name in this record: ${anchor}.`, ...nearest);
+    tools.scrollIntoView();
+  }
+
   let waits = 0;
-  form.addEventListener("now", filter);
+  form.addEventListener("now", () => filter());
   form.addEventListener("input", () => { clearTimeout(waits); waits = setTimeout(() => { filter(); write(); }, 60); });
-  form.addEventListener("reset", () => setTimeout(() => { claimed = ""; filter(); write(); }));
-  form.addEventListener("submit", (event) => { event.preventDefault(); filter(); write(); step(1); });
+  form.addEventListener("reset", () => setTimeout(() => { claimed = ""; gone.replaceChildren(); filter(); write(); }));
+  form.addEventListener("submit", (event) => { event.preventDefault(); filter(true); write(); step(1); });
   window.addEventListener("hashchange", read);
   window.claimOpened = (anchor) => { claimed = anchor; write(); };
 
@@ -174,6 +217,6 @@
     });
   });
 
-  filter();
+  filter(true);
   read();
 })();
