@@ -84,13 +84,20 @@ def _controlled(records: Sequence[Record]) -> str:
     return f" Of the supported ones {said}, {bare} {BY['UNCONTROLLED']}." if counts or bare else ""
 
 
-# How lines of a history begin (mechlib.verdicts.register), and what is counted of them.
-_CHANGES = {
-    "bound ": "the bound",
-    "the compared expression": "the question",
-    "measured anew": "the evidence",
-    "": "the word",
+# What a line of a history says was changed, by how it begins (mechlib.verdicts.register); else the word alone.
+BEGINNINGS = {
+    "bound ": "bound",
+    "the compared expression": "question",
+    "measured anew": "evidence",
+    "amended": "evidence",
+    "not as registered": "text",
+    "registered again": "text",
 }
+
+
+def change(line: str) -> str:
+    """What a line of a history says was changed: the bound, the question, the evidence, the text, or the word."""
+    return next((what for begins, what in BEGINNINGS.items() if line.startswith(begins)), "word")
 
 
 def _changed(records: Sequence[Record]) -> str:
@@ -98,13 +105,10 @@ def _changed(records: Sequence[Record]) -> str:
     changed = [record for record in records if record.history]
     if not changed:
         return ""
-    kinds = Counter(kind for record in changed for kind in {_kind(line) for line in record.history})
-    said = ", ".join(f"{what} of {kinds[kind]}" for kind, what in _CHANGES.items() if kinds[kind])
+    kinds = Counter(what for record in changed for what in set(map(change, record.history)))
+    order = dict.fromkeys([*BEGINNINGS.values(), "word"])
+    said = ", ".join(f"the {what} of {kinds[what]}" for what in order if kinds[what])
     return f" {len(changed)} changed after evidence was seen ({said}), as is said beside each."
-
-
-def _kind(line: str) -> str:
-    return next(beginning for beginning in _CHANGES if line.startswith(beginning))
 
 
 # --- at a glance --------------------------------------------------------------------------------------------------

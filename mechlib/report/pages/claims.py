@@ -20,7 +20,7 @@ from mechlib.report.content.claim_views import (
     scale_of,
     twin_marks,
 )
-from mechlib.report.pages.reading import change
+from mechlib.report.content.summary import change
 from mechlib.report.pages.units import unit_of
 from mechlib.verdicts.controlled import UNCONTROLLED
 from mechlib.verdicts.record import Record

@@ -16,15 +16,7 @@ REGISTRATIONS = {
     "EVIDENCE FIRST": "older than that register: its evidence was committed before the claim",
     "ORDER UNKNOWN": "git's history is not at hand, or is cut",
 }
-# What changed after evidence was seen; how the lines of a history begin (mechlib.verdicts.register), and the word.
-BEGINNINGS = {
-    "bound ": "bound",
-    "the compared expression": "question",
-    "measured anew": "evidence",
-    "amended": "evidence",
-    "not as registered": "text",
-    "registered again": "text",
-}
+# What changed after evidence was seen: the words that mechlib.report.content.summary.change gives.
 CHANGES = {
     "bound": "the number that it is held against",
     "question": "the expression that is compared with the bound",
@@ -68,11 +60,6 @@ MARKS = {
     "◂ ▸": "a number beyond the drawn axis",
     "~": "supported and UNCONTROLLED, where claims stand over models",
 }
-
-
-def change(line: str) -> str:
-    """What a line of a history says was changed: a word of CHANGES."""
-    return next((what for begins, what in BEGINNINGS.items() if line.startswith(begins)), "word")
 
 
 def definitions() -> dict[str, dict[str, str]]:

@@ -13,10 +13,10 @@ from mechlib.judging import session
 from mechlib.judging.registration import words
 from mechlib.report.content.claim_views import twin_texts
 from mechlib.report.content.record_book import RecordBook
-from mechlib.report.content.summary import SIGNS
+from mechlib.report.content.summary import SIGNS, change
 from mechlib.report.pages.claims import HISTORIES, claims_of
 from mechlib.report.pages.page import pages
-from mechlib.report.pages.reading import change, definitions
+from mechlib.report.pages.reading import definitions
 from mechlib.verdicts.controlled import CONTROLLED_BY
 from mechlib.verdicts.controls import CONTROL_WORDS
 from mechlib.verdicts.lines import Judgement
