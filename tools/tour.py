@@ -16,7 +16,8 @@ TOUR = Path(__file__).parent.parent / "docs" / "tour.ipynb"
 def executed(notebook: Path, around: Path) -> nbformat.NotebookNode:
     """The notebook, run in the folder `around`, with what its cells put out. Raises CellExecutionError."""
     read = nbformat.read(notebook, as_version=4)
-    NotebookClient(read, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(around)}}).execute()
+    where = {"metadata": {"path": str(around)}}
+    NotebookClient(read, timeout=600, kernel_name="python3", coalesce_streams=True, resources=where).execute()
     for cell in read.cells:
         if cell.cell_type == "code":
             cell.execution_count, cell.metadata = None, nbformat.NotebookNode()
