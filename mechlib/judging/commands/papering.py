@@ -29,8 +29,7 @@ def run(root: Path, options: argparse.Namespace) -> int:
     from mechlib.report.content.record_book import RecordBook
     from mechlib.report.outputs.figure_files import write_figures
     from mechlib.report.outputs.results import save
-    from mechlib.report.paper.committed import Committed
-    from mechlib.report.paper.files import write_paper
+    from mechlib.report.paper.committed import Committed, write_paper
 
     if options.text and not options.text.is_file():
         raise FileNotFoundError(f"there is no text {options.text}")

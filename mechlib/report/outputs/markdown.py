@@ -142,7 +142,7 @@ def _claim(claim: Claim, book: RecordBook) -> Iterator[str]:
     bounds = _distinct(claimed_bound(record.comparison) for record in records)
     sizes = _distinct(numbers(record.comparison).n for record in records)
     name = f"`{first.function}`"
-    about = [f"[{name}](../../{first.file})" if first.file else name]
+    about = [f"[{name}](../../{first.file}#L{first.line})" if first.file else name]
     about += [f"Claimed: {escaped(bound)}" for bound in bounds if len(bounds) == 1]
     about += [f"n = {escaped(size)}" for size in sizes if len(sizes) == 1]
     about += [f"Source: {escaped(first.source.rstrip('.'))}"] * bool(first.source)

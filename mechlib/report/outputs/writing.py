@@ -15,8 +15,7 @@ from mechlib.report.features.page import write_pages
 from mechlib.report.outputs.figure_files import write_figures
 from mechlib.report.outputs.results import as_csv, difference, read_results, save, write_results
 from mechlib.report.pages.files import write_page
-from mechlib.report.paper.committed import Committed
-from mechlib.report.paper.files import write_paper
+from mechlib.report.paper.committed import Committed, write_paper
 
 
 def write(book: RecordBook, out_dir: Path, partial: bool = False, meta: Mapping[str, Any] | None = None) -> list[str]:

@@ -4,42 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
-from typing import get_args
 
 from mechlib.report.content.claim_views import claimed_bound, numbers
-from mechlib.report.content.record_book import RecordBook
+from mechlib.report.data.citation import CITATION, citation
 from mechlib.report.outputs.escaping import escaped
 from mechlib.report.outputs.figure_files import FOLDER
+from mechlib.report.paper.counting import Counting, Number
 from mechlib.report.paper.hand_typed import hand_typed
-from mechlib.report.paper.looking_up import CannotCite, Lookup, known_word, marks, simulated, together
+from mechlib.report.paper.looking_up import CannotCite, Lookup, known_word, marks, together
 from mechlib.report.paper.references import References
 from mechlib.report.paper.tables import TABLES
 from mechlib.verdicts.record import Record
-from mechlib.verdicts.reported import Replication
 
 # Where a number is told in full: of an anchor, the path and place of its claim.
 Place = Callable[[str], str]
 NUMBER_WORDS = "none one two three four five six seven eight nine ten eleven twelve".split()
 
 
-@dataclass(frozen=True)
-class Number:
-    """A number as the text has it: what it is of, which of its numbers, and how it reads."""
-
-    of: str
-    which: str
-    text: str
-
-
 @dataclass
-class Citing:
+class Citing(Counting):
     """The functions of one text, and what it has cited by now."""
 
-    book: RecordBook
     references: References
     place: Place
-    cited: list[Number] = field(default_factory=list)
     marked: set[str] = field(default_factory=set)
     figures: int = 0
     tables: int = 0
@@ -51,8 +38,8 @@ class Citing:
     def functions(self) -> dict[str, Callable[..., str]]:
         """By the name that a text calls them."""
         names = (
-            "value interval low high bound reported verdict answer counted least most count claims verdicts models "
-            "sentences calibration given cite table figure"
+            "value interval low high bound reported verdict answer control counted least most count claims verdicts "
+            "models sentences calibration given version cite table figure"
         )
         return {name: getattr(self, name) for name in names.split()}
 
@@ -90,6 +77,15 @@ class Citing:
         record, shown = self.lookup.numbers(claim, word)
         return self._linked(record, "answer", f"{shown.value} {together(shown.interval)}", below=word)
 
+    def control(self, claim: str, word: str) -> str:
+        """What the control that decides came to: "0.554 [0.546, 0.563]"."""
+        record = self.lookup.record(claim, word)
+        found = [one for one in record.controls if one.sets == 1 and one.word == record.controlled.word]
+        if len(found) != 1:
+            raise CannotCite(f"{claim} has {len(found)} controls of one number that decide: the text can cite one")
+        numbers_of_it = found[0].message.partition(" n=")[0].replace("-", "−")
+        return self._linked(record, "control", together(numbers_of_it))
+
     def reported(self, claim: str) -> str:
         """The number of the paper that a claim is marked with, in its unit."""
         record = self.lookup.records.get(claim)
@@ -120,83 +116,6 @@ class Citing:
         """The largest estimate among a claim's verdicts that are `word`."""
         return self._extreme(function, word, models, "most")
 
-    # Of the record
-
-    def count(
-        self,
-        verdict: str = "",
-        topic: str = "*",
-        model: str = "*",
-        uncontrolled: bool | None = None,
-        exploratory: bool | None = None,
-        register: str = "",
-        changed: bool | None = None,
-    ) -> str:
-        """How many verdicts are so; zero is a number too, an unknown topic, model or word of the register is refused.
-
-        `changed`: whether a bound, question, word or evidence was another one before.
-        """
-        if verdict:
-            known_word(verdict)
-        if register:
-            known = [record.registration for record in self.book.records if record.registration]
-            self._refuse_unknown("word of the register", register, known)
-        self._refuse_unknown("topic", topic, [record.topic for record in self.book.records])
-        self._refuse_unknown("model", model, [record.model for record in self.book.records])
-        found = [
-            record
-            for record in self.book.records
-            if verdict in ("", record.verdict)
-            and fnmatchcase(record.topic, topic)
-            and fnmatchcase(record.model, model)
-            and uncontrolled in (None, record.uncontrolled)
-            and exploratory in (None, record.registration == "EXPLORATORY")
-            and register in ("", record.registration)
-            and changed in (None, bool(record.history))
-        ]
-        asked = {"uncontrolled": uncontrolled, "exploratory": exploratory, "changed": changed}
-        said = [
-            verdict,
-            register,
-            topic,
-            model,
-            *(name if wanted else f"not {name}" for name, wanted in asked.items() if wanted is not None),
-        ]
-        return self._plain("count " + " ".join(part for part in said if part not in ("", "*")), len(found))
-
-    def claims(self, topic: str = "*") -> str:
-        """How many claims there are: functions, each asked of several models and in several cases."""
-        self._refuse_unknown("topic", topic, [record.topic for record in self.book.records])
-        found = {(r.topic, r.function) for r in self.book.records if fnmatchcase(r.topic, topic)}
-        return self._plain(f"claims {topic.strip('*')}", len(found))
-
-    def verdicts(self, topic: str = "*") -> str:
-        """How many verdicts there are: a claim in one case on one model has one."""
-        return self.count(topic=topic)
-
-    def models(self, run: bool = False) -> str:
-        """How many models are claimed about, or, of these, were run."""
-        asked = {one.model for one in self.book.records if one.model and not (run and one.verdict == "NOT RUN")}
-        return self._plain("models run" if run else "models", len(asked))
-
-    def sentences(self, model: str, word: str = "asked") -> str:
-        """How many published sentences ended with a word on a model, or were asked of it."""
-        published = self.book.published
-        if published is None or model not in published.models:
-            have = ", ".join(published.models) if published else "none"
-            raise CannotCite(f"no published sentence is asked of {model}: of {have}")
-        words = (*get_args(Replication), "asked")
-        if word not in words:
-            raise CannotCite(f"{word!r} is no outcome of a published sentence: {', '.join(words)}")
-        asked = {what: counts for what, counts, _ in published.flow}["asked"]
-        n = asked[published.models.index(model)] if word == "asked" else published.counts[model][word]  # type: ignore[index]
-        return self._plain(f"sentences {word} {model}", n)
-
-    def calibration(self, what: str, name: str = "") -> str:
-        """What was simulated of the record's own statistics: "worlds", "cells", "outside"; of one cell, by its name,
-        "coverage", "false at least", "false at most"; of a planned sample "supported"."""
-        return self._number(f"calibration {name}".strip(), what, simulated(self.book.root, what, name))
-
     # Besides
 
     def given(self, number: str, why: str) -> str:
@@ -204,6 +123,13 @@ class Citing:
         if not why.strip():
             raise CannotCite(f"given({number!r}) does not say why it is no result")
         return escaped(number)
+
+    def version(self) -> str:
+        """What CITATION.cff says of the state of the record: "version 0.9.0, 2026-11-29"."""
+        cited = citation(self.book.root)
+        if cited is None or not (cited.version and cited.date):
+            raise CannotCite(f"{CITATION} does not say version and date-released")
+        return escaped(f"version {cited.version}, {cited.date}")
 
     def cite(self, key: str) -> str:
         """The work as it is cited, "Wang et al. 2022", with a link to the list of references."""
@@ -268,18 +194,6 @@ class Citing:
 
     def _note(self, signs: str) -> None:
         self.marked.update(signs)
-
-    def _plain(self, what: str, n: int) -> str:
-        return self._number("the record", what.strip(), f"{n:,}")
-
-    def _number(self, of: str, which: str, text: str) -> str:
-        self.cited.append(Number(of, which, text))
-        return escaped(text)
-
-    @staticmethod
-    def _refuse_unknown(what: str, pattern: str, known: Sequence[str]) -> None:
-        if not any(fnmatchcase(name, pattern) for name in known):
-            raise CannotCite(f"there is no {what} {pattern}: {', '.join(sorted(set(known)))}")
 
     def _refuse_digits(self, caption: str) -> None:
         for _, word in hand_typed(caption, self.book.models):

@@ -1,4 +1,7 @@
-"""What stands in git of a record, as it should be: REPORT.md and artifacts/record, from evidence and text alone."""
+"""What stands in git of a record, as it should be: REPORT.md and artifacts/record, from evidence and text alone.
+
+And what goes to artifacts/report of the paper: the PDF, macros of its numbers, its references.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,12 @@ from mechlib.report.outputs.markdown import RECORD, Pages
 from mechlib.report.outputs.published_md import published_md
 from mechlib.report.outputs.record_index import PUBLISHED, index_md
 from mechlib.report.outputs.results import save
+from mechlib.report.paper.macros import numbers_tex
+from mechlib.report.paper.printing import NotPrinted, pdf
 from mechlib.report.paper.text import Paper, paper
 
 REPORT = Path("REPORT.md")
+PDF = "paper.pdf"
 CURE = "run `pytest --report`, read it, commit it"
 
 
@@ -90,3 +96,18 @@ def report_md(book: RecordBook) -> str:
 
 def _filed(root: Path) -> set[Path]:
     return {path.relative_to(root) for path in (root / RECORD).glob("*.md")}
+
+
+def write_paper(made: Committed, out_dir: Path) -> list[str]:
+    """Writes paper.pdf, numbers.tex and references.bib to `out_dir`, nothing without a text. Returns a line of what was
+    made, or of what cannot be."""
+    if made.paper is None or made.problems:
+        return []
+    save(out_dir / "numbers.tex", numbers_tex(made.paper.numbers))
+    save(out_dir / "references.bib", made.paper.bib)
+    try:
+        (out_dir / PDF).write_bytes(pdf(made.paper.markdown, made.book.root))
+    except NotPrinted as error:
+        (out_dir / PDF).unlink(missing_ok=True)  # an older one would say what the record no longer says
+        return [str(error)]
+    return [f"paper: {REPORT.as_posix()}, and {PDF} with numbers.tex and references.bib beside the report"]

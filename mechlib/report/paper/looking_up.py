@@ -119,10 +119,15 @@ def simulated(root: Path, what: str, name: str) -> str:
     if what in ("worlds", "cells", "outside"):
         n = {"worlds": filed.worlds, "cells": len(filed.cells), "outside": filed.outside}[what]
         return f"{n:,}"
+    if what == "below":
+        covered = [float(cell["coverage"].split()[0]) for cell in filed.cells if cell["coverage"] != "–"]
+        return str(sum(percent < float(name) for percent in covered))
     keys = {"coverage": "coverage", "false at least": "at_least", "false at most": "at_most"}
     rows, key = (filed.power, what) if what == "supported" else (filed.cells, keys.get(what, ""))
     if not key:
-        raise CannotCite(f"{what!r} is nothing that is simulated: worlds, cells, outside, supported, {', '.join(keys)}")
+        raise CannotCite(
+            f"{what!r} is nothing that is simulated: worlds, cells, outside, below, supported, {', '.join(keys)}"
+        )
     found = [row for row in rows if name in (row["name"], f"{row['branch']}: {row['name']}")]
     if len(found) != 1:
         have = [f"{row['branch']}: {row['name']}" for row in found or rows]

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from mechlib.report.outputs.results import tex
-from mechlib.report.paper.citing import Number
+from mechlib.report.paper.counting import Number
 from mechlib.report.paper.looking_up import NBSP
 
 _DIGITS = "Zero One Two Three Four Five Six Seven Eight Nine".split()

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mechlib.report.content.record_book import RecordBook
-from mechlib.report.paper.citing import Citing, Number, Place
+from mechlib.report.paper.citing import Citing, Place
+from mechlib.report.paper.counting import Number
 from mechlib.report.paper.filling import filled_in
 from mechlib.report.paper.looking_up import MARKS
 from mechlib.report.paper.references import FILE as BIB

@@ -285,7 +285,7 @@ def past(here):
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_the_history_of_a_claim_is_a_line_a_commit(past, capsys, monkeypatch, width):
     monkeypatch.setenv("COLUMNS", str(width))
-    for name in (ID.format(0), "heads_restore"):
+    for name in (ID.format(0), "heads_restore", ID.format(0).partition("[")[0].replace(".test_", ".")):
         status, said, _ = asked(capsys, "history", name)
         assert status == 0 and max(map(len, said.splitlines())) <= width
         flat = " ".join(said.split())

@@ -11,7 +11,7 @@ import pytest
 
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.data.latex import ALL, tables, tex, write_tables
-from mechlib.report.paper.citing import Number
+from mechlib.report.paper.counting import Number
 from mechlib.report.paper.macros import numbers_tex
 from mechlib.verdicts.record import Record
 from tests.helpers.sample_record import sample

@@ -4,8 +4,13 @@ import re
 
 import pytest
 
+from mechlib.report.content.calibration import Calibration
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.content.summary import plural
+from mechlib.report.paper import looking_up
+from mechlib.report.paper.looking_up import simulated
+from mechlib.verdicts.controlled import Controlled
+from mechlib.verdicts.controls import Control
 from tests.helpers.published_sample import GEMMA, QWEN, SMOLLM
 
 LEADS = "published.test_it_leads[smollm2-135m]"
@@ -152,7 +157,8 @@ def test_counts_are_those_of_the_book_and_claims_are_functions(written, made):
     assert plural(models, "model") in book.headline
     uncontrolled = sum(record.uncontrolled for record in made.records)
     assert uncontrolled and said(written("{{ count(uncontrolled=True) }}")) == str(uncontrolled)
-    assert said(written('{{ count(register="AMENDED") }} {{ count(register="REGISTERED") }}')) == "1 1"
+    registered = sum(record.registration == "REGISTERED" for record in made.records)
+    assert said(written('{{ count(register="AMENDED") }} {{ count(register="REGISTERED") }}')) == f"1 {registered}"
     made.records[0].history = ["the bound was 2 before"]
     assert said(written("{{ count(changed=True) }} {{ count('SUPPORTED', changed=True) }}")) == (
         f"1 {int(made.records[0].verdict == 'SUPPORTED')}"
@@ -194,3 +200,40 @@ def test_the_table_of_orders_has_every_word_with_its_mark_and_its_count(written,
     assert rows["AMENDED¶"] == rows["EXPLORATORY‡"] == rows["REGISTERED, PROMPTS SEEN§"] == "1"
     assert sum(int(n.replace(",", "")) for n in rows.values()) == len(made.records)
     assert all(f"{sign} " in paper.markdown for sign in "¶‡§")
+
+
+def test_what_a_control_came_to_is_the_records(written, made):
+    records = {record.id: record for record in made.records}
+    for record in records.values():  # one that a control withholds
+        if record.controls and record.controls[0].word == "void":
+            record.controlled = Controlled("void", word="void", sets=1, on_the_side=1)
+            record.controls[0] = Control(
+                "control=", "", 1, 1, word="void", message="-0.61 [-0.7, 0.5] n=48 in 48 nouns"
+            )
+            assert said(written(f'{{{{ control("{record.id}", "{record.verdict}") }}}}')) == "[−0.61 [−0.7, 0.5]]"
+            break
+    else:
+        raise AssertionError("the sample has no such record")
+    (problem,) = written(f'{{{{ control("{LEADS}", "SUPPORTED") }}}}').problems
+    assert "has 0 controls of one number that decide" in problem
+
+
+def test_how_far_sentences_came_adds_up(written):
+    ends = ("gated", "void", "open", "refuted", "uncontrolled", "supported", "not run", "refused")
+    text = said(written(" ".join(f'{{{{ sentences("{GEMMA}", "{end}") }}}}' for end in ends)))
+    assert sum(map(int, text.split())) == int(said(written(f'{{{{ sentences("{GEMMA}") }}}}'))) > 1
+
+
+def test_verdicts_are_counted_by_their_caution_and_the_state_is_that_of_the_citation(written, made):
+    made.records[1].flags = ["OLDER INSTRUMENTS: mechlib.lab.patching"]
+    assert said(written('{{ count(flag="OLDER INSTRUMENTS") }}')) == "1"
+    assert "there is no flag NEWER*" in written('{{ count(flag="NEWER") }}').problems[0]
+    assert "CITATION.cff does not say" in written("{{ version() }}").problems[0]
+    (made.root / "CITATION.cff").write_text("version: 0.9.0\ndate-released: 2026-11-29\n", encoding="utf-8")
+    assert said(written("{{ version() }}")) == "version 0.9.0, 2026-11-29"
+
+
+def test_cells_that_cover_less_are_counted(monkeypatch):
+    cells = tuple({"coverage": said} for said in ("86.1 [1, 2]", "93.0 [1, 2]", "94.8 [1, 2]", "–"))
+    monkeypatch.setattr(looking_up, "calibration", lambda root: Calibration(worlds=9, cells=cells))
+    assert [simulated(None, "below", percent) for percent in ("86", "93", "94", "99")] == ["0", "1", "2", "3"]

@@ -11,9 +11,8 @@ from mechlib.report.content.claim_rows import claim_rows
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.outputs import markdown
 from mechlib.report.outputs.writing import write
-from mechlib.report.paper.citing import Number
-from mechlib.report.paper.committed import Committed
-from mechlib.report.paper.files import write_paper
+from mechlib.report.paper.committed import Committed, write_paper
+from mechlib.report.paper.counting import Number
 from mechlib.report.paper.macros import macro_name, numbers_tex
 from mechlib.report.paper.printing import for_paper, pages, pdf
 from mechlib.report.paper.references import References

@@ -57,10 +57,15 @@ def _told(options: argparse.Namespace, root: Path) -> Iterator[str]:
 
 
 def named(root: Path, asked: str) -> list[str]:
-    """The ids that the register knows: the one that is named, else all that the words are in. Raises NoSuchClaim."""
+    """The ids that the register knows: the one that is named, else all that the words are in. Raises NoSuchClaim.
+
+    `ioi.three_heads_restore`, as the page calls it, is `ioi.test_three_heads_restore`.
+    """
     path = root / REGISTER
     known = dict.fromkeys(read_line(line, path, n).claim for n, line in enumerate(lines_of(path), start=1))
     found = [asked] if asked in known else [claim for claim in known if asked.lower() in claim.lower()]
+    if not found and "." in asked and ".test_" not in asked:
+        return named(root, asked.replace(".", ".test_", 1))
     if not found:
         near = nearest(asked, {name for claim in known for name in (claim, claim.partition("[")[0])})
         cure = f"did you mean {near[0]}?" if near else "`pytest --collect-only -q` lists the claims"

@@ -138,8 +138,11 @@
     else if (known) tools.scrollIntoView();
   }
 
+  // A claim by the name that pytest gives it, as commands and results.json do, or by the page's.
+  const called = (name) => document.getElementById(`claim=${name}`);
+  const anchored = (id) => id.replace(/^(\w+)\.test_/, "$1.").replace(/[^A-Za-z0-9_.-]+/g, "-").replace(/^-+|-+$/g, "");
   function lead(anchor) {
-    const target = document.getElementById(`claim=${anchor}`);
+    const target = called(anchor) || called(anchored(anchor));
     for (const former of all(".found")) former.classList.remove("found");
     if (!target) { missed(anchor); return; }
     if (target.closest("[hidden]")) { form.reset(); filter(true); }
