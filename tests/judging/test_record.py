@@ -81,11 +81,11 @@ def test_the_readme_counts_what_the_record_holds(whole):
     said = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     words = Counter(record["verdict"] for record in whole[1])
     counted = re.search(
-        r"Of (\d+) verdicts on \d+ claims, (\d+) are SUPPORTED, (\d+) REFUTED, (\d+) INCONCLUSIVE", said
+        r"Of ([\d,]+) verdicts on \d+ claims, (\d+) are SUPPORTED, (\d+) REFUTED, (\d+) INCONCLUSIVE", said
     )
     assert counted is not None
     wanted = [len(whole[1]), *(words[word] for word in ("SUPPORTED", "REFUTED", "INCONCLUSIVE"))]
-    assert list(map(int, counted.groups())) == wanted
+    assert [int(number.replace(",", "")) for number in counted.groups()] == wanted
     assert f"{words['GATED']} GATED, and {words['NOT RUN']} are NOT RUN" in said
 
 
