@@ -102,6 +102,7 @@ def test_two_models_are_paired_on_the_prompts_that_they_share(here, capsys):
     assert status == 0 and "1 claim in common, 1 verdict of each: 1 moved" in " ".join(said.split())
     numbers = f"difference {wanted.value:.3g} [{wanted.low:.3g}, {wanted.high:.3g}], paired on 40 prompts"
     assert numbers in " ".join(said.split()) and "SUPPORTED -> REFUTED" in said
+    assert "each for itself: of many equal pairs one in twenty is told apart" in " ".join(said.split())
     wide = mean(first["a"])
     assert wanted.high - wanted.low < (wide.high - wide.low) / 3
 

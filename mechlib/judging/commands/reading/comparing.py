@@ -108,7 +108,7 @@ def told(found: Any, names: Sequence[str], width: int, most: int | None = MOST) 
     said = (
         f"{names[0]} and {names[1]}: {claims} in common, {plural(len(found.pairs), 'verdict')} of each: {len(moved)} "
         f"moved, {len(apart)} are the same word with other numbers, {alike} are not told apart. Differences are the "
-        "second less the first, with 95 % intervals."
+        "second less the first, with 95 % intervals, each for itself: of many equal pairs one in twenty is told apart."
     )
     yield from wrapped(said, width)
     yield from _titled("moved:", [_line(pair) for pair in moved], width, most)
