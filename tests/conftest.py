@@ -34,6 +34,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         own[zlib.crc32(name.encode()) % len(own)].stash[CHECKED] = True
 
 
+@pytest.fixture(autouse=True)
+def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a log, where nobody says how wide lines may be: workers of xdist say that it is 80."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     if os.environ.get("MECHLIB_CHECK_SHAPES", "all") != "all":

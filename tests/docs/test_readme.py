@@ -79,11 +79,12 @@ def test_claims_are_functions_wherever_they_are_counted(readme, whole_record):
 
 
 def test_points_that_rest_on_claims_from_before_the_register_are_counted(readme, whole_record):
-    words = {record["id"].partition("[")[0]: record["registration"] for record in whole_record.records}
-    _, points = today(readme)
-    old = [point for point in points if "CLAIM FIRST" in (words[name] for name in RESTS.findall(point)[0].split())]
+    old = {r["id"].partition("[")[0] for r in whole_record.records if r["registration"] == "CLAIM FIRST"}
+    if any(record["registration"] == "ORDER UNKNOWN" for record in whole_record.records):
+        pytest.skip("git's history is not at hand")
+    points = [point for point in today(readme)[1] if old & set(RESTS.findall(point)[0].split())]
     (said,) = re.findall(r"(\w+) of the points\s+above rest on claims that are older than the register", readme)
-    assert said.lower() == NUMBER_WORDS[len(old)]
+    assert said.lower() == NUMBER_WORDS[len(points)]
 
 
 def test_the_picture_of_the_report_shows_todays_verdicts(readme, whole_record):

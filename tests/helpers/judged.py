@@ -13,6 +13,9 @@ from typing import Any
 import filelock
 import pytest
 
+from mechlib.judging.commands.verify import read_records
+from mechlib.judging.registration.words import registrations
+
 ROOT = Path(__file__).resolve().parents[2]
 MEASURING = ("torch", "transformers", "transformer_lens", "sklearn")
 PYTEST = f"""
@@ -40,10 +43,12 @@ class Whole:
     status: int
     printed: str
     path: Path
+    words: dict[str, str]  # what the order of commits says of each, which records that travel have not asked
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.path.read_text(encoding="utf-8").split("\n") if line]
+        read = (json.loads(line) for line in self.path.read_text(encoding="utf-8").split("\n") if line)
+        return [{**record, "registration": self.words[record["id"]]} for record in read]
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +60,9 @@ def whole_record(tmp_path_factory: pytest.TempPathFactory) -> Whole:
     with filelock.FileLock(folder / "whole.lock"):
         if not printed.is_file():
             result = judged("--records", str(path))
-            printed.write_text(json.dumps([result.returncode, result.stdout + result.stderr]))
-    status, said = json.loads(printed.read_text())
-    return Whole(status, said, path)
+            records = read_records(path)
+            registrations(ROOT, records)
+            words = {record.id: record.registration for record in records}
+            printed.write_text(json.dumps([result.returncode, result.stdout + result.stderr, words]))
+    status, said, words = json.loads(printed.read_text())
+    return Whole(status, said, path, words)
