@@ -273,8 +273,8 @@ def _null_row(nulls: Sequence[Null], caption: str = "", problem: str = "") -> Fi
     legend = "the dashed line is the 95th percentile, " + ("the triangle the selection, " if marks else "")
     of = "; ".join(dict.fromkeys(null.about for null in nulls))
     about = f"Null distribution over {of}; {legend}the line zero"
-    said = caption or next(iter({null.of for null in nulls}))
-    return Figure(f"{caption} ({about})" if caption else about, panels, problem=problem, axis=f"across: {said}")
+    axis = f"across: {caption or nulls[0].of}"
+    return Figure(f"{caption} ({about})" if caption else about, panels, problem=problem, axis=axis)
 
 
 def _as_share(null: Measurement) -> Measurement:

@@ -13,14 +13,14 @@ from mechlib.report.data.saving import save
 
 
 def write_data(book: RecordBook, folder: Path) -> None:
-    """Writes the tables for LaTeX, the schema of results.json, citation.bib where CITATION.cff says how to cite, and
-    what lies in the folder.
-
-    The last of what a report writes: the metadata list the files that are there.
-    """
+    """Writes the tables for LaTeX, the schema of results.json, and citation.bib where CITATION.cff says how to cite."""
     write_tables(book, folder / "tables")
     save(folder / "results.schema.json", schema())
     cited = citation(book.root)
     if cited is not None:
         save(folder / "citation.bib", bibtex(cited))
-    save(folder / CRATE, pretty(crate(folder, cited, book.headline)))
+
+
+def write_crate(book: RecordBook, folder: Path) -> None:
+    """Writes the metadata of what lies in the folder by now."""
+    save(folder / CRATE, pretty(crate(folder, citation(book.root), book.headline)))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mechlib.report.content.record_book import RecordBook
-from mechlib.report.data.writing import write_data
+from mechlib.report.data.writing import write_crate, write_data
 from mechlib.report.features.page import write_pages
 from mechlib.report.outputs.figure_files import write_figures
 from mechlib.report.outputs.results import as_csv, difference, read_results, save, write_results
@@ -33,9 +33,10 @@ def write(book: RecordBook, out_dir: Path, partial: bool = False, meta: Mapping[
     save(out_dir / "results.csv", as_csv(book))
     write_pages(book.root, out_dir)
     said = [] if partial else _write_committed(book, out_dir)
-    write_data(book, out_dir)  # the page links these
-    write_page(book, out_dir, partial, meta, changes)  # links what lies there by now
-    write_data(book, out_dir)  # and once more, for the metadata list the page too
+    write_data(book, out_dir)
+    write_crate(book, out_dir)  # which the page links, as all that lies there by now
+    write_page(book, out_dir, partial, meta, changes)
+    write_crate(book, out_dir)  # and which lists the page
     return said
 
 

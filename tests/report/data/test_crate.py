@@ -16,7 +16,7 @@ from rocrate.rocrate import ROCrate
 from mechlib.report.content.record_book import RecordBook
 from mechlib.report.data.citation import CITATION, Citation, bibtex, citation
 from mechlib.report.data.crate import CRATE, LEFT_OUT
-from mechlib.report.data.writing import write_data
+from mechlib.report.data.writing import write_crate, write_data
 from mechlib.report.outputs.results import as_csv, save, write_results
 from mechlib.report.outputs.writing import write
 from mechlib.report.paper.references import References
@@ -35,6 +35,7 @@ def folder(tmp_path: Path) -> Path:
     write_results(book, made / "results.json")
     save(made / "results.csv", as_csv(book))
     write_data(book, made)
+    write_crate(book, made)
     return made
 
 
@@ -142,5 +143,6 @@ def test_references_have_whole_names_and_the_year_of_their_number() -> None:
 def test_a_record_without_a_citation_has_a_crate_all_the_same(tmp_path: Path) -> None:
     book = RecordBook(sample(tmp_path), tmp_path)
     write_data(book, tmp_path / "report")
+    write_crate(book, tmp_path / "report")
     assert not (tmp_path / "report" / "citation.bib").exists()
     assert json.loads((tmp_path / "report" / CRATE).read_text())["@graph"][1]["name"] == "a research record"
