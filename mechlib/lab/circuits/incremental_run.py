@@ -81,8 +81,8 @@ class IncrementalRun:
         }
         length = max(tokens.shape[1] for tokens, _ in runs)
         self._place(runs, length)
-        self.zeros = all(base is None for _, base in runs)
         self.before = torch.cat([_padded(written_in_base(net, *run), length) for run in runs], dim=1)
+        self.zeros = not self.before[0].any()  # of "zero", in either direction
         self.moved = torch.zeros_like(self.before)
         self.totals: dict[tuple[int, int], Tensor] = {}
         self.weights: dict[tuple[int, str], tuple[Tensor, Tensor | None]] = {}
@@ -218,8 +218,8 @@ class IncrementalRun:
         n, where = self.graph.before(node), slice(-1, None) if last else slice(None)
         total, live = self._total(n, node)[:, where], made.mask[row, :n]
         normed = [(layer, heads) for layer, heads in self.normed.items() if heads.stop <= n]
-        # Beside zeros a node may move the stream by thousands (the first token does): added and taken off, it leaves
-        # its rounding to a reader that does not read it.
+        # Beside zeros a stream may be nothing, or small beside what a node moves (the first token's by thousands): what
+        # is added and taken off leaves its rounding there, and a norm blows it up.
         if normed or self.zeros or 2 * live.sum() <= n:
             along = torch.zeros_like(total)
             for source in np.flatnonzero(live).tolist():
