@@ -17,14 +17,13 @@ from claims.features.measurements import (
     of_frozen,
     others,
 )
+from claims.models import MINIS
 from mechlib import Measurement, every, open_question, ratio, refuted, show, void
 from mechlib.figures import by_column
 
-# Two trainings: detectors of the other three were not chosen, for want of time.
-NAMED_IN = ("mini-0", "mini-1")
 # Not of what was said before: one coordinate tells it without an error, and a ratio without variation has no interval.
 UNEVEN = tuple(one for one in CONCEPTS if one != "said-before")
-ERRING = [(model, one) for model in NAMED_IN for one in CONCEPTS if (model, one) != ("mini-1", "said-before")]
+ERRING = [(model, one) for model in MINIS for one in CONCEPTS if (model, one) != ("mini-1", "said-before")]
 
 
 def fewer(own: Measurement, other: Measurement) -> Measurement:
@@ -37,7 +36,7 @@ def fewer(own: Measurement, other: Measurement) -> Measurement:
 
 
 @pytest.mark.parametrize("concept", UNEVEN)
-@pytest.mark.parametrize("model", NAMED_IN)
+@pytest.mark.parametrize("model", MINIS)
 @open_question(
     {
         "mini-0-before-the-sentence": "hits: 0.799, from 0.761 to 0.832",
@@ -91,7 +90,7 @@ def test_it_errs_less_often_than_the_best_neuron(model, concept):
 
 
 @pytest.mark.parametrize("concept", CONCEPTS)
-@pytest.mark.parametrize("model", NAMED_IN)
+@pytest.mark.parametrize("model", MINIS)
 @refuted(
     {
         "mini-0-before-the-sentence": "0.025, from -0.006 to 0.055",
@@ -139,7 +138,7 @@ def test_in_three_trainings_of_the_dictionary_it_errs_less_often_than_the_best_t
 
 
 @pytest.mark.parametrize("concept", ["late-start", "woman"])
-@pytest.mark.parametrize("model", NAMED_IN)
+@pytest.mark.parametrize("model", MINIS)
 @open_question(
     {"mini-0-late-start": "hits: 0.958, from 0.901 to 1.014", "mini-0-woman": "hits: 0.919, from 0.762 to 1.076"}
 )
