@@ -2,7 +2,14 @@
 
 The dictionary is of the residual stream behind the sixteenth of thirty layers, 4,608 features of which 32 are active on
 a token, made from 100,000 tokens that the model wrote; `make saes` makes its weights. Prompts are those written for
-pretrained models; names, nouns and sentences that judge are not those that choose. Before the pronoun the feature that
+pretrained models; names, nouns and sentences that judge are not those that choose.
+
+Three features are named. One fires at the year that something began, without an error; one of a dictionary whose
+decoder was never trained errs in three texts of ninety-five. One fires at names that were said before and errs in one
+text of forty; the same feature of a softly frozen dictionary errs in one of twenty-four, so that training adds little.
+The one that tells she and her best fires as often in texts of men.
+
+Before the pronoun the feature that
 tells women best, on discovery prompts, tells them no better than one that always fires, and all features there, to
 first order, restore .05 of 7.6 logits between a woman and a man: the model has not brought it there yet. So the feature
 that is steered by is the one that attribution names, at all words. Terms and limits of the topic: `measurements.py`.
@@ -79,6 +86,13 @@ def without_an_error(model: str, detector: str, concept: str, prompts: PromptSet
 
 @pytest.mark.parametrize("concept", [*NATURAL, "name-said-before"])
 @pytest.mark.parametrize("model", ["smollm2-135m"])
+@open_question(
+    {
+        "smollm2-135m-year-it-began": "1 [0.926, 1]; the best other 0.97: saturated",
+        "smollm2-135m-name-said-before": "0.977, from 0.934 to 0.995; the best other 0.96: saturated",
+    }
+)
+@refuted({"smollm2-135m-pronoun-of-a-woman": "0.450, from 0.252 to 0.660"})
 def test_in_four_texts_of_five_one_feature_makes_no_error(model, concept):
     """In at least 80 % of the texts one feature fires at every word of the concept and at no other, and the best single
     neuron, or feature of a frozen dictionary, does not.
@@ -96,6 +110,7 @@ def test_in_four_texts_of_five_one_feature_makes_no_error(model, concept):
 
 
 @pytest.mark.parametrize("model", ["smollm2-135m"])
+@open_question({"smollm2-135m": "0.977, from 0.934 to 0.995"})
 def test_in_nineteen_texts_of_twenty_one_feature_fires_where_a_name_is_said_again_and_nowhere_else(model):
     """In at least 95 % of the texts one feature fires at every name that was said before and at no other word, and the
     best feature of a frozen dictionary, and the best single neuron, do not.
