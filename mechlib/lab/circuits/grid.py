@@ -50,8 +50,9 @@ def grid(
     kind = kind_of([circuit])
     for corruption, own in prompts.items():
         for replacement in replacements:
+            either = CircuitScorer(model, own, replacement, reference, directions[0], seed)
             for direction in directions:
-                scorer = CircuitScorer(model, own, replacement, reference, direction, seed)
+                scorer = either if direction == either.direction else either.towards(direction)
                 found = scorer.all_values([scorer.mask((), kind), scorer.mask(circuit, kind)], metrics)
                 for metric in metrics:
                     values = in_order(scorer.batches, found[metric])

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
+from functools import lru_cache
 from typing import Literal, TypeAlias, get_args
 
 import torch
@@ -22,7 +24,7 @@ from mechlib.lab.metrics import correct
 from mechlib.lab.models.loading import Model, checkpoint_of
 from mechlib.measurement import Measurement
 from mechlib.parts.circuits import Circuit
-from mechlib.parts.graphs import Edge, Graph, Kind
+from mechlib.parts.graphs import Graph, Kind
 from mechlib.prompts.promptset import PromptSet
 
 Direction = Literal["noising", "denoising"]
@@ -61,15 +63,21 @@ class CircuitScorer:
         seed: int = 0,
         align: Align = "end",
     ) -> None:
-        if direction not in get_args(Direction):
-            raise ValueError(f"no direction {direction!r}: choose one of {', '.join(get_args(Direction))}")
+        self.name = checkpoint_of(model).name
         self.net: Network = network(model)
         self.graph: Graph = self.net.graph
-        self.prompts, self.replacement, self.direction = prompts, replacement, direction
+        self.prompts, self.replacement, self.direction = prompts, replacement, _known(direction)
         self.batches = batches(model, prompts)
         self.whole = mask_of(self.graph, self.graph.edges)
         self._base = bases(model, self.net, prompts, replacement, reference, seed, align)
-        self._check(checkpoint_of(model).name)
+        self._check()
+
+    def towards(self, direction: Direction) -> CircuitScorer:
+        """The same in a direction. Errors as of the class."""
+        made = copy(self)
+        made.direction = _known(direction)
+        made._check()
+        return made
 
     def mask(self, parts: Iterable[str], kind: Kind) -> Mask:
         """True where an edge carries its source's output in the run, not in the base: for `values`.
@@ -163,7 +171,7 @@ class CircuitScorer:
         what = source.get(self.replacement, f"the {self.replacement}" if self.replacement == "mean" else "zeros")
         return f"outside the circuit {what}" if self.direction == "noising" else f"the circuit clean in {what} run"
 
-    def _check(self, name: str) -> None:
+    def _check(self) -> None:
         """Inexact unless the circuit of all edges is the model and the counterfactual empty one the base.
 
         On two prompts. Each is run from the other, so that every node is computed.
@@ -181,11 +189,17 @@ class CircuitScorer:
                 plain = forward(self.net, tokens)[0][:, -1]
                 off = apart(stream, plain)
                 if not off <= WITHIN:
-                    require_finite(batch, plain, name)
+                    require_finite(batch, plain, self.name)
                     raise Inexact(
-                        f"{name} put together edge by edge, {what}, differs from its plain run by {off:.2g} of the "
-                        f"residual stream, more than {WITHIN:g}: report this"
+                        f"{self.name} put together edge by edge, {what}, differs from its plain run by {off:.2g} of "
+                        f"the residual stream, more than {WITHIN:g}: report this"
                     )
+
+
+def _known(direction: Direction) -> Direction:
+    if direction not in get_args(Direction):
+        raise ValueError(f"no direction {direction!r}: choose one of {', '.join(get_args(Direction))}")
+    return direction
 
 
 def kind_of(circuits: Iterable[Circuit]) -> Kind:
@@ -210,18 +224,23 @@ def mask_of(graph: Graph, circuit: Iterable[str]) -> Bool[Tensor, "target source
     """
     parts = tuple(circuit)
     graph.check(parts)
-    places = {target: row for row, target in enumerate(graph.targets)}
-    columns = {source: column for column, source in enumerate(graph.sources)}
-    made = torch.zeros(len(places), len(columns), dtype=torch.bool)
+    rows, columns = _places(graph)
+    made = torch.zeros(len(graph.targets), len(graph.sources), dtype=torch.bool)
     if parts and Circuit(parts).kind == "nodes":
         made[:, [0, *(columns[node] for node in parts)]] = True
         for row, (node, _) in enumerate(graph.targets):
             made[row, graph.before(node) :] = False
         return made
-    for part in parts:
-        edge = Edge.parse(part)
-        made[places[edge.target, edge.port], columns[edge.source]] = True
+    ends = [part.split("->") for part in parts]
+    made[[rows[target] for _, target in ends], [columns[source] for source, _ in ends]] = True
     return made
+
+
+@lru_cache(maxsize=8)
+def _places(graph: Graph) -> tuple[dict[str, int], dict[str, int]]:
+    """The row of each target, by its name in an edge, and the column of each source."""
+    rows = {f"{node}.{port}" if port else node: row for row, (node, port) in enumerate(graph.targets)}
+    return rows, {source: column for column, source in enumerate(graph.sources)}
 
 
 def apart(one: Stream, other: Stream) -> float:

@@ -1,5 +1,7 @@
 """Circuits run by what differs from a known run give what they give when they run from the start."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -60,6 +62,31 @@ def test_every_circuit_gives_what_it_gives_from_the_start(model, replacement, st
         found = incremental.trial(mask.numpy()).stream
         assert torch.allclose(found, stream, rtol=1e-4, atol=1e-4), float((found - stream).abs().max())
         assert [len(own) for own in incremental.split(found)] == [len(tokens) for tokens, _ in runs]
+
+
+def test_a_reader_of_nearly_all_is_made_from_what_all_moved(model):
+    """Of a node that is read at the last position alone, what others do not read of it is taken off as it was added."""
+    net, runs = network(model), runs_of(model, "counterfactual")
+    whole = mask_of(net.graph, net.graph.edges)
+    gone = [mask_of(net.graph, [edge]) for edge in ("0.1->1.2.q", "0.1->1.2.k", "0.0->mlp 1", "mlp 0->1.1.v")]
+    # 0.2 is read by queries of the last layer and the logits alone, and of these at the last position.
+    elsewhere = [edge for edge in net.graph.edges if edge.startswith("0.2->") and edge[-2:] in (".k", ".v", " 0", " 1")]
+    masks = [whole & ~one for one in (*gone, torch.stack(gone).any(0), mask_of(net.graph, elsewhere))]
+    incremental = IncrementalRun(net, runs)
+    for mask, stream in zip(masks, from_the_start(net, runs, masks), strict=True):
+        trial = incremental.trial(mask.numpy())
+        assert trial.sums or incremental.normed, "nobody took the short way"
+        assert torch.allclose(trial.stream, stream, rtol=1e-4, atol=1e-4), float((trial.stream - stream).abs().max())
+
+
+def test_a_large_output_that_is_cut_leaves_no_rounding(model):
+    net, runs = network(model), runs_of(model, "zero")
+    loud = net.blocks[0].W_O * torch.tensor([1e5, *[1.0] * (net.n_heads - 1)])[:, None, None]
+    net = replace(net, blocks=(replace(net.blocks[0], W_O=loud), *net.blocks[1:]))
+    cut = mask_of(net.graph, [edge for edge in net.graph.edges if not edge.startswith("0.0->")])
+    (stream,) = from_the_start(net, runs, [cut])
+    found = IncrementalRun(net, runs).trial(cut.numpy()).stream
+    assert torch.allclose(found, stream, rtol=1e-4, atol=1e-4), float((found - stream).abs().max())
 
 
 def test_edges_cut_for_good_stay_cut(model):
