@@ -17,14 +17,19 @@ from claims.features.measurements import (
     of_frozen,
     others,
 )
+from claims.models import MINIS
 from mechlib import Measurement, every, open_question, ratio, refuted, show, void
 from mechlib.figures import by_column
 
-# Two trainings: detectors of the other three were not chosen, for want of time.
-NAMED_IN = ("mini-0", "mini-1")
 # Not of what was said before: one coordinate tells it without an error, and a ratio without variation has no interval.
-UNEVEN = tuple(one for one in CONCEPTS if one != "said-before")
-ERRING = [(model, one) for model in NAMED_IN for one in CONCEPTS if (model, one) != ("mini-1", "said-before")]
+# Nor before the sentence in mini-4, where so few texts have a word that is missed that resamples often have none.
+TELLING = [
+    (model, one)
+    for model in MINIS
+    for one in CONCEPTS
+    if one != "said-before" and (model, one) != ("mini-4", "before-the-sentence")
+]
+ERRING = [(model, one) for model in MINIS for one in CONCEPTS if (model, one) != ("mini-1", "said-before")]
 
 
 def fewer(own: Measurement, other: Measurement) -> Measurement:
@@ -36,18 +41,33 @@ def fewer(own: Measurement, other: Measurement) -> Measurement:
 # seldom does a precision near it, so that either alone is nothing.
 
 
-@pytest.mark.parametrize("concept", UNEVEN)
-@pytest.mark.parametrize("model", NAMED_IN)
+@pytest.mark.parametrize(("model", "concept"), TELLING)
 @open_question(
     {
         "mini-0-before-the-sentence": "hits: 0.799, from 0.761 to 0.832",
         "mini-0-late-start": "hits: 0.765, from 0.674 to 0.855",
         "mini-1-before-the-sentence": "hits: 0.794, from 0.758 to 0.826",
         "mini-1-woman": "hits: 0.720, from 0.463 to 0.977",
+        "mini-2-woman": "hits: 0.893, from 0.738 to 1.048",
+        "mini-3-late-start": "hits: 0.838, from 0.736 to 0.940",
+        "mini-3-woman": "hits: 0.812, from 0.617 to 1.007",
+        "mini-4-late-start": "hits: 0.809, from 0.696 to 0.921",
+        "mini-4-woman": "hits: 0.560, from 0.265 to 0.854",
     }
 )
-@refuted({"mini-0-woman": "hits: 0.271, from 0.063 to 0.478"})
-@void({"mini-1-late-start": "of its controls some do as well"})
+@refuted(
+    {
+        "mini-0-woman": "hits: 0.271, from 0.063 to 0.478",
+        "mini-3-before-the-sentence": "hits: 0.754, from 0.720 to 0.786",
+    }
+)
+@void(
+    {
+        "mini-1-late-start": "of its controls some do as well",
+        "mini-2-before-the-sentence": "its control does as well",
+        "mini-2-late-start": "its control does as well",
+    }
+)
 def test_one_feature_tells_it(model, concept):
     """One feature fires for the concept with a precision and a recall of at least .8, and the best single neuron, or
     feature of a frozen dictionary, does not.
@@ -74,6 +94,22 @@ def test_one_feature_tells_it(model, concept):
         "mini-1-before-the-sentence": "0.009, from -0.001 to 0.021",
         "mini-1-late-start": "-0.132, from -0.222 to -0.043",
         "mini-1-woman": "-0.491, from -0.871 to -0.111",
+        "mini-2-before-the-sentence": "0.057, from 0.029 to 0.088",
+        "mini-2-said-before": "-0.321, from -0.351 to -0.291",
+        "mini-2-late-start": "-0.103, from -0.176 to -0.030",
+        "mini-3-before-the-sentence": "-0.004, from -0.027 to 0.022",
+        "mini-3-said-before": "-0.597, from -0.626 to -0.567",
+        "mini-3-late-start": "-0.088, from -0.152 to -0.024",
+        "mini-3-woman": "-0.216, from -0.388 to -0.043",
+        "mini-4-before-the-sentence": "0.010, from -0.004 to 0.027",
+        "mini-4-said-before": "-0.0069, from -0.0121 to -0.0036",
+        "mini-4-late-start": "-0.265, from -0.392 to -0.138",
+        "mini-4-woman": "-0.723, from -1.199 to -0.247",
+    }
+)
+@open_question(
+    {
+        "mini-2-woman": "-0.141, from -0.396 to 0.114",
     }
 )
 def test_it_errs_less_often_than_the_best_neuron(model, concept):
@@ -91,7 +127,7 @@ def test_it_errs_less_often_than_the_best_neuron(model, concept):
 
 
 @pytest.mark.parametrize("concept", CONCEPTS)
-@pytest.mark.parametrize("model", NAMED_IN)
+@pytest.mark.parametrize("model", MINIS)
 @refuted(
     {
         "mini-0-before-the-sentence": "0.025, from -0.006 to 0.055",
@@ -100,9 +136,26 @@ def test_it_errs_less_often_than_the_best_neuron(model, concept):
         "mini-0-woman": "-0.377, from -0.813 to 0.058",
         "mini-1-before-the-sentence": "-0.021, from -0.038 to -0.005",
         "mini-1-said-before": "0.0063, from 0.0030 to 0.0109",
+        "mini-2-before-the-sentence": "0.049, from 0.011 to 0.089",
+        "mini-2-said-before": "-0.321, from -0.351 to -0.291",
+        "mini-2-late-start": "0.015, from -0.041 to 0.070",
+        "mini-3-before-the-sentence": "-0.028, from -0.054 to -0.003",
+        "mini-3-said-before": "-0.406, from -0.438 to -0.373",
+        "mini-3-late-start": "-0.015, from -0.123 to 0.093",
+        "mini-4-before-the-sentence": "0.016, from 0.002 to 0.031",
+        "mini-4-said-before": "0.037, from 0.027 to 0.049",
+        "mini-4-late-start": "-0.191, from -0.308 to -0.075",
+        "mini-4-woman": "-0.376, from -0.648 to -0.105",
     }
 )
-@open_question({"mini-1-late-start": "-0.000, from -0.112 to 0.112", "mini-1-woman": "-0.079, from -0.434 to 0.276"})
+@open_question(
+    {
+        "mini-1-late-start": "-0.000, from -0.112 to 0.112",
+        "mini-1-woman": "-0.079, from -0.434 to 0.276",
+        "mini-2-woman": "0.076, from -0.209 to 0.361",
+        "mini-3-woman": "-0.054, from -0.319 to 0.212",
+    }
+)
 def test_it_errs_less_often_than_the_best_feature_that_was_not_trained(model, concept):
     """The feature is wrong on fewer tokens than the best feature of three frozen dictionaries, by a tenth of the tokens
     where the concept is; the best single neuron is not.
@@ -139,11 +192,24 @@ def test_in_three_trainings_of_the_dictionary_it_errs_less_often_than_the_best_t
 
 
 @pytest.mark.parametrize("concept", ["late-start", "woman"])
-@pytest.mark.parametrize("model", NAMED_IN)
+@pytest.mark.parametrize("model", MINIS)
 @open_question(
-    {"mini-0-late-start": "hits: 0.958, from 0.901 to 1.014", "mini-0-woman": "hits: 0.919, from 0.762 to 1.076"}
+    {
+        "mini-0-late-start": "hits: 0.958, from 0.901 to 1.014",
+        "mini-0-woman": "hits: 0.919, from 0.762 to 1.076",
+        "mini-2-woman": "hits: 0.953, from 0.838 to 1.068; too skewed for so few to say",
+        "mini-4-woman": "hits: 0.901, from 0.761 to 1.041",
+    }
 )
-@void({"mini-1-late-start": "of its controls some do as well"})
+@void(
+    {
+        "mini-1-late-start": "of its controls some do as well",
+        "mini-2-late-start": "its control does as well",
+        "mini-3-late-start": "its control does as well",
+        "mini-3-woman": "its control does as well",
+        "mini-4-late-start": "its control does as well",
+    }
+)
 def test_one_neuron_tells_it(model, concept):
     """One coordinate of the stream, or one neuron of the MLP, tells the concept with a precision and a recall of at
     least .8, and the best feature does not.

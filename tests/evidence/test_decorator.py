@@ -383,6 +383,31 @@ def test_what_is_not_reproduced_is_shown_old_and_new_with_the_cure(root, monkeyp
         asked(root, "mini-0", 3, text=NOISY, mode="fresh")
 
 
+RANKED = """
+import os
+
+@evidence
+def ranked(model: str, prompts: PromptSet) -> Measurement:
+    found = {"0.1": float(os.environ.get("FIRST", "3")), "0.2": 2.9, "0.3": 1.0}
+    names = sorted(found, key=lambda name: -found[name])
+    return Measurement(np.array([[found[name] for name in names]]), ("all",), "set of prompts", tuple(names))
+"""
+
+
+@pytest.mark.parametrize(("then", "reproduced"), [("2.90001", True), ("2.95", False)])
+def test_parts_of_a_ranking_that_change_places_are_compared_by_name(root, monkeypatch, then, reproduced):
+    monkeypatch.setenv("FIRST", "2.89999")
+    before = asked(root, "mini-0", prompts(split="discovery"), text=RANKED, function="ranked")
+    monkeypatch.setenv("FIRST", then)
+    if reproduced:
+        again = asked(root, "mini-0", prompts(split="discovery"), text=RANKED, function="ranked", mode="fresh").measurement
+        assert again.columns == before.measurement.columns == ("0.2", "0.1", "0.3")
+        np.testing.assert_array_equal(again.values, before.measurement.values)
+    else:
+        with pytest.raises(NotReproduced, match=r"all 0\.1: 2\.89999 -> 2\.95"):
+            asked(root, "mini-0", prompts(split="discovery"), text=RANKED, function="ranked", mode="fresh")
+
+
 def test_fresh_leaves_a_file_with_the_same_bytes_untouched(root):
     path = root / "artifacts" / "evidence" / asked(root, "mini-0", prompts()).path
     before = path.stat()

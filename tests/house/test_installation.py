@@ -295,11 +295,11 @@ def test_help_lists_every_target_and_is_the_default():
 
 
 @needs_make
-def test_reproduce_draws_a_quarter_of_what_is_filed_and_takes_all_of_it_where_it_is_told_to(house):
+def test_reproduce_takes_all_that_is_the_models_own_and_all_that_controls_it_where_it_is_told_to(house):
     def said(*more):
         return make(house, "-n", "reproduce", *more)
 
-    assert "-m pytest --fresh --sample .25 -n 2 --dist worksteal" in said()
+    assert "-m pytest --fresh --sample 20 -n 2 --dist worksteal" in said()
     assert "-m pytest --fresh --sample 1 -n 0 --dist worksteal" in said("SAMPLE=1", "WORKERS=0")
 
 
