@@ -44,7 +44,7 @@ def control_counts(records: Sequence[Record]) -> list[tuple[By, int]]:
 
 def plural(n: int, noun: str) -> str:
     """ "1 claim", "2 claims"."""
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+    return f"{n} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 def claims_of(ids: Iterable[str]) -> int:
@@ -60,7 +60,7 @@ def headline(rows: Sequence[ClaimRow]) -> str:
     """The honest count in two or three sentences, the same in every output."""
     records = [record for row in rows for record in row.records]
     models = [model for model in models_of(records) if model]
-    words = ", ".join(f"{n} {word}" for word, n in verdict_counts(records) if n) or "nothing judged"
+    words = ", ".join(f"{n:,} {word}" for word, n in verdict_counts(records) if n) or "nothing judged"
     claims = plural(claims_of(record.id for record in records), "claim")
     asked = f" on {plural(len(models), 'model')}" if models else ""
     text = f"{claims}{asked}, {plural(len(records), 'verdict')}: {words}."
@@ -69,9 +69,9 @@ def headline(rows: Sequence[ClaimRow]) -> str:
     marked = sum(1 for record in records if record.expected and record.verdict == record.expected)
     wrong = sum(1 for record in records if not record.ok)
     if marked:
-        text += f" {marked} came out otherwise than claimed and {'is' if marked == 1 else 'are'} kept, marked."
+        text += f" {marked:,} came out otherwise than claimed and {'is' if marked == 1 else 'are'} kept, marked."
     if wrong:
-        text += f" {wrong} came out otherwise than claimed or marked: not accounted for."
+        text += f" {wrong:,} came out otherwise than claimed or marked: not accounted for."
     return text
 
 
@@ -79,8 +79,8 @@ def _controlled(records: Sequence[Record]) -> str:
     """By what how many supported verdicts are controlled, and how many by nothing; "" where none is supported."""
     counts = {by: n for by, n in control_counts(records) if n and by != "void"}
     bare = counts.pop("UNCONTROLLED", 0)
-    parts = ", ".join(f"{n} {BY[by].removeprefix('controlled ')}" for by, n in counts.items())
-    said = f"{sum(counts.values())} are controlled ({parts})" if counts else "none is controlled"
+    parts = ", ".join(f"{n:,} {BY[by].removeprefix('controlled ')}" for by, n in counts.items())
+    said = f"{sum(counts.values()):,} are controlled ({parts})" if counts else "none is controlled"
     return f" Of the supported ones {said}, {bare} {BY['UNCONTROLLED']}." if counts or bare else ""
 
 
@@ -107,8 +107,8 @@ def _changed(records: Sequence[Record]) -> str:
         return ""
     kinds = Counter(what for record in changed for what in set(map(change, record.history)))
     order = dict.fromkeys([*BEGINNINGS.values(), "word"])
-    said = ", ".join(f"the {what} of {kinds[what]}" for what in order if kinds[what])
-    return f" {len(changed)} changed after evidence was seen ({said}), as is said beside each."
+    said = ", ".join(f"the {what} of {kinds[what]:,}" for what in order if kinds[what])
+    return f" {len(changed):,} changed after evidence was seen ({said}), as is said beside each."
 
 
 # --- at a glance --------------------------------------------------------------------------------------------------
