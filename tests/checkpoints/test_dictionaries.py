@@ -6,19 +6,23 @@ import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from mechlib.checkpoints.checkpoint import parent
-from mechlib.checkpoints.dictionaries import CARD, NOT_MADE, WEIGHTS, card, cards, dictionary, main_layer, named
+from mechlib.checkpoints.dictionaries import CARD, NOT_MADE, WEIGHTS, Frozen, card, cards, dictionary, main_layer, named
 from mechlib.checkpoints.resolve import file_name, kind_of
 
 pytest.importorskip("sae_lens", reason="the extra `features` is not installed")
 
+import torch
+
 from fixtures.saes import make
 
 MODELS = (*make.MINIS, *(f"{name}@untrained" for name in make.MINIS))
+FETCHED = (make.SMOL, f"{make.SMOL}@untrained")
 HERE = Path(make.__file__).parent
 
 
@@ -33,7 +37,7 @@ def said(model: str, name: str) -> dict[str, Any]:
 def test_what_the_script_makes_is_what_ships_and_nothing_else() -> None:
     there = {(folder.parent.name, folder.name) for folder in HERE.glob("*/*") if folder.is_dir()}
     expected = {(file_name(model), name) for model, name in shipped()}
-    expected |= {(make.SMOL, named(*point)) for point in make.points(make.SMOL)}
+    expected |= {(file_name(model), named(*point)) for model in FETCHED for point in make.points(model)}
     assert {one for one in there if "__pycache__" not in one} == expected
 
 
@@ -51,6 +55,78 @@ def test_the_card_is_of_these_weights_this_model_and_the_recipe_of_the_script(mo
     seed, frozen = own["recipe"]["seed"], own["recipe"]["frozen"]
     assert own["recipe"] == asdict(make.MINI) | {"seed": seed, "frozen": frozen}
     assert name == named(int(own["hook"].split(".")[1]), seed, frozen)
+
+
+@pytest.mark.parametrize(("model", "point"), [(model, point) for model in FETCHED for point in make.points(model)])
+def test_the_card_of_a_fetched_models_dictionary_is_of_the_recipe_of_the_script(
+    model: str, point: tuple[int, int, Frozen]
+) -> None:
+    own = said(model, named(*point))
+    assert own["recipe"] == asdict(make.LARGE) | {"seed": point[1], "frozen": point[2]}
+    assert own["model"] == model
+    assert own["command"] == f"python fixtures/saes/make.py {model}"
+    assert own["hook"] == said(make.SMOL, named(*point))["hook"]
+
+
+class _Texts:
+    """A tokenizer of letters, of which 0 is BOS, and rows of five words each of which comes twice, without end."""
+
+    tokenizer = SimpleNamespace(decode=lambda ids: " ".join(str(one) for one in ids), unk_token=None)
+
+    def __init__(self) -> None:
+        self.reads: list[int] = []
+
+    def read(self, start: int, stop: int) -> list[list[int]]:
+        self.reads.append(start)
+        return [[0] if at % 3 == 0 else [0, *range(at // 2, at // 2 + 5)] for at in range(start, stop)]
+
+
+def test_texts_to_judge_on_are_no_training_texts_come_once_and_no_more_are_written_than_it_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = _Texts()
+    monkeypatch.setattr(make, "sampled_rows", lambda model, seed: model)
+    monkeypatch.setattr(make, "cards", lambda name: tmp_path)
+    monkeypatch.setattr(make, "MANY", {"one": 40})
+    make.filed(cast(Any, model), "one", {"1 2 3 4 5"})
+    held = json.loads((tmp_path / "texts.json").read_text(encoding="utf-8"))["texts"]
+    assert held["discovery"][:2] == ["0 1 2 3 4", "2 3 4 5 6"]
+    assert {split: len(set(texts)) for split, texts in held.items()} == {"discovery": 40, "confirmation": 40}
+    assert not set(held["discovery"]) & set(held["confirmation"])
+    assert model.reads == [0, 0, 128], "64 texts are in the first 128 rows, and discovery has 40 of them"
+
+
+def test_training_texts_are_whole_batches_until_there_are_tokens_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = _Texts()
+    monkeypatch.setattr(make, "sampled_rows", lambda model, seed: model)
+    monkeypatch.setattr(make, "load", lambda name: model)
+    monkeypatch.setattr(make, "TOKENS", 1000)
+    rows = make.texts_of("one", tmp_path)
+    assert model.reads == [0, 128, 256]
+    assert rows == [row for row in model.read(0, 384) if len(row) > 2]
+    assert make.texts_of("one", tmp_path) == rows
+    assert len(model.reads) == 4, "what was written is read again"
+
+
+def test_a_dictionary_that_is_there_is_not_trained_again_and_its_card_is_filed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads, one = torch.get_num_threads(), named(2)
+    there = cards("mini-pilot") / one
+    monkeypatch.setattr(make, "weights", lambda model, name: there)
+    monkeypatch.setattr(make, "cards", lambda model: tmp_path)
+    assert make.trained(tmp_path, ("mini-pilot", 2, 0, "")).startswith("mini-pilot after-2-seed-0: l0 1")
+    torch.set_num_threads(threads)
+    assert (tmp_path / one / CARD).read_bytes() == (there / CARD).read_bytes()
+    assert sorted(tmp_path.rglob("*.*")) == [tmp_path / one / CARD], "nothing is cached for it"
+
+
+def test_none_side_by_side_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        make.options(["mini-0", "--together", "0"])
+    assert capsys.readouterr().err.splitlines()[-1].endswith("error: --together 0: train one or more side by side")
 
 
 def test_nothing_of_a_frozen_matrix_is_stored() -> None:
