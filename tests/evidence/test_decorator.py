@@ -400,8 +400,8 @@ def test_parts_of_a_ranking_that_change_places_are_compared_by_name(root, monkey
     before = asked(root, "mini-0", prompts(split="discovery"), text=RANKED, function="ranked")
     monkeypatch.setenv("FIRST", then)
     if reproduced:
-        again = asked(root, "mini-0", prompts(split="discovery"), text=RANKED, function="ranked", mode="fresh")
-        again = again.measurement
+        use = asked(root, "mini-0", prompts(split="discovery"), text=RANKED, function="ranked", mode="fresh")
+        again = use.measurement
         assert again.columns == before.measurement.columns == ("0.2", "0.1", "0.3")
         np.testing.assert_array_equal(again.values, before.measurement.values)
     else:
