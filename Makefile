@@ -73,8 +73,9 @@ pretrained: $(MEASURING) ## fetch the pretrained models, 4 GB, and measure what 
 
 # Cached text and activations, 0.3 GB, stay in artifacts/local/saes/ so that an interrupted run goes on. glibc keeps memory
 # that was freed: else a sixth of the time of a training is the kernel's, which clears it again at each step.
-saes: $(MEASURING) ## make the sparse autoencoders of smollm2-135m (fetch it first) and of its untrained twin: some 40 minutes on two cores
-	MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=-1 $(PYTHON_HERE) fixtures/saes/make.py smollm2-135m smollm2-135m@untrained
+SAES ?= smollm2-135m
+saes: $(MEASURING) ## make the sparse autoencoders of smollm2-135m, which has to be fetched: half an hour; SAES=smollm2-135m@untrained
+	MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=-1 $(PYTHON_HERE) fixtures/saes/make.py $(SAES)
 
 # A mutant is a line of the judging half that was changed; one that survives is a line whose fault no test would notice.
 # WHAT names some of them, as in WHAT='mechlib.statistics.multiplicity*'. All of them take hours.
